@@ -1,0 +1,400 @@
+//! Command line and environment → [`Parsed`]. It validates and stores; it opens no connection and
+//! prints nothing.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::config::{
+    Check, Config, Format, Goal, OnPermanent, OnTimeout, Output, Parsed, Policy, Quorum, Shell, Terminal,
+    TerminationLog, TlsOptions, Verbosity, Verification,
+};
+use crate::deadline::Deadline;
+use crate::duration;
+use crate::options::{self, OPTIONS, Opt, Takes};
+use crate::target::http::{Statuses, parse_header, parse_method};
+use crate::target::variables::Lookup;
+use crate::target::{Context, Endpoint, HttpDefaults, Target, positive};
+
+/// What every usage error ends with.
+const HINT: &str = "`when-ready --help` shows the usage";
+
+/// A wrong command line or environment: exit status 2, before anything is probed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UsageError(pub String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn usage<T>(problem: impl Into<String>) -> Result<T, UsageError> {
+    Err(UsageError(problem.into()))
+}
+
+/// Where a value came from: an error about it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Flag(&'static str),
+    Env(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(long) => write!(f, "--{long}"),
+            Self::Env(variable) => f.write_str(variable),
+        }
+    }
+}
+
+/// The options that were given, each with its values.
+struct Given<'a> {
+    flags: Vec<(&'static str, Vec<String>)>,
+    lookup: &'a Lookup<'a>,
+}
+
+impl Given<'_> {
+    /// The values of an option, the command line before the environment.
+    fn values(&self, long: &'static str) -> (Vec<String>, Source) {
+        match self.flags.iter().find(|(name, values)| *name == long && !values.is_empty()) {
+            Some((_, values)) => (values.clone(), Source::Flag(long)),
+            None => {
+                let variable = options::find(long).and_then(Opt::variable).unwrap_or_default();
+                let value = if variable.is_empty() { None } else { (self.lookup.env)(&variable) };
+                (value.into_iter().collect(), Source::Env(variable))
+            }
+        }
+    }
+
+    /// The value of an option; the last one where it was given twice, as with curl.
+    fn value<T>(&self, long: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, UsageError> {
+        let (values, source) = self.values(long);
+        let Some(value) = values.last() else { return Ok(None) };
+        parse(value).map(Some).map_err(|problem| UsageError(format!("{source}: {problem}")))
+    }
+
+    /// Whether a flag is on, and who said so.
+    fn flag(&self, long: &'static str) -> Result<bool, UsageError> {
+        Ok(self.value(long, parse_bool)?.unwrap_or(false))
+    }
+
+    fn is_on_command_line(&self, long: &str) -> bool {
+        self.flags.iter().any(|(name, values)| *name == long && values.last().is_some_and(|value| value == "true"))
+    }
+
+    fn path(&self, long: &'static str) -> Result<Option<PathBuf>, UsageError> {
+        self.value(long, |text| match text {
+            "" => Err("it names no file".to_owned()),
+            path => Ok(PathBuf::from(path)),
+        })
+    }
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(format!("`{}` is not true or false (try `true`)", shown(text))),
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(24).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Parses the arguments (without the program's name) and the environment.
+///
+/// # Errors
+///
+/// A [`UsageError`] that names the word, option or variable, and what would be right.
+pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageError> {
+    let mut words = args;
+    let command = words.iter().position(|word| word == "--").map(|at| {
+        let command = words.split_off(at + 1);
+        words.truncate(at);
+        command
+    });
+    let words = words
+        .into_iter()
+        .map(|word| word.into_string().map_err(|word| UsageError(format!("{} is not UTF-8", word.display()))))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (flags, targets) = extract(words)?;
+    let given = Given { flags, lookup };
+
+    if given.flag("help")? {
+        return Ok(Parsed::Help);
+    }
+    if given.flag("version")? {
+        return Ok(Parsed::Version);
+    }
+    if given.flag("man")? {
+        return Ok(Parsed::Man);
+    }
+    let shells = [("bash", Shell::Bash), ("zsh", Shell::Zsh), ("fish", Shell::Fish)];
+    if let Some(shell) = given.value("completions", |text| one_of(&shells, text))? {
+        return Ok(Parsed::Completions(shell));
+    }
+    if command.as_ref().is_some_and(Vec::is_empty) {
+        return usage("after `--` comes the command to run, and there is none");
+    }
+    let config = config(&given, &targets, command)?;
+    check(&given, config)
+}
+
+fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
+    let watch = given.value("watch", duration::parse_positive)?;
+    let format = given.value("format", parse_format)?;
+    if !given.flag("check")? {
+        for (long, is_set) in [("watch", watch.is_some()), ("format", format.is_some())] {
+            if is_set && given.values(long).1 == Source::Flag(options::find(long).map_or("", |option| option.long)) {
+                return usage(format!("--{long} goes with --check"));
+            }
+        }
+        return Ok(Parsed::Run(Box::new(config)));
+    }
+    if config.command.is_some() {
+        return usage("--check runs no command; leave out `--` and what follows it");
+    }
+    Ok(Parsed::Check(Box::new(config), Check { format: format.unwrap_or(Format::Text), watch }))
+}
+
+fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -> Result<Config, UsageError> {
+    let http = http_defaults(given)?;
+    let policy = policy(given)?;
+    let tls = tls_options(given)?;
+    let output = output(given)?;
+    let context = Context { lookup: Lookup { env: given.lookup.env, file: given.lookup.file }, http: &http };
+    let targets = targets(words, &context)?;
+    for target in &targets {
+        if cfg!(not(feature = "tls")) && target.requires_tls() {
+            return usage(format!("target {}: this build has no TLS; use one with it", target.label()));
+        }
+        if policy.goal == Goal::Down && matches!(target.endpoint, Endpoint::Dns(_)) {
+            return usage(format!(
+                "target {}: --until-down and a dns target do not go together: a name that does not resolve proves nothing",
+                target.label()
+            ));
+        }
+    }
+    Ok(Config { targets, policy, tls, output, command })
+}
+
+fn targets(words: &[String], context: &Context<'_>) -> Result<Vec<Target>, UsageError> {
+    const VARIABLE: &str = "WHEN_READY_TARGETS";
+    if !words.is_empty() {
+        return words
+            .iter()
+            .map(|word| Target::parse(word, context).map_err(|error| UsageError(error.to_string())))
+            .collect();
+    }
+    match (context.lookup.env)(VARIABLE) {
+        Some(list) => list
+            .split_whitespace()
+            .map(|word| Target::parse(word, context).map_err(|error| UsageError(format!("{VARIABLE}: {error}"))))
+            .collect(),
+        None => usage("no targets: name what to wait for, like `when-ready db:5432 -- COMMAND`"),
+    }
+}
+
+fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
+    let initial = given.value("interval", duration::parse)?.unwrap_or(Duration::from_millis(10));
+    let cap = given.value("max-interval", duration::parse)?;
+    if let Some(cap) = cap.filter(|cap| *cap < initial) {
+        return usage(format!(
+            "{}: {} is shorter than the first pause of {} (--interval)",
+            given.values("max-interval").1,
+            duration::human(cap),
+            duration::human(initial)
+        ));
+    }
+    let backoff = Backoff {
+        initial,
+        factor: given.value("backoff", parse_factor)?.unwrap_or(1.03),
+        cap: cap.unwrap_or(Duration::from_millis(500)).max(initial),
+    };
+    let on_timeout = [("fail", OnTimeout::Fail), ("run", OnTimeout::Run)];
+    Ok(Policy {
+        timeout: given.value("timeout", duration::parse_deadline)?.unwrap_or(Deadline::At(Duration::from_mins(1))),
+        attempt_timeout: given.value("attempt-timeout", duration::parse_positive)?.unwrap_or(Duration::from_secs(5)),
+        backoff,
+        max_attempts: given.value("max-attempts", positive)?,
+        successes: given.value("successes", positive)?.unwrap_or(1),
+        quorum: if given.flag("any")? { Quorum::Any } else { Quorum::All },
+        goal: if given.flag("until-down")? { Goal::Down } else { Goal::Ready },
+        on_permanent: if given.flag("fail-fast")? { OnPermanent::Fail } else { OnPermanent::Retry },
+        on_timeout: given.value("on-timeout", |text| one_of(&on_timeout, text))?.unwrap_or(OnTimeout::Fail),
+    })
+}
+
+fn parse_factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor >= 1.0 => Ok(factor),
+        _ => Err(format!("`{}` is not a factor of at least 1 (try `1.5`)", shown(text))),
+    }
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    one_of(&[("text", Format::Text), ("json", Format::Json)], text)
+}
+
+fn one_of<T: Copy>(all: &[(&'static str, T)], text: &str) -> Result<T, String> {
+    let found = all.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        format!("`{}` is not one of {}", shown(text), names.join(", "))
+    })
+}
+
+fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
+    let (headers, source) = given.values("http-header");
+    let headers = headers
+        .iter()
+        .flat_map(|value| value.lines().filter(|line| !line.trim().is_empty()))
+        .map(|line| parse_header(line).map_err(|problem| UsageError(format!("{source}: {problem}"))))
+        .collect::<Result<_, _>>()?;
+    let defaults = HttpDefaults::default();
+    Ok(HttpDefaults {
+        method: given.value("http-method", parse_method)?.unwrap_or(defaults.method),
+        headers,
+        status: given.value("http-status", Statuses::parse)?.unwrap_or(defaults.status),
+    })
+}
+
+fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
+    let (cert, key) = (given.path("tls-cert")?, given.path("tls-key")?);
+    match (&cert, &key) {
+        (Some(_), None) => return usage("--tls-cert needs the certificate's key: --tls-key FILE"),
+        (None, Some(_)) => return usage("--tls-key needs the certificate: --tls-cert FILE"),
+        _ => {}
+    }
+    let ca = given.path("tls-ca")?;
+    let verification = if given.flag("tls-insecure")? { Verification::Off } else { Verification::On };
+    if cfg!(not(feature = "tls")) && (ca.is_some() || cert.is_some() || verification == Verification::Off) {
+        return usage("this build has no TLS, so no --tls option; use one with it");
+    }
+    let roots = (given.lookup.env)("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    Ok(TlsOptions { ca, cert, key, verification, roots })
+}
+
+fn output(given: &Given<'_>) -> Result<Output, UsageError> {
+    let (quiet, verbose) = (given.flag("quiet")?, given.flag("verbose")?);
+    let verbosity = match (quiet, verbose) {
+        (true, true) if given.is_on_command_line("quiet") == given.is_on_command_line("verbose") => {
+            return usage("--quiet and --verbose contradict each other");
+        }
+        (true, true) if given.is_on_command_line("verbose") => Verbosity::Verbose,
+        (true, _) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
+    };
+    let env = |name: &str| (given.lookup.env)(name).filter(|value| !value.is_empty());
+    let plain = env("NO_COLOR").is_some() || env("TERM").is_none_or(|term| term == "dumb");
+    Ok(Output {
+        verbosity,
+        format: given.value("log-format", parse_format)?.unwrap_or(Format::Text),
+        report: given.path("report")?,
+        termination_log: given
+            .path("termination-log")?
+            .map_or_else(|| TerminationLog::IfPresent(PathBuf::from("/dev/termination-log")), TerminationLog::Named),
+        terminal: if plain { Terminal::Plain } else { Terminal::Allowed },
+    })
+}
+
+/// The option names and values that were given.
+type Flags = Vec<(&'static str, Vec<String>)>;
+
+/// Takes the options out of `words`; what is left are targets.
+fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
+    let words = spell_out(words);
+    check_values_are_there(&words)?;
+    let mut args = pico_args::Arguments::from_vec(words.into_iter().map(OsString::from).collect());
+    let mut flags = Vec::new();
+    for option in OPTIONS {
+        let long: &'static str = Box::leak(format!("--{}", option.long).into_boxed_str());
+        let short: &'static str = option.short.map_or("", |letter| Box::leak(format!("-{letter}").into_boxed_str()));
+        let mut values = Vec::new();
+        if option.takes == Takes::Nothing {
+            let given = |args: &mut pico_args::Arguments| {
+                if short.is_empty() { args.contains(long) } else { args.contains([short, long]) }
+            };
+            while given(&mut args) {
+                values.push("true".to_owned());
+            }
+            // `--any=false` overrules WHEN_READY_ANY=true.
+            while let Ok(Some(value)) = args.opt_value_from_str::<_, String>(long) {
+                values.push(value);
+            }
+        } else {
+            let found = if short.is_empty() {
+                args.values_from_str::<_, String>(long)
+            } else {
+                args.values_from_str::<_, String>([short, long])
+            };
+            values = found.map_err(|error| UsageError(format!("--{}: {error}", option.long)))?;
+        }
+        flags.push((option.long, values));
+    }
+    let mut targets = Vec::new();
+    for word in args.finish() {
+        let word = word.to_string_lossy().into_owned();
+        if word.len() > 1 && word.starts_with('-') {
+            let name = word.split('=').next().unwrap_or_default().to_owned();
+            return match options::suggestion(&name) {
+                Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", shown(&name))),
+                None => usage(format!("unknown option `{}`; {HINT}", shown(&name))),
+            };
+        }
+        targets.push(word);
+    }
+    Ok((flags, targets))
+}
+
+/// `-qt5` and `-t5` become words of their own, as getopt reads them; `--any=true` stays one word.
+fn spell_out(words: Vec<String>) -> Vec<String> {
+    let mut out = Vec::with_capacity(words.len());
+    for word in words {
+        let mut letters = word.chars();
+        let is_cluster = letters.next() == Some('-') && letters.next().is_some_and(|c| c != '-') && word.len() > 2;
+        let parts = if is_cluster { cluster(&word[1..]) } else { None };
+        out.extend(parts.unwrap_or_else(|| vec![word]));
+    }
+    out
+}
+
+fn cluster(letters: &str) -> Option<Vec<String>> {
+    let mut out = Vec::new();
+    for (index, letter) in letters.char_indices() {
+        let option = OPTIONS.iter().find(|option| option.short == Some(letter))?;
+        out.push(format!("-{letter}"));
+        if option.takes != Takes::Nothing {
+            let value = letters[index + letter.len_utf8()..].trim_start_matches('=');
+            out.extend(Some(value.to_owned()).filter(|value| !value.is_empty()));
+            return Some(out);
+        }
+    }
+    Some(out)
+}
+
+/// `--timeout --quiet` would take `--quiet` for the duration.
+fn check_values_are_there(words: &[String]) -> Result<(), UsageError> {
+    for (index, word) in words.iter().enumerate() {
+        let option = OPTIONS.iter().find(|option| {
+            word.strip_prefix("--") == Some(option.long)
+                || option.short.is_some_and(|letter| *word == format!("-{letter}"))
+        });
+        let Some(option) = option.filter(|option| option.takes != Takes::Nothing) else { continue };
+        let next = words.get(index + 1);
+        if next.is_none_or(|next| next.len() > 1 && next.starts_with('-')) {
+            let value = option.takes.placeholder().unwrap_or_default();
+            return usage(format!("--{} needs a value: --{} {value}", option.long, option.long));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

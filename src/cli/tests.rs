@@ -1,0 +1,148 @@
+use super::*;
+use std::collections::HashMap;
+
+fn parse_with(env: &[(&str, &str)], args: &[&str]) -> Result<Parsed, UsageError> {
+    let env: HashMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let lookup = Lookup { env: &|name| env.get(name).cloned(), file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    parse(args.iter().map(OsString::from).collect(), &lookup)
+}
+
+fn run(args: &[&str]) -> Config {
+    run_with(&[], args)
+}
+
+fn run_with(env: &[(&str, &str)], args: &[&str]) -> Config {
+    match parse_with(env, args) {
+        Ok(Parsed::Run(config)) => *config,
+        other => panic!("{args:?} gave {other:?}"),
+    }
+}
+
+fn error(args: &[&str]) -> String {
+    parse_with(&[], args).unwrap_err().to_string()
+}
+
+#[test]
+fn help_and_version_are_outcomes() {
+    assert_eq!(parse_with(&[], &["--help"]), Ok(Parsed::Help));
+    assert_eq!(parse_with(&[], &["-h", "nonsense:x"]), Ok(Parsed::Help));
+    assert_eq!(parse_with(&[], &["-V"]), Ok(Parsed::Version));
+    assert_eq!(parse_with(&[], &["--completions", "fish"]), Ok(Parsed::Completions(Shell::Fish)));
+    assert_eq!(parse_with(&[], &["--man"]), Ok(Parsed::Man));
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let policy = run(&["db:5432"]).policy;
+    assert_eq!(policy.timeout, Deadline::At(Duration::from_secs(60)));
+    assert_eq!(policy.attempt_timeout, Duration::from_secs(5));
+    assert_eq!(policy.backoff.initial, Duration::from_millis(10));
+    assert_eq!(policy.backoff.cap, Duration::from_millis(500));
+    assert!((policy.backoff.factor - 1.03).abs() < f64::EPSILON);
+    assert_eq!((policy.max_attempts, policy.successes), (None, 1));
+    assert_eq!((policy.quorum, policy.goal), (Quorum::All, Goal::Ready));
+    assert_eq!((policy.on_permanent, policy.on_timeout), (OnPermanent::Retry, OnTimeout::Fail));
+}
+
+#[test]
+fn options_may_stand_anywhere_before_the_command() {
+    let config = run(&["a:1", "-t", "5", "b:2", "--any", "--", "cmd", "-t", "9"]);
+    assert_eq!(config.policy.timeout, Deadline::At(Duration::from_secs(5)));
+    assert_eq!(config.policy.quorum, Quorum::Any);
+    assert_eq!(config.targets.len(), 2);
+    assert_eq!(config.command, Some(vec!["cmd".into(), "-t".into(), "9".into()]));
+}
+
+#[test]
+fn values_may_be_joined_to_their_option() {
+    for args in [["a:1", "--timeout=5s"], ["a:1", "-t5"], ["a:1", "-qt5"], ["a:1", "-t=5"]] {
+        assert_eq!(run(&args).policy.timeout, Deadline::At(Duration::from_secs(5)), "{args:?}");
+    }
+}
+
+#[test]
+fn of_a_repeated_option_the_last_wins() {
+    assert_eq!(run(&["a:1", "-t", "5", "--timeout", "7"]).policy.timeout, Deadline::At(Duration::from_secs(7)));
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment() {
+    let env = [("WHEN_READY_TIMEOUT", "9s"), ("WHEN_READY_ANY", "true"), ("WHEN_READY_TARGETS", "x:1 y:2")];
+    let config = run_with(&env, &[]);
+    assert_eq!(config.policy.timeout, Deadline::At(Duration::from_secs(9)));
+    assert_eq!((config.policy.quorum, config.targets.len()), (Quorum::Any, 2));
+    let config = run_with(&env, &["a:1", "-t", "3", "--any=false"]);
+    assert_eq!(config.policy.timeout, Deadline::At(Duration::from_secs(3)));
+    assert_eq!((config.policy.quorum, config.targets.len()), (Quorum::All, 1));
+}
+
+#[test]
+fn targets_that_are_set_but_empty_are_nothing_to_wait_for() {
+    assert!(run_with(&[("WHEN_READY_TARGETS", " ")], &["--", "cmd"]).targets.is_empty());
+    assert!(error(&["--", "cmd"]).contains("no targets"));
+}
+
+#[test]
+fn a_bad_value_names_its_source() {
+    for (variable, value, expected) in [
+        ("WHEN_READY_TIMEOUT", "10o", "WHEN_READY_TIMEOUT: `10o` is not a duration (try `10s`)"),
+        ("WHEN_READY_ANY", "maybe", "WHEN_READY_ANY: `maybe` is not true or false"),
+        ("WHEN_READY_BACKOFF", "0.5", "WHEN_READY_BACKOFF: `0.5` is not a factor"),
+        ("WHEN_READY_TARGETS", "db", "WHEN_READY_TARGETS: target `db`: it has no port; write db:PORT"),
+    ] {
+        let problem = parse_with(&[(variable, value)], if variable.ends_with("TARGETS") { &[] } else { &["a:1"] });
+        let problem = problem.unwrap_err().to_string();
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+#[test]
+fn wrong_command_lines_say_what_would_be_right() {
+    for (args, expected) in [
+        (&["a:1", "--timout", "5"][..], "did you mean `--timeout`?"),
+        (&["a:1", "--timeout"], "--timeout needs a value: --timeout DURATION"),
+        (&["a:1", "--timeout", "--quiet"], "--timeout needs a value"),
+        (&["a:1", "--timeout", "5x"], "--timeout: `5x` is not a duration"),
+        (&["a:1", "--attempt-timeout", "0"], "longer than 0"),
+        (&["a:1", "--backoff", "nan"], "factor of at least 1"),
+        (&["a:1", "--successes", "0"], "at least 1"),
+        (&["a:1", "--max-attempts", "-1"], "--max-attempts needs a value"),
+        (&["a:1", "--http-status", "2xx"], "--http-status: `2xx`"),
+        (&["a:1", "--http-header", "nocolon"], "`Name: value`"),
+        (&["a:1", "--http-method", "G T"], "not a method"),
+        (&["a:1", "--on-timeout", "ignore"], "not one of fail, run"),
+        (&["a:1", "--log-format", "xml"], "not one of text, json"),
+        (&["a:1", "--interval", "2s", "--max-interval", "1s"], "shorter than the first pause"),
+        (&["a:1", "-q", "-v"], "contradict"),
+        (&["a:1", "--"], "there is none"),
+        (&["a:1", "--check", "--", "cmd"], "--check runs no command"),
+        (&["a:1", "--watch", "5s"], "--watch goes with --check"),
+        (&["a:1", "--format", "json"], "--format goes with --check"),
+        (&["a:1", "--tls-cert", "x"], "--tls-key FILE"),
+        (&["a:1", "-x"], "unknown option `-x`"),
+        (&["dns://a", "--until-down"], "proves nothing"),
+        (&[], "no targets"),
+    ] {
+        let problem = error(args);
+        assert!(problem.contains(expected), "{args:?}: {problem}");
+    }
+}
+
+#[test]
+fn an_interval_longer_than_the_cap_raises_the_cap() {
+    let backoff = run(&["a:1", "--interval", "2s"]).policy.backoff;
+    assert_eq!(backoff.cap, Duration::from_secs(2));
+}
+
+#[test]
+fn a_check_is_an_outcome_of_its_own() {
+    let parsed = parse_with(&[], &["--check", "--format", "json", "a:1"]);
+    assert!(matches!(parsed, Ok(Parsed::Check(_, Check { format: Format::Json, watch: None }))));
+}
+
+#[test]
+fn headers_from_the_environment_are_one_a_line() {
+    let config = run_with(&[("WHEN_READY_HTTP_HEADER", "A: 1\nB: 2")], &["http://h/"]);
+    let Endpoint::Http(http) = &config.targets[0].endpoint else { panic!() };
+    assert_eq!(http.headers.len(), 2);
+}

@@ -1,0 +1,139 @@
+//! Durations as users write them.
+
+use std::time::Duration;
+
+use crate::deadline::Deadline;
+
+/// The longest duration that is taken as one: a hundred years.
+const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// `1m30s`, `500ms`, or a bare number of seconds (`5`, `0.5`).
+///
+/// # Errors
+///
+/// Says what would be right.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let wrong = || {
+        let shown: String = text.chars().take(24).collect();
+        match text.strip_suffix('o').filter(|rest| rest.parse::<u32>().is_ok()) {
+            Some(number) => format!("`{shown}` is not a duration (try `{number}s`)"),
+            None => format!("`{shown}` is not a duration (try `10s`, `500ms` or `1m30s`)"),
+        }
+    };
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let duration = if is_number {
+        let seconds: f64 = text.parse().map_err(|_| wrong())?;
+        Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?
+    } else {
+        humantime::parse_duration(text).map_err(|_| wrong())?
+    };
+    Ok(duration.min(MAX))
+}
+
+/// A duration that must be longer than nothing.
+///
+/// # Errors
+///
+/// As [`parse`], and for 0.
+pub fn parse_positive(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        Duration::ZERO => Err(format!("`{text}` is no time at all; it must be longer than 0")),
+        duration => Ok(duration),
+    }
+}
+
+/// A deadline: a duration, or `0` or `none` for waiting for ever.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
+    if text == "none" {
+        return Ok(Deadline::Never);
+    }
+    Ok(match parse(text)? {
+        Duration::ZERO => Deadline::Never,
+        duration => Deadline::At(duration),
+    })
+}
+
+/// A duration as people read it: three digits at most (`3ms`, `1.2s`, `2m 5s`).
+pub fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if duration < Duration::from_secs(1) {
+        format!("{}ms", duration.as_millis())
+    } else if seconds < 10 {
+        format!("{seconds}{}", tenths(duration))
+    } else if seconds < 60 {
+        format!("{seconds}s")
+    } else if seconds < 3600 {
+        pair(seconds / 60, "m", seconds % 60, "s")
+    } else {
+        pair(seconds / 3600, "h", seconds % 3600 / 60, "m")
+    }
+}
+
+fn tenths(duration: Duration) -> String {
+    match duration.subsec_millis() / 100 {
+        0 => "s".to_owned(),
+        tenth => format!(".{tenth}s"),
+    }
+}
+
+fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    match small {
+        0 => format!("{large}{large_unit}"),
+        _ => format!("{large}{large_unit} {small}{small_unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_numbers_are_seconds_and_units_are_humantimes() {
+        assert_eq!(parse("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(parse("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn nought_and_none_mean_for_ever() {
+        assert_eq!(parse_deadline("0"), Ok(Deadline::Never));
+        assert_eq!(parse_deadline("none"), Ok(Deadline::Never));
+        assert_eq!(parse_deadline("0s"), Ok(Deadline::Never));
+        assert_eq!(parse_deadline("2"), Ok(Deadline::At(Duration::from_secs(2))));
+    }
+
+    #[test]
+    fn a_wrong_duration_says_what_would_be_right() {
+        assert_eq!(parse("10o"), Err("`10o` is not a duration (try `10s`)".to_owned()));
+        for text in ["", "-1", "x", "1.2.3", "1e400", "5 apples", "."] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_extremes_do_not_overflow() {
+        assert_eq!(parse("999999999999999999"), Ok(MAX));
+        assert!(parse("99999999999999999999999999").is_err());
+    }
+
+    #[test]
+    fn durations_read_well() {
+        for (millis, text) in [
+            (3, "3ms"),
+            (1000, "1s"),
+            (1249, "1.2s"),
+            (10_900, "10s"),
+            (60_000, "1m"),
+            (125_000, "2m 5s"),
+            (3_660_000, "1h 1m"),
+        ] {
+            assert_eq!(human(Duration::from_millis(millis)), text);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Waits until TCP, HTTP(S), Postgres and Redis targets are ready.
+//!
+//! The data flows one way: arguments and environment → [`cli`] → [`config::Config`] → [`gate`]
+//! (attempts by [`workers`], each a [`probe`]) → a [`gate::Verdict`] → [`launch`], or an
+//! [`exit_status`].
+#![forbid(unsafe_code)]
+
+pub mod backoff;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod deadline;
+pub mod duration;
+pub mod exit_status;
+pub mod gate;
+pub mod help;
+pub mod launch;
+pub mod net;
+pub mod not_ready;
+pub mod options;
+pub mod probe;
+pub mod report;
+pub mod retry;
+pub mod secret;
+pub mod signals;
+pub mod target;
+pub mod workers;

@@ -1,0 +1,224 @@
+//! Waits until targets are ready, then runs the command in its own place.
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use when_ready::cli::{self, UsageError};
+use when_ready::config::{Check, Config, Format, OnTimeout, Parsed, Policy, Quorum, Terminal, Verbosity};
+use when_ready::deadline::Deadline;
+use when_ready::exit_status::ExitStatus;
+use when_ready::gate::{Gate, Message, Verdict, World};
+use when_ready::launch::{self, LaunchError};
+use when_ready::net::tls::Tls;
+use when_ready::report::{Level, Report, Reporter, Sink, Watch, write_termination_message};
+use when_ready::signals::Signals;
+use when_ready::target::variables::Lookup;
+use when_ready::workers::{Context, Workers};
+use when_ready::{clock, help};
+
+fn main() -> ExitCode {
+    let lookup = Lookup { env: &environment, file: &|path| std::fs::read_to_string(path) };
+    #[expect(clippy::disallowed_methods, reason = "main alone touches argv")]
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let status = match cli::parse(args, &lookup) {
+        Ok(Parsed::Help) => print(&help::help()),
+        Ok(Parsed::Version) => print(&help::version()),
+        Ok(Parsed::Completions(shell)) => print(&help::completions(shell)),
+        Ok(Parsed::Man) => print(&help::man()),
+        Ok(Parsed::Run(config)) => run(&config),
+        Ok(Parsed::Check(config, how)) => check(*config, how),
+        Err(error) => Err(Stop::usage(&error)),
+    };
+    let stop = match status {
+        Ok(status) => return status.into(),
+        Err(stop) => stop,
+    };
+    Sink::stderr().line(&format!("when-ready: {}", stop.message));
+    stop.status.into()
+}
+
+/// Why the process ends, for the one place that prints it.
+struct Stop {
+    message: String,
+    status: ExitStatus,
+}
+
+impl Stop {
+    fn usage(error: &UsageError) -> Self {
+        Self { message: error.to_string(), status: ExitStatus::Usage }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "main alone touches the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn print(text: &str) -> Result<ExitStatus, Stop> {
+    // A reader that has seen enough (`--help | head`) is no error.
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+    Ok(ExitStatus::Ready)
+}
+
+/// Waits for everything, then hands over.
+fn run(config: &Config) -> Result<ExitStatus, Stop> {
+    if let Some(command) = &config.command {
+        look_up(&command[0])?;
+    }
+    let tls = load_tls(config)?;
+    let (sender, receiver) = mpsc::channel();
+    let signals = install(sender.clone())?;
+    let mut reporter = Reporter::new(config);
+    let mut gate = Gate::new(&config.targets, &config.policy);
+    let mut workers = Workers::new(context(config, tls), (sender, receiver));
+    let verdict = gate.run(&mut workers, &mut reporter);
+    let elapsed = workers.now();
+    reporter.conclude(verdict, &gate, elapsed);
+    let report = Report::new(&config.targets, &gate, verdict, elapsed);
+    leave_reports(config, &report, verdict, &mut reporter, elapsed);
+    let status = match verdict {
+        Verdict::Ready => ExitStatus::Ready,
+        Verdict::TimedOut => ExitStatus::TimedOut,
+        Verdict::Failed(_) => ExitStatus::NotHealthy,
+        Verdict::Interrupted(signal) => return Ok(ExitStatus::Signal(signal)),
+    };
+    let runs_even_so = verdict == Verdict::TimedOut && config.policy.on_timeout == OnTimeout::Run;
+    if verdict != Verdict::Ready && !runs_even_so {
+        return Ok(status);
+    }
+    match &config.command {
+        Some(command) => {
+            let program = command[0].to_string_lossy();
+            if runs_even_so {
+                let warning = format!("running {program} even so (--on-timeout run)");
+                reporter.note(Level::Warn, &warning, elapsed);
+            } else {
+                reporter.exec(&program, elapsed);
+            }
+            hand_over(command, &signals)
+        }
+        None if runs_even_so => Ok(status),
+        None => {
+            reporter.done(elapsed);
+            Ok(ExitStatus::Ready)
+        }
+    }
+}
+
+fn hand_over(command: &[OsString], signals: &Signals) -> Result<ExitStatus, Stop> {
+    if let Some(signal) = signals.leave() {
+        return Ok(ExitStatus::Signal(signal));
+    }
+    let error = launch::exec(command);
+    look_up(&command[0])?;
+    let message = match error.kind() {
+        std::io::ErrorKind::NotFound => "it, or the interpreter or loader that it names, is not there".to_owned(),
+        _ => error.to_string(),
+    };
+    let program = command[0].display();
+    Err(Stop { message: format!("cannot run {program}: {message}"), status: ExitStatus::NotExecutable })
+}
+
+/// Whether COMMAND can be found and executed.
+fn look_up(program: &OsStr) -> Result<(), Stop> {
+    #[expect(clippy::disallowed_methods, reason = "main alone touches the environment")]
+    let path = std::env::var_os("PATH");
+    let (why, status) = match launch::look_up(program, path.as_deref()) {
+        Ok(_) => return Ok(()),
+        Err(LaunchError::NotFound) => ("it is not found", ExitStatus::NotFound),
+        Err(LaunchError::NotExecutable(why)) => (why, ExitStatus::NotExecutable),
+    };
+    Err(Stop { message: format!("cannot run {}: {why}", program.display()), status })
+}
+
+fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &mut Reporter<'_>, elapsed: Duration) {
+    if let Some(path) = &config.output.report
+        && let Err(error) = report.write(path)
+    {
+        reporter.note(Level::Warn, &format!("--report: {} cannot be written: {error}", path.display()), elapsed);
+    }
+    if verdict != Verdict::Ready
+        && let Err(error) = write_termination_message(&config.output.termination_log, report)
+    {
+        reporter.note(Level::Warn, &format!("--termination-log cannot be written: {error}"), elapsed);
+    }
+}
+
+/// Probes everything once, or once every so often.
+fn check(config: Config, how: Check) -> Result<ExitStatus, Stop> {
+    let config = once(config);
+    let tls = load_tls(&config)?;
+    let (sender, receiver) = mpsc::channel();
+    install(sender.clone())?;
+    let in_colour = config.output.terminal == Terminal::Allowed && std::io::stdout().is_terminal();
+    let mut workers = Workers::new(context(&config, tls), (sender, receiver));
+    let mut watch = Watch::default();
+    loop {
+        workers.restart();
+        let mut gate = Gate::new(&config.targets, &config.policy);
+        let verdict = gate.run(&mut workers, &mut Reporter::silent(&config));
+        let elapsed = workers.now();
+        if let Verdict::Interrupted(signal) = verdict {
+            return Ok(ExitStatus::Signal(signal));
+        }
+        let outcome = if verdict == Verdict::Ready { Verdict::Ready } else { Verdict::Failed(0) };
+        let report = Report::new(&config.targets, &gate, outcome, elapsed);
+        let now = clock::now();
+        watch.record(&report, now);
+        let shown = match how.format {
+            Format::Json => report.to_json(),
+            Format::Text => report.to_table(in_colour, how.watch.map(|_| (&watch, now))),
+        };
+        let in_place = how.watch.is_some() && in_colour && how.format == Format::Text;
+        print(&if in_place { format!("\x1b[H\x1b[2J{shown}") } else { shown })?;
+        if let Some(path) = &config.output.report
+            && let Err(error) = report.write(path)
+        {
+            Sink::stderr().line(&format!("when-ready: --report: {} cannot be written: {error}", path.display()));
+        }
+        let Some(pause) = how.watch else {
+            return Ok(if verdict == Verdict::Ready { ExitStatus::Ready } else { ExitStatus::NotHealthy });
+        };
+        let until = workers.now().saturating_add(pause);
+        while workers.now() < until {
+            if let Some(Message::Signal(signal)) = workers.next(Some(until)) {
+                return Ok(ExitStatus::Signal(signal));
+            }
+        }
+    }
+}
+
+/// The policy of a check: one attempt each, within one attempt's time.
+fn once(config: Config) -> Config {
+    let policy = Policy {
+        timeout: Deadline::At(config.policy.attempt_timeout),
+        max_attempts: Some(1),
+        successes: 1,
+        quorum: Quorum::Each,
+        ..config.policy
+    };
+    let output = when_ready::config::Output { verbosity: Verbosity::Quiet, ..config.output };
+    let targets = config.targets.into_iter().map(|target| when_ready::target::Target {
+        successes: None,
+        timeout: None,
+        ..target
+    });
+    Config { targets: targets.collect(), policy, output, ..config }
+}
+
+fn load_tls(config: &Config) -> Result<Tls, Stop> {
+    Tls::load(&config.tls).map_err(|problem| Stop { message: problem, status: ExitStatus::Usage })
+}
+
+fn context(config: &Config, tls: Tls) -> Context {
+    Context { targets: config.targets.clone(), goal: config.policy.goal, tls }
+}
+
+fn install(sender: mpsc::Sender<Message>) -> Result<Signals, Stop> {
+    Signals::install(sender)
+        .map_err(|error| Stop { message: format!("signals cannot be watched: {error}"), status: ExitStatus::Usage })
+}

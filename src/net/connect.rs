@@ -1,0 +1,297 @@
+//! TCP and Unix connections: all addresses of a name, side by side.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{Budget, Connection, Stage, resolve};
+use crate::clock;
+use crate::not_ready::{Kind, NotReady};
+use crate::target::Address;
+
+/// How long one address may be silent before the next is tried beside it (RFC 8305, section 5:
+/// 250 ms is recommended, 100 ms is the least).
+const STAGGER: Duration = Duration::from_millis(100);
+/// How long after the last address the first is tried again: the kernel repeats an unanswered SYN
+/// only after 1, 3 and 7 s.
+const AGAIN: Duration = Duration::from_millis(500);
+/// The most connections of one attempt that wait for an answer.
+const MAX_PENDING: usize = 8;
+
+/// Connects to the first address of `address` that answers.
+///
+/// # Errors
+///
+/// [`Kind::Unresolved`], [`Kind::ConnectionRefused`], [`Kind::Unreachable`], [`Kind::TimedOut`] or
+/// [`Kind::LocalLimit`], with each address that failed.
+pub fn connect(address: &Address, budget: &Budget) -> Result<Connection, NotReady> {
+    let addresses = resolve(&address.host, address.port, budget)?;
+    budget.enter(Stage::Connecting);
+    let mut race = Race { addresses, started: 0, pending: Vec::new(), failed: Vec::new(), budget };
+    let (socket, peer) = race.run()?;
+    drop(socket.set_tcp_nodelay(true));
+    connection(socket, peer.to_string(), budget)
+}
+
+fn connection(socket: Socket, peer: String, budget: &Budget) -> Result<Connection, NotReady> {
+    socket.set_nonblocking(false).map_err(|error| super::io_failure(&error, budget))?;
+    budget.enter(Stage::Exchanging);
+    Ok(Connection { socket, budget: budget.clone(), peer })
+}
+
+struct Race<'a> {
+    addresses: Vec<SocketAddr>,
+    /// How many connections have begun; beyond the addresses, they begin again from the first.
+    started: usize,
+    pending: Vec<(Socket, SocketAddr)>,
+    failed: Vec<(SocketAddr, Errno)>,
+    budget: &'a Budget,
+}
+
+impl Race<'_> {
+    fn run(&mut self) -> Result<(Socket, SocketAddr), NotReady> {
+        let mut next = clock::now();
+        loop {
+            let now = clock::now();
+            if self.pending.is_empty() && self.started >= self.addresses.len() {
+                return Err(describe(&self.failed));
+            }
+            if now >= next || self.pending.is_empty() {
+                if let Some(winner) = self.start_next() {
+                    return Ok(winner);
+                }
+                next = now + if self.started < self.addresses.len() { STAGGER } else { AGAIN };
+            }
+            if self.budget.remaining().is_zero() {
+                return Err(self.out_of_time());
+            }
+            if let Some(winner) = self.wait(next)? {
+                return Ok(winner);
+            }
+        }
+    }
+
+    /// Begins a connection to the next address.
+    fn start_next(&mut self) -> Option<(Socket, SocketAddr)> {
+        let address = self.addresses[self.started % self.addresses.len()];
+        let is_repeat = self.started >= self.addresses.len();
+        if is_repeat && self.failed.iter().any(|(failed, _)| *failed == address) {
+            self.started += 1;
+            return None;
+        }
+        self.started += 1;
+        match begin(address) {
+            Ok((socket, true)) => self.admit(socket, address),
+            Ok((socket, false)) => {
+                // The oldest waits on, for a path that is slow; a younger one makes room.
+                if self.pending.len() >= MAX_PENDING {
+                    self.pending.remove(self.pending.len() / 2);
+                }
+                self.pending.push((socket, address));
+                None
+            }
+            Err(errno) => {
+                if !is_repeat {
+                    self.failed.push((address, errno));
+                }
+                None
+            }
+        }
+    }
+
+    /// Waits until a connection is decided or the next one is due.
+    fn wait(&mut self, next: Instant) -> Result<Option<(Socket, SocketAddr)>, NotReady> {
+        if self.pending.is_empty() {
+            return Ok(None);
+        }
+        let until = next.saturating_duration_since(clock::now()).min(self.budget.remaining());
+        let mut fds: Vec<PollFd<'_>> =
+            self.pending.iter().map(|(socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
+        match poll(&mut fds, timeout(until)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(NotReady::new(Kind::LocalLimit, format!("poll failed: {}", errno.desc()))),
+        }
+        let decided: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        let mut decided = decided.into_iter();
+        let ready: Vec<_> = self.pending.extract_if(.., |_| decided.next().unwrap_or(false)).collect();
+        for (socket, address) in ready {
+            match socket.take_error() {
+                Ok(None) => {
+                    if let Some(winner) = self.admit(socket, address) {
+                        return Ok(Some(winner));
+                    }
+                }
+                Ok(Some(error)) | Err(error) => self.fail(address, errno_of(&error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn fail(&mut self, address: SocketAddr, errno: Errno) {
+        // A repeat that fails decides nothing while an earlier one to the same address may answer.
+        if !self.failed.iter().any(|(failed, _)| *failed == address) {
+            self.failed.push((address, errno));
+        }
+        self.pending.retain(|(_, other)| *other != address);
+    }
+
+    /// Takes a connection, unless it is one to itself: a connect to a closed port of the ephemeral
+    /// range can meet its own SYN (RFC 9293, section 3.5, simultaneous open).
+    fn admit(&mut self, socket: Socket, address: SocketAddr) -> Option<(Socket, SocketAddr)> {
+        let ends =
+            (socket.local_addr().ok().and_then(|a| a.as_socket()), socket.peer_addr().ok().and_then(|a| a.as_socket()));
+        match ends {
+            (Some(local), Some(peer)) if local == peer => {
+                // Closing it in order would leave the port in TIME-WAIT, where nobody can listen.
+                drop(socket.set_linger(Some(Duration::ZERO)));
+                self.fail(address, Errno::ECONNREFUSED);
+                None
+            }
+            (_, None) => {
+                self.fail(address, Errno::ECONNRESET);
+                None
+            }
+            _ => Some((socket, address)),
+        }
+    }
+
+    fn out_of_time(&self) -> NotReady {
+        let mut failure = self.budget.timed_out();
+        let silent: Vec<String> = self
+            .addresses
+            .iter()
+            .filter(|address| !self.failed.iter().any(|(failed, _)| failed == *address))
+            .map(ToString::to_string)
+            .collect();
+        failure.reason = failure.reason.replacen("no answer", &format!("no answer from {}", few(&silent)), 1);
+        if !self.failed.is_empty() {
+            failure.reason = format!("{}; {}", failure.reason, describe(&self.failed).reason);
+        }
+        failure
+    }
+}
+
+/// At most three of a list.
+fn few(all: &[String]) -> String {
+    match all.len() {
+        0..=3 => all.join(", "),
+        n => format!("{} and {} more", all[..3].join(", "), n - 3),
+    }
+}
+
+fn timeout(until: Duration) -> PollTimeout {
+    // Rounded up: a poll that ends early would spin.
+    let millis = until.as_millis() + u128::from(until.subsec_nanos() % 1_000_000 != 0);
+    PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+}
+
+fn begin(address: SocketAddr) -> Result<(Socket, bool), Errno> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)
+        .map_err(|error| errno_of(&error))?;
+    start(socket, &SockAddr::from(address))
+}
+
+fn start(socket: Socket, address: &SockAddr) -> Result<(Socket, bool), Errno> {
+    match socket.connect(address) {
+        Ok(()) => Ok((socket, true)),
+        Err(error) => match errno_of(&error) {
+            Errno::EINPROGRESS | Errno::EINTR => Ok((socket, false)),
+            errno => Err(errno),
+        },
+    }
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// Whether this machine has no such address family or no route for it at all: another address of
+/// the same name decides.
+fn is_family_missing(errno: Errno) -> bool {
+    matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH)
+}
+
+/// One reason for all addresses.
+fn describe(failed: &[(SocketAddr, Errno)]) -> NotReady {
+    let mut decisive: Vec<&(SocketAddr, Errno)> =
+        failed.iter().filter(|(_, errno)| !is_family_missing(*errno)).collect();
+    if decisive.is_empty() {
+        decisive = failed.iter().collect();
+    }
+    let Some(&&(_, first)) = decisive.first() else {
+        return NotReady::new(Kind::Unreachable, "no address could be tried");
+    };
+    if decisive.iter().all(|(_, errno)| *errno == first) {
+        let all: Vec<String> = decisive.iter().map(|(address, _)| address.to_string()).collect();
+        return explain(first, &few(&all));
+    }
+    let each: Vec<String> = decisive.iter().map(|(address, errno)| format!("{address}: {}", errno.desc())).collect();
+    let kind = decisive.iter().map(|(_, errno)| kind_of(*errno)).find(|kind| *kind != Kind::ConnectionRefused);
+    NotReady::new(kind.unwrap_or(Kind::ConnectionRefused), few(&each))
+}
+
+fn kind_of(errno: Errno) -> Kind {
+    match errno {
+        Errno::ECONNREFUSED => Kind::ConnectionRefused,
+        Errno::ECONNRESET | Errno::ECONNABORTED => Kind::ConnectionClosed,
+        Errno::ETIMEDOUT => Kind::TimedOut,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS | Errno::EAGAIN => Kind::LocalLimit,
+        _ => Kind::Unreachable,
+    }
+}
+
+fn explain(errno: Errno, peers: &str) -> NotReady {
+    let reason = match errno {
+        Errno::ECONNREFUSED => format!("connection refused by {peers}: nothing listens there yet"),
+        Errno::ECONNRESET | Errno::ECONNABORTED => format!("{peers} reset the connection"),
+        Errno::ETIMEDOUT => format!("no answer from {peers}: a firewall drops the packets, or the address is wrong"),
+        Errno::EHOSTUNREACH => format!("no route to {peers}: the host is down, or a firewall rejects the packets"),
+        Errno::ENETUNREACH => format!("no route to the network of {peers}"),
+        Errno::EADDRNOTAVAIL => format!("no local address or port from which to reach {peers}"),
+        Errno::EMFILE | Errno::ENFILE => "out of file descriptors (raise `ulimit -n`)".to_owned(),
+        Errno::EPERM | Errno::EACCES => format!("a local firewall rule forbids connections to {peers}"),
+        other => format!("cannot connect to {peers}: {}", other.desc()),
+    };
+    NotReady::new(kind_of(errno), reason)
+}
+
+/// Connects to the stream socket at `path`.
+///
+/// # Errors
+///
+/// [`Kind::Missing`] without a socket there, [`Kind::ConnectionRefused`] without a listener.
+pub fn connect_unix(path: &Path, budget: &Budget) -> Result<Connection, NotReady> {
+    budget.enter(Stage::Connecting);
+    let shown = path.display();
+    let address = SockAddr::unix(path)
+        .map_err(|_| NotReady::new(Kind::Forbidden, format!("the path {shown} is too long for a socket")))?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
+        .map_err(|error| explain(errno_of(&error), &shown.to_string()))?;
+    match start(socket, &address) {
+        Ok((socket, _)) => connection(socket, shown.to_string(), budget),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => {
+            Err(NotReady::new(Kind::Missing, format!("there is no socket {shown} yet")))
+        }
+        Err(Errno::ECONNREFUSED) => {
+            let reason = format!("connection refused: nothing listens on the socket {shown}");
+            Err(NotReady::new(Kind::ConnectionRefused, reason))
+        }
+        Err(Errno::EAGAIN) => {
+            Err(NotReady::new(Kind::TooManyConnections, format!("the socket {shown} has its queue full")))
+        }
+        Err(Errno::EACCES | Errno::EPERM) => {
+            let reason = format!("no permission for the socket {shown}: run as its user or group");
+            Err(NotReady::new(Kind::Unreachable, reason))
+        }
+        Err(Errno::EPROTOTYPE) => {
+            Err(NotReady::new(Kind::WrongProtocol, format!("{shown} is a datagram socket, not a stream socket")))
+        }
+        Err(errno) => Err(explain(errno, &shown.to_string())),
+    }
+}

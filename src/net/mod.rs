@@ -1,0 +1,259 @@
+//! Connections whose every step ends at a deadline.
+
+mod connect;
+mod resolve;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
+pub mod tls;
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use crate::clock;
+use crate::not_ready::{Kind, NotReady};
+
+pub use connect::{connect, connect_unix};
+pub use resolve::resolve;
+
+/// What an attempt is doing, for the reason of one that runs out of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is queued, or has just begun.
+    Starting,
+    /// It waits for the name service.
+    Resolving,
+    /// It waits for a connection.
+    Connecting,
+    /// It waits for the TLS handshake.
+    TlsHandshake,
+    /// It waits for the answer of a connected peer.
+    Exchanging,
+}
+
+impl Stage {
+    const ALL: [Self; 5] = [Self::Starting, Self::Resolving, Self::Connecting, Self::TlsHandshake, Self::Exchanging];
+
+    /// What an attempt says that ran out of time here.
+    pub fn timed_out(self, after: Duration) -> NotReady {
+        let after = crate::duration::human(after);
+        let reason = match self {
+            Self::Starting => format!("not probed within {after}: no thread was free"),
+            Self::Resolving => {
+                format!(
+                    "no answer from the name service within {after}: is the nameserver in /etc/resolv.conf reachable?"
+                )
+            }
+            Self::Connecting => {
+                format!(
+                    "no answer to the connection attempt within {after}: a firewall drops it, or the address is wrong"
+                )
+            }
+            Self::TlsHandshake => format!("connected, but no TLS handshake within {after}"),
+            Self::Exchanging => format!("connected, but no answer within {after}"),
+        };
+        NotReady::new(Kind::TimedOut, reason)
+    }
+}
+
+/// The stage of an attempt, seen by the gate while the attempt is under way.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU8>);
+
+impl Progress {
+    fn enter(&self, stage: Stage) {
+        self.0.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// What the attempt is doing now.
+    pub fn stage(&self) -> Stage {
+        Stage::ALL[usize::from(self.0.load(Ordering::Relaxed)) % Stage::ALL.len()]
+    }
+}
+
+/// The time that one attempt has, whatever it does.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    begun: Instant,
+    ends: Instant,
+    progress: Progress,
+}
+
+impl Budget {
+    /// A budget that begins now.
+    pub fn new(time: Duration, progress: Progress) -> Self {
+        let begun = clock::now();
+        let ends = begun.checked_add(time).unwrap_or(begun);
+        Self { begun, ends, progress }
+    }
+
+    /// A budget that ends after `time`, or with this one if that is earlier.
+    #[must_use]
+    pub fn at_most(&self, time: Duration) -> Self {
+        let begun = clock::now();
+        let ends = begun.checked_add(time).map_or(self.ends, |ends| ends.min(self.ends));
+        Self { begun, ends, progress: self.progress.clone() }
+    }
+
+    /// Says what the attempt does from here on.
+    pub fn enter(&self, stage: Stage) {
+        self.progress.enter(stage);
+    }
+
+    /// What remains; zero when it is used up.
+    pub fn remaining(&self) -> Duration {
+        self.ends.saturating_duration_since(clock::now())
+    }
+
+    /// The failure of an attempt whose time is used up.
+    pub fn timed_out(&self) -> NotReady {
+        self.progress.stage().timed_out(self.ends.saturating_duration_since(self.begun))
+    }
+}
+
+/// A connected socket, each of whose reads and writes ends with its budget: a peer that sends one
+/// byte a second cannot stretch it.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    budget: Budget,
+    /// The peer's address, for messages.
+    peer: String,
+}
+
+impl Connection {
+    fn time_left(&self) -> io::Result<Duration> {
+        match self.budget.remaining() {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            // A socket time-out of 0 would mean none at all.
+            left => Ok(left.max(Duration::from_millis(1))),
+        }
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.socket.set_read_timeout(Some(self.time_left()?))?;
+            match self.socket.read(buffer) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        loop {
+            self.socket.set_write_timeout(Some(self.time_left()?))?;
+            match self.socket.write(buffer) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection, with or without TLS: what every protocol talks over.
+#[derive(Debug)]
+pub enum Stream {
+    /// As it is.
+    Plain(Connection),
+    /// Through TLS.
+    #[cfg(feature = "tls")]
+    Tls(Box<tls::TlsConnection>),
+}
+
+impl Stream {
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Plain(connection) => connection,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    /// The peer's address, for messages.
+    pub fn peer(&self) -> &str {
+        &self.connection().peer
+    }
+
+    /// The reason for an I/O error on this stream.
+    pub fn failure(&self, error: &io::Error) -> NotReady {
+        io_failure(error, &self.connection().budget)
+    }
+
+    /// Says good-bye in order, so that the server's log stays clean; what fails here does not matter.
+    pub fn close(mut self) {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = &mut self {
+            stream.conn.send_close_notify();
+            drop(stream.flush());
+        }
+        drop(self.connection().socket.shutdown(std::net::Shutdown::Write));
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(connection) => connection.read(buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => match stream.read(buffer) {
+                // A peer that ends without close_notify (RFC 8446, section 6.1) has ended all the same;
+                // every protocol here knows by itself whether an answer is whole.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+                other => other,
+            },
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(connection) => connection.write(buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(connection) => connection.flush(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// The reason for an I/O error of a connection.
+pub fn io_failure(error: &io::Error, budget: &Budget) -> NotReady {
+    #[cfg(feature = "tls")]
+    if let Some(failure) = tls::failure_within(error) {
+        return failure;
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut => budget.timed_out(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            NotReady::new(Kind::ConnectionClosed, "connected, but the peer reset the connection before it answered")
+        }
+        io::ErrorKind::UnexpectedEof => closed(),
+        _ => NotReady::new(Kind::ConnectionClosed, format!("the connection failed: {error}")),
+    }
+}
+
+/// The peer closed the connection where an answer was due.
+pub fn closed() -> NotReady {
+    NotReady::new(Kind::ConnectionClosed, "connected, but the peer closed the connection before it answered")
+}

@@ -1,0 +1,106 @@
+//! Names to addresses, by the system's resolver.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+use nix::errno::Errno;
+
+use super::{Budget, Stage};
+use crate::not_ready::{Kind, NotReady};
+
+/// More addresses of one name are not tried.
+const MAX_ADDRESSES: usize = 32;
+
+/// All addresses of `host`, the two families in turn (RFC 8305, section 4).
+///
+/// getaddrinfo knows no deadline: whoever calls this must be able to walk away from it.
+///
+/// # Errors
+///
+/// [`Kind::Unresolved`], with the search list that was tried.
+pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>, NotReady> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    budget.enter(Stage::Resolving);
+    let found = (host, port).to_socket_addrs().map_err(|error| unresolved(host, &error))?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(NotReady::new(Kind::Unresolved, format!("the name {host} has no address")));
+    }
+    let mut addresses = interleave(addresses);
+    addresses.truncate(MAX_ADDRESSES);
+    Ok(addresses)
+}
+
+/// The families in turn, beginning with that of the first address.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut out = Vec::with_capacity(first.len() + second.len());
+    first.reverse();
+    second.reverse();
+    while let Some(address) = first.pop() {
+        out.push(address);
+        out.extend(second.pop());
+    }
+    second.reverse();
+    out.extend(second);
+    out
+}
+
+fn unresolved(host: &str, error: &io::Error) -> NotReady {
+    // Descriptors can run out inside getaddrinfo too; then the name is not to blame.
+    if error.raw_os_error().is_some_and(|code| matches!(Errno::from_raw(code), Errno::EMFILE | Errno::ENFILE)) {
+        return NotReady::new(Kind::LocalLimit, "out of file descriptors (raise `ulimit -n`)");
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    let search = std::fs::read_to_string("/etc/resolv.conf").map_or_else(|_| String::new(), |conf| search_list(&conf));
+    let tried =
+        if search.is_empty() || host.ends_with('.') { String::new() } else { format!("; search list: {search}") };
+    let reason = format!(
+        "the name {host} does not resolve ({text}{tried}): is it spelt right, and is its service up and in this network?"
+    );
+    NotReady::new(Kind::Unresolved, reason)
+}
+
+/// The `search` or `domain` line of resolv.conf(5): the last one counts.
+fn search_list(conf: &str) -> String {
+    let lines = conf.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        matches!(words.next(), Some("search" | "domain")).then(|| words.collect::<Vec<_>>().join(" "))
+    });
+    lines.last().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_families_take_turns() {
+        let parse = |list: &[&str]| list.iter().map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        assert_eq!(
+            interleave(parse(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"])),
+            parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"])
+        );
+        assert_eq!(
+            interleave(parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])),
+            parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])
+        );
+    }
+
+    #[test]
+    fn the_last_search_line_counts() {
+        assert_eq!(search_list("nameserver 1.1.1.1\nsearch a b\nsearch c.svc .\n"), "c.svc .");
+        assert_eq!(search_list("domain x\n"), "x");
+        assert_eq!(search_list(""), "");
+    }
+}

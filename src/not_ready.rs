@@ -1,0 +1,187 @@
+//! Why a target is not ready, and whether waiting can mend it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// One failed attempt: what kind of failure, and what to tell the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// What went wrong, for counting and for the policy.
+    pub kind: Kind,
+    /// What went wrong, its cause and the way out, for people. It holds no secret.
+    pub reason: String,
+}
+
+impl NotReady {
+    /// A failure of `kind`, explained by `reason`.
+    pub fn new(kind: Kind, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into() }
+    }
+
+    /// Whether waiting can mend it.
+    pub fn permanence(&self) -> Permanence {
+        self.kind.permanence()
+    }
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+/// Whether waiting can mend a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permanence {
+    /// It may be ready at the next attempt.
+    Pending,
+    /// Somebody must change something first; `--fail-fast` stops here.
+    Permanent,
+}
+
+/// The kinds of failure; each has a name that is stable in reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// The name has no address.
+    Unresolved,
+    /// Every address answered that nothing listens on the port.
+    ConnectionRefused,
+    /// There is no way to the address (RFC 792: host, network or protocol unreachable).
+    Unreachable,
+    /// No answer within the time given.
+    TimedOut,
+    /// The peer closed or reset the connection before it answered.
+    ConnectionClosed,
+    /// The TLS handshake failed for a reason that may pass.
+    TlsFailed,
+    /// A certificate that does not verify, in either direction.
+    CertificateRejected,
+    /// TLS is required and the server does not offer it.
+    TlsRefused,
+    /// The peer speaks another protocol.
+    WrongProtocol,
+    /// An HTTP status that is not accepted.
+    HttpStatus(u16),
+    /// The answer came, and is not what the target expects (`body`, `json`, `query`, `key`, `role`).
+    Unexpected,
+    /// Starting up, shutting down, in recovery, loading, busy: the server says so itself.
+    NotAccepting,
+    /// The server has no connection to spare.
+    TooManyConnections,
+    /// The file or socket does not exist.
+    Missing,
+    /// The database does not exist.
+    NoDatabase,
+    /// The server refuses these credentials.
+    CredentialsRejected,
+    /// The server refuses for good what the target asks of it.
+    Forbidden,
+    /// Any other error that the server reports.
+    ServerError,
+    /// This machine or container is out of threads, descriptors or memory.
+    LocalLimit,
+    /// Under `--until-down`: it still answers.
+    StillUp,
+}
+
+impl Kind {
+    /// The name in reports: it does not change between versions.
+    pub fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Unresolved => "unresolved",
+            Self::ConnectionRefused => "connection_refused",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::ConnectionClosed => "connection_closed",
+            Self::TlsFailed => "tls_failed",
+            Self::CertificateRejected => "certificate_rejected",
+            Self::TlsRefused => "tls_refused",
+            Self::WrongProtocol => "wrong_protocol",
+            Self::HttpStatus(code) => return Cow::Owned(format!("http_{code}")),
+            Self::Unexpected => "unexpected_answer",
+            Self::NotAccepting => "not_accepting",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Missing => "missing",
+            Self::NoDatabase => "no_database",
+            Self::CredentialsRejected => "credentials_rejected",
+            Self::Forbidden => "forbidden",
+            Self::ServerError => "server_error",
+            Self::LocalLimit => "local_limit",
+            Self::StillUp => "still_up",
+        })
+    }
+
+    /// Whether waiting can mend it.
+    ///
+    /// HTTP: 501 and 4xx other than 408, 425 and 429 are permanent (RFC 9110, section 15).
+    pub fn permanence(self) -> Permanence {
+        match self {
+            Self::CertificateRejected
+            | Self::TlsRefused
+            | Self::WrongProtocol
+            | Self::CredentialsRejected
+            | Self::Forbidden
+            | Self::HttpStatus(501) => Permanence::Permanent,
+            Self::HttpStatus(408 | 425 | 429) => Permanence::Pending,
+            Self::HttpStatus(code) if (400..500).contains(&code) => Permanence::Permanent,
+            Self::HttpStatus(_)
+            | Self::Unresolved
+            | Self::ConnectionRefused
+            | Self::Unreachable
+            | Self::TimedOut
+            | Self::ConnectionClosed
+            | Self::TlsFailed
+            | Self::Unexpected
+            | Self::NotAccepting
+            | Self::TooManyConnections
+            | Self::Missing
+            | Self::NoDatabase
+            | Self::ServerError
+            | Self::LocalLimit
+            | Self::StillUp => Permanence::Pending,
+        }
+    }
+}
+
+/// The most characters of a peer's message that are shown.
+const MAX_QUOTED: usize = 300;
+
+/// A peer's message as one printable line: control characters become spaces, and what is too long
+/// is cut, so that no server can write to an operator's terminal or flood a log.
+pub fn quoted(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut line: String =
+        text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(MAX_QUOTED).collect();
+    if text.chars().nth(MAX_QUOTED).is_some() {
+        line.push('…');
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Bidirectional controls and line separators reorder or break a line (UAX 9, UAX 14).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_hundreds_but_501_are_worth_waiting_for() {
+        for code in [408, 425, 429, 500, 502, 503, 504, 301] {
+            assert_eq!(Kind::HttpStatus(code).permanence(), Permanence::Pending, "{code}");
+        }
+        for code in [400, 401, 403, 404, 410, 499, 501] {
+            assert_eq!(Kind::HttpStatus(code).permanence(), Permanence::Permanent, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_peers_message_is_one_harmless_line() {
+        assert_eq!(quoted(b"a\r\nb\x1b[31mc\0"), "a b [31mc");
+        assert_eq!(quoted("x\u{202e}y".as_bytes()), "x y");
+        assert_eq!(quoted(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+        assert_eq!(quoted("é".repeat(400).as_bytes()).chars().count(), 301);
+    }
+}

@@ -1,0 +1,11 @@
+//! Names that must resolve.
+
+use super::{Outcome, Ready};
+use crate::net::{self, Budget};
+
+pub(super) fn probe(name: &str, budget: &Budget) -> Outcome {
+    let addresses = net::resolve(name, 0, budget)?;
+    let shown: Vec<String> = addresses.iter().take(3).map(|address| address.ip().to_string()).collect();
+    let more = if addresses.len() > shown.len() { ", …" } else { "" };
+    Ok(Ready::new(format!("resolves to {}{more}", shown.join(", "))))
+}

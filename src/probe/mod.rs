@@ -1,0 +1,89 @@
+//! One attempt at one target. A probe knows nothing of retries.
+
+mod dns;
+mod file;
+mod http;
+pub mod postgres;
+pub mod redis;
+mod tcp;
+
+use crate::config::Goal;
+use crate::net::Budget;
+use crate::net::tls::Tls;
+use crate::not_ready::{Kind, NotReady};
+use crate::secret::scrub;
+use crate::target::{Endpoint, Target};
+
+/// What was proven of a target that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// For people: `HTTP 200`, `PONG`, `logged in as app to the database app`.
+    pub proof: String,
+}
+
+impl Ready {
+    fn new(proof: impl Into<String>) -> Self {
+        Self { proof: proof.into() }
+    }
+}
+
+/// What one attempt found.
+pub type Outcome = Result<Ready, NotReady>;
+
+/// Probes `target` once, within `budget`.
+///
+/// # Errors
+///
+/// Why it is not what `goal` wants of it. No secret of the target is in the reason.
+pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
+    let outcome = match &target.endpoint {
+        Endpoint::Tcp(address) => tcp::probe(address, budget),
+        Endpoint::Unix(path) => tcp::probe_unix(path, budget),
+        Endpoint::Http(http) => http::probe(http, tls, budget),
+        Endpoint::Postgres(postgres) => postgres::probe(postgres, tls, budget),
+        Endpoint::Redis(redis) => redis::probe(redis, tls, budget),
+        Endpoint::File { path, nonempty } => file::probe(path, *nonempty),
+        Endpoint::Dns(name) => dns::probe(name, budget),
+    };
+    let outcome = match goal {
+        Goal::Ready => outcome,
+        Goal::Down => invert(outcome),
+    };
+    let secrets = target.secrets();
+    match outcome {
+        Ok(ready) => Ok(Ready { proof: scrub(ready.proof, &secrets) }),
+        Err(failure) => Err(NotReady { kind: failure.kind, reason: scrub(failure.reason, &secrets) }),
+    }
+}
+
+/// `--until-down`: only a refusal, or a path that is gone, proves that a target is down.
+fn invert(outcome: Outcome) -> Outcome {
+    match outcome {
+        Ok(ready) => Err(NotReady::new(Kind::StillUp, format!("still up ({})", ready.proof))),
+        Err(failure) => match failure.kind {
+            Kind::ConnectionRefused | Kind::Missing => Ok(Ready::new("it refuses connections or is gone")),
+            Kind::Unresolved | Kind::TimedOut | Kind::Unreachable | Kind::LocalLimit => {
+                Err(NotReady { reason: format!("no proof that it is down: {}", failure.reason), ..failure })
+            }
+            _ => Err(NotReady::new(Kind::StillUp, format!("it still answers: {}", failure.reason))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_proves_that_a_target_is_down() {
+        let inverted = |kind| invert(Err(NotReady::new(kind, "x"))).map_err(|failure| failure.kind);
+        assert!(inverted(Kind::ConnectionRefused).is_ok());
+        assert!(inverted(Kind::Missing).is_ok());
+        for kind in [Kind::Unresolved, Kind::TimedOut, Kind::Unreachable, Kind::LocalLimit] {
+            assert_eq!(inverted(kind), Err(kind));
+        }
+        for kind in [Kind::HttpStatus(503), Kind::NotAccepting, Kind::ConnectionClosed] {
+            assert_eq!(inverted(kind), Err(Kind::StillUp));
+        }
+    }
+}

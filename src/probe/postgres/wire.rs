@@ -1,0 +1,292 @@
+//! The messages of a Postgres server: bytes in, messages out ("Frontend/Backend Protocol" in the
+//! PostgreSQL manual). Framing and fields come from postgres-protocol.
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator as _;
+use postgres_protocol::message::backend::{Header, Message as Backend};
+
+/// A peer may claim no longer message than this; only rows and notices are longer, and they are
+/// passed over.
+const MAX_MESSAGE: usize = 64 << 10;
+/// A value of a row that is longer is not kept: the probe reads only its own short answers.
+const MAX_VALUE: usize = 1 << 10;
+
+/// What a server says, as far as a probe cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// It wants authentication.
+    Authentication(Authentication),
+    /// An error ends the session or the query.
+    Error(ServerError),
+    /// A setting, like `in_hot_standby`.
+    Parameter(String, String),
+    /// The session is ready for a query.
+    ReadyForQuery,
+    /// A row of a result, with its values as text where they are short.
+    Row(Vec<Option<String>>),
+    /// It waits for the rest of COPY data.
+    CopyIn,
+    /// Anything else.
+    Other,
+}
+
+/// How a server wants to be convinced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authentication {
+    /// It is convinced.
+    Ok,
+    /// The password as it is.
+    Cleartext,
+    /// The password, hashed with a salt.
+    Md5([u8; 4]),
+    /// One of these SASL mechanisms (RFC 5802).
+    Sasl(Vec<String>),
+    /// The server's first SCRAM message.
+    SaslContinue(Vec<u8>),
+    /// The server's proof.
+    SaslFinal(Vec<u8>),
+    /// A method that needs more than a password, by name.
+    Unsupported(&'static str),
+}
+
+/// An `ErrorResponse`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerError {
+    /// Five characters, as in "PostgreSQL Error Codes".
+    pub sqlstate: String,
+    /// The primary message.
+    pub message: String,
+}
+
+/// The bytes are not of this protocol, or claim more than a probe has use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProtocolError;
+
+/// A message and what to do with the buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// What it says.
+    pub message: Message,
+    /// How many bytes of the buffer are used up.
+    pub used: usize,
+    /// How many bytes that have yet to come are to be passed over.
+    pub skip: usize,
+}
+
+/// The message at the beginning of `bytes`; `None` means "read more".
+///
+/// # Errors
+///
+/// As soon as the bytes cannot be the beginning of a message.
+pub fn decode(bytes: &[u8]) -> Result<Option<Decoded>, ProtocolError> {
+    if bytes.first().is_some_and(|tag| !is_tag(*tag)) {
+        return Err(ProtocolError);
+    }
+    let Some(header) = Header::parse(bytes).map_err(|_| ProtocolError)? else { return Ok(None) };
+    let total = usize::try_from(header.len()).map_err(|_| ProtocolError)?.checked_add(1).ok_or(ProtocolError)?;
+    if total > MAX_MESSAGE {
+        let message = match header.tag() {
+            b'D' => Message::Row(Vec::new()),
+            b'N' | b'A' | b'T' => Message::Other,
+            _ => return Err(ProtocolError),
+        };
+        let used = bytes.len().min(total);
+        return Ok(Some(Decoded { message, used, skip: total - used }));
+    }
+    if bytes.len() < total {
+        return Ok(None);
+    }
+    let message = parse(&bytes[..total])?;
+    Ok(Some(Decoded { message, used: total, skip: 0 }))
+}
+
+/// The tags of the messages that a server sends.
+fn is_tag(tag: u8) -> bool {
+    matches!(
+        tag,
+        b'1' | b'2'
+            | b'3'
+            | b'A'
+            | b'c'
+            | b'C'
+            | b'd'
+            | b'D'
+            | b'E'
+            | b'G'
+            | b'H'
+            | b'I'
+            | b'K'
+            | b'n'
+            | b'N'
+            | b'R'
+            | b's'
+            | b'S'
+            | b't'
+            | b'T'
+            | b'v'
+            | b'V'
+            | b'W'
+            | b'Z'
+    )
+}
+
+fn parse(frame: &[u8]) -> Result<Message, ProtocolError> {
+    // Messages that postgres-protocol does not know (NegotiateProtocolVersion, CopyBoth) say
+    // nothing to a probe.
+    if matches!(frame[0], b'v' | b'V' | b'W') {
+        return Ok(Message::Other);
+    }
+    let parsed = Backend::parse(&mut BytesMut::from(frame)).map_err(|_| ProtocolError)?.ok_or(ProtocolError)?;
+    Ok(match parsed {
+        Backend::AuthenticationOk => Message::Authentication(Authentication::Ok),
+        Backend::AuthenticationCleartextPassword => Message::Authentication(Authentication::Cleartext),
+        Backend::AuthenticationMd5Password(body) => Message::Authentication(Authentication::Md5(body.salt())),
+        Backend::AuthenticationSasl(body) => {
+            let mechanisms = body.mechanisms().map(|name| Ok(name.to_owned())).collect().map_err(|_| ProtocolError)?;
+            Message::Authentication(Authentication::Sasl(mechanisms))
+        }
+        Backend::AuthenticationSaslContinue(body) => {
+            Message::Authentication(Authentication::SaslContinue(body.data().to_vec()))
+        }
+        Backend::AuthenticationSaslFinal(body) => {
+            Message::Authentication(Authentication::SaslFinal(body.data().to_vec()))
+        }
+        Backend::AuthenticationGss | Backend::AuthenticationGssContinue(_) => {
+            Message::Authentication(Authentication::Unsupported("GSSAPI"))
+        }
+        Backend::AuthenticationSspi => Message::Authentication(Authentication::Unsupported("SSPI")),
+        Backend::AuthenticationKerberosV5 | Backend::AuthenticationScmCredential => {
+            Message::Authentication(Authentication::Unsupported("an obsolete method"))
+        }
+        Backend::ErrorResponse(body) => Message::Error(error(&body)?),
+        Backend::ParameterStatus(body) => Message::Parameter(
+            body.name().map_err(|_| ProtocolError)?.to_owned(),
+            body.value().map_err(|_| ProtocolError)?.to_owned(),
+        ),
+        Backend::ReadyForQuery(_) => Message::ReadyForQuery,
+        Backend::DataRow(body) => {
+            let buffer = body.buffer();
+            let values = body.ranges().map(|range| {
+                let value = range.and_then(|range| buffer.get(range)).filter(|value| value.len() <= MAX_VALUE);
+                Ok(value.map(|value| String::from_utf8_lossy(value).into_owned()))
+            });
+            Message::Row(values.collect().map_err(|_| ProtocolError)?)
+        }
+        Backend::CopyInResponse(_) => Message::CopyIn,
+        _ => Message::Other,
+    })
+}
+
+fn error(body: &postgres_protocol::message::backend::ErrorResponseBody) -> Result<ServerError, ProtocolError> {
+    let mut error = ServerError::default();
+    let mut fields = body.fields();
+    while let Some(field) = fields.next().map_err(|_| ProtocolError)? {
+        let text = || crate::not_ready::quoted(field.value_bytes());
+        match field.type_() {
+            b'C' => error.sqlstate = text(),
+            b'M' => error.message = text(),
+            _ => {}
+        }
+    }
+    Ok(error)
+}
+
+/// The number of iterations that a server's first SCRAM message asks for (RFC 5802, section 5.1).
+pub fn scram_iterations(message: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(message).ok()?;
+    text.split(',').find_map(|attribute| attribute.strip_prefix("i="))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    fn valid() -> Vec<(Vec<u8>, Message)> {
+        vec![
+            (frame(b'R', &[0, 0, 0, 0]), Message::Authentication(Authentication::Ok)),
+            (frame(b'R', &[0, 0, 0, 3]), Message::Authentication(Authentication::Cleartext)),
+            (frame(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]), Message::Authentication(Authentication::Md5([1, 2, 3, 4]))),
+            (
+                frame(b'R', b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"),
+                Message::Authentication(Authentication::Sasl(vec![
+                    "SCRAM-SHA-256-PLUS".into(),
+                    "SCRAM-SHA-256".into(),
+                ])),
+            ),
+            (
+                frame(b'R', b"\0\0\0\x0br=x,s=y,i=4096"),
+                Message::Authentication(Authentication::SaslContinue(b"r=x,s=y,i=4096".to_vec())),
+            ),
+            (
+                frame(b'E', b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"),
+                Message::Error(ServerError {
+                    sqlstate: "57P03".into(),
+                    message: "the database system is starting up".into(),
+                }),
+            ),
+            (frame(b'S', b"in_hot_standby\0on\0"), Message::Parameter("in_hot_standby".into(), "on".into())),
+            (frame(b'Z', b"I"), Message::ReadyForQuery),
+            (frame(b'D', b"\0\x02\0\0\0\x01t\xff\xff\xff\xff"), Message::Row(vec![Some("t".into()), None])),
+            (frame(b'C', b"SELECT 1\0"), Message::Other),
+            (frame(b'K', &[0; 8]), Message::Other),
+            (frame(b's', b""), Message::Other),
+        ]
+    }
+
+    #[test]
+    fn every_proper_prefix_means_read_more_and_the_whole_is_a_message() {
+        for (bytes, message) in valid() {
+            for end in 0..bytes.len() {
+                assert_eq!(decode(&bytes[..end]), Ok(None), "{message:?} cut at {end}");
+            }
+            let decoded = decode(&bytes).unwrap().unwrap();
+            assert_eq!((decoded.message, decoded.used, decoded.skip), (message, bytes.len(), 0));
+        }
+    }
+
+    #[test]
+    fn a_huge_row_is_passed_over_and_any_other_huge_message_refused() {
+        let mut row = vec![b'D'];
+        row.extend_from_slice(&0x7fff_ffff_u32.to_be_bytes());
+        let decoded = decode(&row).unwrap().unwrap();
+        assert_eq!((decoded.message, decoded.used, decoded.skip), (Message::Row(Vec::new()), 5, 0x7fff_ffff - 4));
+        row[0] = b'R';
+        assert_eq!(decode(&row), Err(ProtocolError));
+    }
+
+    #[test]
+    fn other_protocols_are_recognised_by_their_first_bytes() {
+        for bytes in [&b"\x15\x03\x01"[..], b"-ERR unknown", b"220 smtp", b"\0\0\0\0", b"J\0\0\0\n8.0"] {
+            assert_eq!(decode(bytes), Err(ProtocolError), "{bytes:?}");
+        }
+        // `H` begins CopyOutResponse too; the length that `TTP/` comes to gives HTTP away.
+        assert_eq!(decode(b"HTTP/1.1 400"), Err(ProtocolError));
+    }
+
+    #[test]
+    fn the_iterations_of_scram_are_found() {
+        assert_eq!(scram_iterations(b"r=abc,s=QSXCR+Q6sek8bf92,i=4096"), Some(4096));
+        assert_eq!(scram_iterations(b"r=abc,s=x,i=99999999999"), None);
+        assert_eq!(scram_iterations(b"\xff"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            if let Ok(Some(decoded)) = decode(&bytes) {
+                prop_assert!(decoded.used <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn arbitrary_bodies_never_panic(index in 0usize..24, body: Vec<u8>) {
+            drop(decode(&frame(b"123AcCdDEGHIKnNRsStTvVWZ"[index], &body)));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The report: what `--report` writes, `--check --format json` prints and Kubernetes is told.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::text::count;
+use crate::duration::human;
+use crate::gate::{Gate, Verdict};
+use crate::retry::State;
+use crate::target::Target;
+
+/// The whole wait, at its end.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The version of the tool that wrote it.
+    pub version: &'static str,
+    /// How the wait ended: `ready`, `timeout`, `failed` or `interrupted`.
+    pub outcome: &'static str,
+    /// How long the wait took.
+    pub elapsed_ms: u64,
+    /// The targets in the order given.
+    pub targets: Vec<TargetReport>,
+}
+
+/// One target, at the end of the wait.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetReport {
+    /// Its label.
+    pub name: String,
+    /// Its URL without secrets.
+    pub url: String,
+    /// `ready` or `not_ready`.
+    pub state: &'static str,
+    /// How many attempts began.
+    pub attempts: u32,
+    /// When it became ready; null if it did not.
+    pub ready_after_ms: Option<u64>,
+    /// How long the last answered attempt took; null if none was.
+    pub latency_ms: Option<u64>,
+    /// What the last success proved; null if there was none.
+    pub proof: Option<String>,
+    /// The last failure; null if there was none.
+    pub last_reason: Option<String>,
+    /// How often each kind of failure occurred.
+    pub failures: BTreeMap<String, u32>,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Report {
+    /// The report of a wait that ended with `verdict`.
+    pub fn new(targets: &[Target], gate: &Gate, verdict: Verdict, elapsed: Duration) -> Self {
+        let targets = targets
+            .iter()
+            .zip(&gate.trackers)
+            .map(|(target, tracker)| {
+                let is_ready = tracker.state == State::Ready;
+                TargetReport {
+                    name: target.label(),
+                    url: target.to_string(),
+                    state: if is_ready { "ready" } else { "not_ready" },
+                    attempts: tracker.attempts,
+                    ready_after_ms: tracker.ready_after.filter(|_| is_ready).map(millis),
+                    latency_ms: tracker.latency.map(millis),
+                    proof: tracker.proof.clone(),
+                    last_reason: tracker.last.as_ref().map(|failure| failure.reason.clone()),
+                    failures: tracker.failures.iter().map(|(kind, n)| (kind.name().into_owned(), *n)).collect(),
+                }
+            })
+            .collect();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            outcome: match verdict {
+                Verdict::Ready => "ready",
+                Verdict::TimedOut => "timeout",
+                Verdict::Failed(_) => "failed",
+                Verdict::Interrupted(_) => "interrupted",
+            },
+            elapsed_ms: millis(elapsed),
+            targets,
+        }
+    }
+
+    /// As one JSON object and a newline.
+    pub fn to_json(&self) -> String {
+        let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+
+    /// Writes it whole or not at all: a temporary file beside `path`, then a rename; straight into
+    /// what is not a regular file (a pipe, /dev/stdout).
+    ///
+    /// # Errors
+    ///
+    /// As the file system has it; nothing is left behind then.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let json = self.to_json();
+        let is_special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+        if is_special {
+            // Non-blocking: a pipe without a reader must not hold the end up.
+            let file =
+                std::fs::OpenOptions::new().write(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path);
+            return file.and_then(|mut file| file.write_all(json.as_bytes()));
+        }
+        // Through a symbolic link: the file that it leads to is replaced.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let temporary = beside(&path);
+        let written = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .and_then(|mut file| file.write_all(json.as_bytes()))
+            .and_then(|()| std::fs::rename(&temporary, &path));
+        if written.is_err() {
+            drop(std::fs::remove_file(&temporary));
+        }
+        written
+    }
+
+    /// Complete sentences about what is not ready, for `kubectl describe pod`.
+    pub fn message(&self) -> String {
+        let unready: Vec<_> = self.targets.iter().filter(|target| target.state != "ready").collect();
+        let elapsed = human(Duration::from_millis(self.elapsed_ms));
+        let how = match self.outcome {
+            "interrupted" => "The wait was interrupted",
+            "failed" => "The wait failed for good",
+            _ => "The wait timed out",
+        };
+        let total = self.targets.len();
+        let mut out = format!("{how} after {elapsed}: {} of {} not ready.\n", unready.len(), count(total, "target"));
+        for target in unready {
+            let shown = if target.name == target.url {
+                target.url.clone()
+            } else {
+                format!("{} ({})", target.name, target.url)
+            };
+            let attempts = count(usize::try_from(target.attempts).unwrap_or(0), "attempt");
+            let reason = target.last_reason.as_deref().unwrap_or("it never answered");
+            out.push_str(&format!("{shown} is not ready after {attempts}: {reason}.\n"));
+        }
+        out
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
+}

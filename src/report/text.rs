@@ -1,0 +1,47 @@
+//! Log lines for people.
+
+use super::{Entry, Kind, Level};
+use crate::duration::human;
+use crate::target::Target;
+
+/// `db (postgres://app@db:5432/app)`, or the URL alone where there is no name.
+pub(super) fn title(target: &Target) -> String {
+    match &target.name {
+        Some(name) => format!("{name} ({target})"),
+        None => target.to_string(),
+    }
+}
+
+/// `1 target`, `2 targets`
+pub(super) fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+pub(super) fn line(entry: &Entry<'_>) -> String {
+    let elapsed = human(entry.elapsed);
+    let reason = entry.reason.unwrap_or_default();
+    let attempts = entry.attempt.map_or_else(String::new, |n| count(usize::try_from(n).unwrap_or(0), "attempt"));
+    let place = match entry.attempt {
+        Some(n) => format!("(attempt {n}, {elapsed})"),
+        None => format!("({elapsed})"),
+    };
+    let body = match (entry.target.map(title), entry.kind) {
+        (Some(target), Kind::Ready) => format!("{target}: ready: {reason} {place}"),
+        (Some(target), Kind::NotReady) => format!("{target}: not ready: {reason} {place}"),
+        (Some(target), Kind::StillWaiting) => {
+            format!("still waiting for {target}: {attempts} in {elapsed}; last: {reason}")
+        }
+        (Some(target), Kind::Timeout | Kind::Interrupted) => {
+            format!("{target}: not ready after {elapsed}, {attempts}; last: {reason}")
+        }
+        (Some(target), Kind::Failed) => format!("{target}: failed for good after {elapsed}, {attempts}: {reason}"),
+        (Some(target), _) => format!("{target}: {reason}"),
+        (None, Kind::Exec) => format!("all is ready after {elapsed}; {reason}"),
+        (None, _) => reason.to_owned(),
+    };
+    let level = match entry.level {
+        Level::Warn => "warning: ",
+        Level::Debug | Level::Info | Level::Error => "",
+    };
+    format!("when-ready: {level}{body}")
+}

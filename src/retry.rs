@@ -1,0 +1,433 @@
+//! One target: when to attempt, what an outcome means, when to attempt again. Pure: time is passed in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::deadline::Deadline;
+use crate::not_ready::{Kind, NotReady};
+use crate::probe::Outcome;
+
+/// The most attempts of one target that are under way at once.
+pub const MAX_IN_FLIGHT: usize = 4;
+/// How long an attempt may go unanswered before another begins beside it.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// One last attempt is made this long before the deadline.
+const LAST_CALL: Duration = Duration::from_millis(50);
+/// An attempt that has not reported this long after its time is up is stuck in the name service.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// What is asked of one target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// The pauses.
+    pub backoff: Backoff,
+    /// The longest that one attempt may take.
+    pub attempt_timeout: Duration,
+    /// No more attempts than this.
+    pub max_attempts: Option<u32>,
+    /// Consecutive successes that make it ready.
+    pub successes: u32,
+    /// The deadline of the whole wait.
+    pub deadline: Deadline,
+    /// The target's own deadline, for becoming ready the first time.
+    pub own_deadline: Deadline,
+}
+
+/// Where a target stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is not ready yet.
+    Waiting,
+    /// It was ready a while ago and is asked once more.
+    Confirming,
+    /// It is ready.
+    Ready,
+    /// Its attempts, its own deadline or its chances are used up.
+    GivenUp,
+}
+
+/// An attempt under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Flight {
+    attempt: u32,
+    began: Duration,
+    ends: Duration,
+}
+
+/// What an outcome changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is ready, as this proves.
+    Ready(String),
+    /// Once more, as it was a while ago.
+    Confirmed,
+    /// One success of several.
+    Success(String),
+    /// It failed for this reason; `news` says whether the reason is a new one.
+    NotReady {
+        /// Why.
+        failure: NotReady,
+        /// Whether it differs from the one before.
+        news: bool,
+    },
+    /// The outcome came too late to matter.
+    Stale,
+}
+
+/// The history of one target.
+#[derive(Debug, Clone)]
+pub struct Tracker {
+    rules: Rules,
+    /// Where it stands.
+    pub state: State,
+    /// How many attempts have begun.
+    pub attempts: u32,
+    in_flight: Vec<Flight>,
+    next: Option<Duration>,
+    last_began: Duration,
+    /// Whether the peer has been found to leave attempts unanswered.
+    hanging: bool,
+    failed_in_a_row: u32,
+    succeeded_in_a_row: u32,
+    last_success_began: Option<Duration>,
+    confirmed_at: Duration,
+    /// When it became ready.
+    pub ready_after: Option<Duration>,
+    /// How long the last attempt took that was answered.
+    pub latency: Option<Duration>,
+    /// What the last success proved.
+    pub proof: Option<String>,
+    /// The last failure.
+    pub last: Option<NotReady>,
+    /// How often each kind of failure occurred.
+    pub failures: BTreeMap<Kind, u32>,
+}
+
+impl Tracker {
+    /// A target that has not been attempted; the first attempt is due at once.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            state: State::Waiting,
+            attempts: 0,
+            in_flight: Vec::new(),
+            next: Some(Duration::ZERO),
+            last_began: Duration::ZERO,
+            hanging: false,
+            failed_in_a_row: 0,
+            succeeded_in_a_row: 0,
+            last_success_began: None,
+            confirmed_at: Duration::ZERO,
+            ready_after: None,
+            latency: None,
+            proof: None,
+            last: None,
+            failures: BTreeMap::new(),
+        }
+    }
+
+    /// Whether an attempt is due.
+    pub fn is_due(&self, now: Duration) -> bool {
+        self.next.is_some_and(|next| next <= now) && !self.deadline().is_past(now)
+    }
+
+    /// The moment at which something is to be done: an attempt begun or given up.
+    pub fn wakes_at(&self, with_starts: bool) -> Option<Duration> {
+        let next = self.next.filter(|_| with_starts);
+        let expiry = self.in_flight.iter().map(|flight| flight.ends.saturating_add(GRACE)).min();
+        let own = match self.deadline() {
+            Deadline::At(at) if matches!(self.state, State::Waiting | State::Confirming) => Some(at),
+            _ => None,
+        };
+        [next, expiry, own].into_iter().flatten().min()
+    }
+
+    /// The order in which due targets begin: those with nothing under way first.
+    pub fn urgency(&self) -> (usize, Duration) {
+        (self.in_flight.len(), self.last_began)
+    }
+
+    /// The deadline that counts now: a target that was ready in time has met its own.
+    fn deadline(&self) -> Deadline {
+        match self.ready_after {
+            Some(_) => self.rules.deadline,
+            None => self.rules.deadline.min(self.rules.own_deadline),
+        }
+    }
+
+    /// Begins an attempt; gives its number and the time that it has.
+    pub fn begin(&mut self, now: Duration) -> (u32, Duration) {
+        self.attempts += 1;
+        let ends = self.deadline().or(now.saturating_add(self.rules.attempt_timeout));
+        self.in_flight.push(Flight { attempt: self.attempts, began: now, ends });
+        self.last_began = now;
+        let beside = now.saturating_add(self.spacing());
+        self.hanging |= self.in_flight.len() > 1;
+        self.plan(now, beside);
+        (self.attempts, ends.saturating_sub(now))
+    }
+
+    /// How long after one attempt the next may begin beside it.
+    fn spacing(&self) -> Duration {
+        let even = self.rules.attempt_timeout / u32::try_from(MAX_IN_FLIGHT).unwrap_or(1);
+        if self.hanging { even } else { even.min(PATIENCE) }
+    }
+
+    /// Plans the next attempt for `at`, or just before the deadline, if there may be one at all.
+    fn plan(&mut self, now: Duration, at: Duration) {
+        let exhausted = self.rules.max_attempts.is_some_and(|max| self.attempts >= max);
+        if exhausted || self.in_flight.len() >= MAX_IN_FLIGHT {
+            self.next = None;
+            return;
+        }
+        self.next = match self.deadline() {
+            Deadline::Never => Some(at),
+            Deadline::At(deadline) => {
+                let last_call = deadline.saturating_sub(LAST_CALL.min(deadline / 4));
+                if at <= last_call { Some(at) } else { (now < last_call).then_some(last_call) }
+            }
+        };
+    }
+
+    /// Takes the outcome of an attempt. `jitter` is a number from -1 to 1.
+    pub fn finish(&mut self, attempt: u32, now: Duration, outcome: Outcome, jitter: f64) -> Change {
+        let Some(index) = self.in_flight.iter().position(|flight| flight.attempt == attempt) else {
+            return Change::Stale;
+        };
+        let flight = self.in_flight.remove(index);
+        self.latency = Some(now.saturating_sub(flight.began));
+        match outcome {
+            Ok(ready) => self.succeed(flight, now, ready.proof),
+            Err(failure) => self.fail(flight, now, failure, jitter),
+        }
+    }
+
+    fn succeed(&mut self, flight: Flight, now: Duration, proof: String) -> Change {
+        self.last_success_began = self.last_success_began.max(Some(flight.began));
+        self.succeeded_in_a_row += 1;
+        self.failed_in_a_row = 0;
+        self.hanging = false;
+        self.proof = Some(proof.clone());
+        let was = self.state;
+        if was == State::Waiting && self.succeeded_in_a_row < self.rules.successes {
+            self.plan(now, now.saturating_add(self.rules.backoff.initial));
+            // The last of the attempts that are allowed was a success, but not the last one needed.
+            self.give_up_if_exhausted();
+            return Change::Success(proof);
+        }
+        self.state = State::Ready;
+        self.confirmed_at = now;
+        self.ready_after.get_or_insert(now);
+        self.in_flight.clear();
+        self.next = None;
+        if was == State::Confirming { Change::Confirmed } else { Change::Ready(proof) }
+    }
+
+    fn fail(&mut self, flight: Flight, now: Duration, failure: NotReady, jitter: f64) -> Change {
+        *self.failures.entry(failure.kind).or_insert(0) += 1;
+        // A later attempt has succeeded already: this one tells of an earlier time.
+        if self.last_success_began.is_some_and(|began| flight.began < began) {
+            self.give_up_if_exhausted();
+            return Change::Stale;
+        }
+        let fell = self.state == State::Confirming;
+        self.succeeded_in_a_row = 0;
+        self.state = State::Waiting;
+        self.hanging = failure.kind == Kind::TimedOut && flight.ends <= now.saturating_add(GRACE);
+        let at = if self.hanging {
+            self.last_began.saturating_add(self.spacing()).max(now)
+        } else {
+            now.saturating_add(self.rules.backoff.pause(self.failed_in_a_row, jitter))
+        };
+        self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+        self.plan(now, at);
+        let news = fell || self.last.as_ref() != Some(&failure);
+        self.last = Some(failure.clone());
+        self.give_up_if_exhausted();
+        Change::NotReady { failure, news }
+    }
+
+    fn give_up_if_exhausted(&mut self) {
+        let exhausted = self.rules.max_attempts.is_some_and(|max| self.attempts >= max);
+        if exhausted && self.in_flight.is_empty() && self.state != State::Ready {
+            self.give_up();
+        }
+    }
+
+    /// The attempts whose time is up and that have not reported.
+    pub fn overdue(&self, now: Duration) -> Vec<(u32, Duration)> {
+        let is_overdue = |flight: &&Flight| flight.ends.saturating_add(GRACE) <= now;
+        self.in_flight
+            .iter()
+            .filter(is_overdue)
+            .map(|flight| (flight.attempt, flight.ends.saturating_sub(flight.began)))
+            .collect()
+    }
+
+    /// The attempts under way, and for how long.
+    pub fn under_way(&self, now: Duration) -> Vec<(u32, Duration)> {
+        self.in_flight.iter().map(|flight| (flight.attempt, now.saturating_sub(flight.began))).collect()
+    }
+
+    /// Asks a target once more that was ready a while ago.
+    pub fn confirm(&mut self, now: Duration) {
+        self.state = State::Confirming;
+        self.failed_in_a_row = 0;
+        self.next = Some(now);
+    }
+
+    /// How long ago it was last seen ready.
+    pub fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.confirmed_at)
+    }
+
+    /// Whether its own deadline has passed, or there is nothing left to try.
+    pub fn is_out_of_time(&self, now: Duration) -> bool {
+        matches!(self.state, State::Waiting | State::Confirming) && self.deadline().is_past(now)
+    }
+
+    /// Attempts it no more.
+    pub fn give_up(&mut self) {
+        self.state = State::GivenUp;
+        self.next = None;
+        self.in_flight.clear();
+    }
+
+    /// Records why it was not ready when the wait ended, if no attempt had told.
+    pub fn note_reason(&mut self, failure: NotReady) {
+        if self.last.is_none() {
+            *self.failures.entry(failure.kind).or_insert(0) += 1;
+            self.last = Some(failure);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Ready;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn rules() -> Rules {
+        Rules {
+            backoff: Backoff { initial: 10 * MS, factor: 1.03, cap: 500 * MS },
+            attempt_timeout: 5000 * MS,
+            max_attempts: None,
+            successes: 1,
+            deadline: Deadline::At(60_000 * MS),
+            own_deadline: Deadline::Never,
+        }
+    }
+
+    fn refused() -> Outcome {
+        Err(NotReady::new(Kind::ConnectionRefused, "refused"))
+    }
+
+    fn ready() -> Outcome {
+        Ok(Ready { proof: "yes".to_owned() })
+    }
+
+    #[test]
+    fn a_refusal_is_followed_by_a_short_pause() {
+        let mut tracker = Tracker::new(rules());
+        assert!(tracker.is_due(Duration::ZERO));
+        tracker.begin(Duration::ZERO);
+        let change = tracker.finish(1, MS, refused(), 0.0);
+        assert!(matches!(change, Change::NotReady { news: true, .. }));
+        assert_eq!(tracker.wakes_at(true), Some(11 * MS));
+        tracker.begin(11 * MS);
+        assert!(matches!(tracker.finish(2, 12 * MS, refused(), 0.0), Change::NotReady { news: false, .. }));
+    }
+
+    #[test]
+    fn an_unanswered_attempt_does_not_block_the_next() {
+        let mut tracker = Tracker::new(rules());
+        let mut began = Vec::new();
+        let mut now = Duration::ZERO;
+        while now < 12_000 * MS {
+            for (attempt, _) in tracker.overdue(now) {
+                tracker.finish(attempt, now, Err(NotReady::new(Kind::TimedOut, "silent")), 0.0);
+            }
+            if tracker.is_due(now) {
+                tracker.begin(now);
+                assert!(tracker.in_flight.len() <= MAX_IN_FLIGHT);
+                began.push(now);
+            }
+            now += 5 * MS;
+        }
+        assert_eq!(began[1], 500 * MS);
+        let gaps: Vec<Duration> = began.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| *gap <= 2100 * MS), "{gaps:?}");
+        assert!(gaps[1..].iter().all(|gap| *gap >= 1200 * MS), "spread evenly: {gaps:?}");
+    }
+
+    #[test]
+    fn the_last_attempt_is_made_just_before_the_deadline() {
+        let mut tracker = Tracker::new(Rules { deadline: Deadline::At(1000 * MS), ..rules() });
+        let mut now = Duration::ZERO;
+        let mut last = now;
+        while now < 1000 * MS {
+            if tracker.is_due(now) {
+                let (attempt, budget) = tracker.begin(now);
+                assert!(now + budget <= 1000 * MS, "no attempt outlives the deadline");
+                tracker.finish(attempt, now, refused(), 0.0);
+                last = now;
+            }
+            now += MS;
+        }
+        assert_eq!(last, 950 * MS);
+    }
+
+    #[test]
+    fn successes_must_be_consecutive() {
+        let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+        for (attempt, outcome, state) in [
+            (1, ready(), State::Waiting),
+            (2, refused(), State::Waiting),
+            (3, ready(), State::Waiting),
+            (4, ready(), State::Ready),
+        ] {
+            let now = tracker.wakes_at(true).unwrap();
+            assert_eq!(tracker.begin(now).0, attempt);
+            tracker.finish(attempt, now, outcome, 0.0);
+            assert_eq!(tracker.state, state, "after attempt {attempt}");
+        }
+    }
+
+    #[test]
+    fn a_late_failure_does_not_undo_a_later_success() {
+        let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+        tracker.begin(Duration::ZERO);
+        tracker.begin(500 * MS);
+        tracker.finish(2, 501 * MS, ready(), 0.0);
+        let late = Err(NotReady::new(Kind::TimedOut, "silent"));
+        assert_eq!(tracker.finish(1, 600 * MS, late, 0.0), Change::Stale);
+        tracker.begin(700 * MS);
+        assert!(matches!(tracker.finish(3, 701 * MS, ready(), 0.0), Change::Ready(_)));
+    }
+
+    #[test]
+    fn the_last_allowed_attempt_gives_up() {
+        let mut tracker = Tracker::new(Rules { max_attempts: Some(2), ..rules() });
+        tracker.begin(Duration::ZERO);
+        tracker.finish(1, MS, refused(), 0.0);
+        assert_eq!(tracker.state, State::Waiting);
+        tracker.begin(11 * MS);
+        tracker.finish(2, 12 * MS, refused(), 0.0);
+        assert_eq!(tracker.state, State::GivenUp);
+    }
+
+    #[test]
+    fn its_own_deadline_is_met_once_it_was_ready_in_time() {
+        let mut tracker = Tracker::new(Rules { own_deadline: Deadline::At(1000 * MS), ..rules() });
+        assert!(tracker.is_out_of_time(1000 * MS));
+        tracker.begin(Duration::ZERO);
+        tracker.finish(1, MS, ready(), 0.0);
+        tracker.confirm(9000 * MS);
+        tracker.begin(9000 * MS);
+        assert!(matches!(tracker.finish(2, 9001 * MS, refused(), 0.0), Change::NotReady { news: true, .. }));
+        assert!(!tracker.is_out_of_time(9001 * MS));
+    }
+}

@@ -1,0 +1,63 @@
+//! Values that no output may show.
+
+use std::fmt;
+
+/// A password, token or header value: it has no `Display`, and its `Debug` is redacted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `value`.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the peer that it is meant for.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Shorter secrets are left alone in [`scrub`]: replacing `a` or `db` would garble every message
+/// and tell more than it hides.
+const MIN_SCRUBBED: usize = 4;
+
+/// Replaces every occurrence of a secret in a text that a peer sent.
+///
+/// Nothing of ours prints a secret, but a server's error message may echo what it was given.
+pub fn scrub(text: String, secrets: &[&Secret]) -> String {
+    secrets
+        .iter()
+        .map(|secret| secret.expose())
+        .filter(|value| value.len() >= MIN_SCRUBBED && text.contains(value))
+        .fold(text.clone(), |shown, value| shown.replace(value, "***"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_cannot_be_printed() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
+    }
+
+    #[test]
+    fn an_echoed_secret_is_replaced() {
+        let password = Secret::new("hunter2");
+        let text = scrub("bad password hunter2 for app".to_owned(), &[&password]);
+        assert_eq!(text, "bad password *** for app");
+    }
+
+    #[test]
+    fn a_tiny_secret_does_not_garble_the_message() {
+        let password = Secret::new("a");
+        assert_eq!(scrub("a database".to_owned(), &[&password]), "a database");
+    }
+}

@@ -1,0 +1,95 @@
+//! SIGTERM, SIGINT, SIGHUP and SIGQUIT end the wait, also as PID 1, which has no default actions.
+//!
+//! Handlers rather than a blocked mask and sigwait: exec(2) resets a handler by itself, and in the
+//! instant before exec a handler can still end the process, where an unblocked default action would
+//! be discarded for PID 1.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use signal_hook::{flag, low_level::pipe};
+
+use crate::gate::Message;
+
+/// The signals that end the wait.
+const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// The handlers, and what was there before them.
+#[derive(Debug)]
+pub struct Signals {
+    /// While it is set, the handlers end the process themselves.
+    leaving: Arc<AtomicBool>,
+    /// The number of the last signal, 0 for none.
+    arrived: Arc<AtomicUsize>,
+    /// The mask that COMMAND inherits.
+    original: SigSet,
+}
+
+impl Signals {
+    /// Installs the handlers; each signal is sent to `sender` too. Call it before any thread starts.
+    ///
+    /// A signal that was ignored at the start (as nohup does) stays ignored.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a handler or a socket pair.
+    pub fn install(sender: Sender<Message>) -> io::Result<Self> {
+        let leaving = Arc::new(AtomicBool::new(false));
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let (mut read, write) = UnixStream::pair()?;
+        let ignored = ignored_mask();
+        let mut unblocked = SigSet::empty();
+        for signal in ENDING {
+            let number = signal as i32;
+            if ignored & (1 << (number - 1)) != 0 {
+                continue;
+            }
+            // In this order: the process ends first if it is leaving already.
+            flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&leaving))?;
+            flag::register_usize(number, Arc::clone(&arrived), usize::try_from(number).unwrap_or(0))?;
+            pipe::register(number, write.try_clone()?)?;
+            unblocked.add(signal);
+        }
+        let mut original = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&unblocked), Some(&mut original))?;
+        let seen = Arc::clone(&arrived);
+        let watcher = thread::Builder::new().name("signals".to_owned()).stack_size(64 << 10).spawn(move || {
+            let mut byte = [0];
+            while read.read_exact(&mut byte).is_ok() {
+                let number = i32::try_from(seen.load(Ordering::SeqCst)).unwrap_or(0);
+                if sender.send(Message::Signal(number)).is_err() {
+                    return;
+                }
+            }
+        });
+        if watcher.is_err() {
+            // Without a thread to tell the gate, the handlers end the process by themselves.
+            leaving.store(true, Ordering::SeqCst);
+        }
+        Ok(Self { leaving, arrived, original })
+    }
+
+    /// From here on a signal ends the process at once with 128+N. Gives the one that has come
+    /// already, if any, and hands the original mask back.
+    pub fn leave(&self) -> Option<i32> {
+        self.leaving.store(true, Ordering::SeqCst);
+        let arrived = i32::try_from(self.arrived.load(Ordering::SeqCst)).ok().filter(|number| *number != 0);
+        if arrived.is_none() {
+            // It fails for no set of signals (pthread_sigmask(3)).
+            let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.original), None);
+        }
+        arrived
+    }
+}
+
+/// The `SigIgn` mask of this process; where /proc is missing, nothing counts as ignored.
+fn ignored_mask() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+}

@@ -1,0 +1,261 @@
+//! HTTP targets: the request, and what the response must be.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use ureq::http::{HeaderName, HeaderValue, Method, Uri};
+
+use super::{Address, Expectations, url};
+use crate::secret::Secret;
+
+/// What a request target may not hold as it is (RFC 3986, section 2; `%` is left alone, because
+/// what is written may be encoded already).
+const NOT_IN_TARGET: AsciiSet =
+    CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}').add(b'|').add(b'\\').add(b'^');
+
+/// A request and what its response must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Whether it is https.
+    pub tls: bool,
+    /// Where to connect.
+    pub address: Address,
+    /// `host[:port]` as it was written, for the `Host` field.
+    pub authority: String,
+    /// The path and query as they are sent.
+    pub path_and_query: Secret,
+    /// The path as it is shown, without the query.
+    pub path: String,
+    /// GET unless told otherwise.
+    pub method: Method,
+    /// Fields to send, in order; the values are secrets.
+    pub headers: Vec<Header>,
+    /// The statuses that are accepted.
+    pub status: Statuses,
+    /// Texts that the body must contain.
+    pub body: Vec<String>,
+    /// What must hold of the body as JSON.
+    pub json: Vec<JsonExpectation>,
+}
+
+/// A header field to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The field's name.
+    pub name: HeaderName,
+    /// The field's value, which may be a token.
+    pub value: Secret,
+}
+
+/// `POINTER` or `POINTER=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonExpectation {
+    /// A JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What it must be; without, anything but null and false.
+    pub value: Option<String>,
+}
+
+/// `--http-method`, `--http-header` and `--http-status`: what targets take unless they say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpDefaults {
+    /// The method.
+    pub method: Method,
+    /// The fields.
+    pub headers: Vec<Header>,
+    /// The statuses.
+    pub status: Statuses,
+}
+
+impl Default for HttpDefaults {
+    fn default() -> Self {
+        Self { method: Method::GET, headers: Vec::new(), status: Statuses::default() }
+    }
+}
+
+impl Http {
+    pub(super) fn parse(url: &str, expectations: &mut Expectations, defaults: &HttpDefaults) -> Result<Self, String> {
+        let parts = url::split(url, false)?;
+        let tls = parts.scheme.eq_ignore_ascii_case("https");
+        let (host, port) = url::host_and_port(parts.hosts)?;
+        let path = match parts.path {
+            "" => "/",
+            path => path,
+        };
+        let path_and_query = parts.query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let path_and_query = utf8_percent_encode(&path_and_query, &NOT_IN_TARGET).to_string();
+        path_and_query.parse::<Uri>().map_err(|_| "its path or query cannot be sent in a request".to_owned())?;
+
+        let mut headers = defaults.headers.clone();
+        if let Some(userinfo) = parts.userinfo {
+            let (user, password) = url::user_and_password(userinfo)?;
+            set(&mut headers, basic(&user, password.as_deref().unwrap_or_default()));
+        }
+        for header in expectations.take_all("header")? {
+            set(&mut headers, parse_header(&header).map_err(|problem| format!("`header=`: {problem}"))?);
+        }
+        let method = match expectations.take("method")? {
+            Some(method) => parse_method(&method).map_err(|problem| format!("`method=`: {problem}"))?,
+            None => defaults.method.clone(),
+        };
+        let status = match expectations.take("status")? {
+            Some(list) => Statuses::parse(&list).map_err(|problem| format!("`status=`: {problem}"))?,
+            None => defaults.status.clone(),
+        };
+        let json =
+            expectations.take_all("json")?.iter().map(|text| JsonExpectation::parse(text)).collect::<Result<_, _>>()?;
+        let body = expectations.take_all("body")?;
+        let http = Self {
+            tls,
+            address: Address { host, port: port.unwrap_or(if tls { 443 } else { 80 }) },
+            authority: parts.hosts.to_owned(),
+            path_and_query: Secret::new(path_and_query),
+            path: path.to_owned(),
+            method,
+            headers,
+            status,
+            body,
+            json,
+        };
+        if http.expects_body() && http.method == Method::HEAD {
+            return Err("a response to HEAD has no body to look at; leave `method=HEAD` out".to_owned());
+        }
+        Ok(http)
+    }
+
+    /// Whether the body must be read.
+    pub fn expects_body(&self) -> bool {
+        !self.body.is_empty() || !self.json.is_empty()
+    }
+
+    pub(super) fn secrets(&self) -> Vec<&Secret> {
+        self.headers.iter().map(|header| &header.value).collect()
+    }
+}
+
+impl fmt::Display for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        let path = if self.path == "/" { "" } else { &self.path };
+        write!(f, "{scheme}://{}{path}", self.authority)?;
+        if self.path_and_query.expose().contains('?') { f.write_str("?…") } else { Ok(()) }
+    }
+}
+
+impl JsonExpectation {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (pointer, value) = match text.split_once('=') {
+            Some((pointer, value)) => (pointer, Some(value.to_owned())),
+            None => (text, None),
+        };
+        if !pointer.starts_with('/') {
+            return Err("`json=`: a JSON Pointer begins with `/`, like json=/status=ok (RFC 6901)".to_owned());
+        }
+        Ok(Self { pointer: pointer.to_owned(), value })
+    }
+}
+
+/// A field replaces an earlier one of the same name, whatever its case (RFC 9110, section 5.1).
+fn set(headers: &mut Vec<Header>, header: Header) {
+    headers.retain(|other| other.name != header.name);
+    headers.push(header);
+}
+
+/// RFC 7617.
+fn basic(user: &str, password: &str) -> Header {
+    use base64::Engine as _;
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    Header { name: HeaderName::from_static("authorization"), value: Secret::new(format!("Basic {credentials}")) }
+}
+
+/// `Name: value`. The value is in no message.
+///
+/// # Errors
+///
+/// Says what a field looks like.
+pub fn parse_header(text: &str) -> Result<Header, String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written `Name: value`")?;
+    let name =
+        HeaderName::try_from(name.trim()).map_err(|_| "what stands before `:` is not a header's name".to_owned())?;
+    let value = value.trim();
+    HeaderValue::try_from(value).map_err(|_| format!("the value of {name} cannot be sent in a header"))?;
+    Ok(Header { name, value: Secret::new(value) })
+}
+
+/// A method's token (RFC 9110, section 9).
+///
+/// # Errors
+///
+/// Names what is not one.
+pub fn parse_method(text: &str) -> Result<Method, String> {
+    let method = Method::try_from(text).ok().filter(|_| text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'));
+    method.ok_or_else(|| format!("`{}` is not a method (try GET, HEAD or POST)", super::truncated(text)))
+}
+
+/// A list of statuses and ranges of them, like `200,204,300-399`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statuses(Vec<std::ops::RangeInclusive<u16>>);
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self(vec![200..=399])
+    }
+}
+
+impl Statuses {
+    /// Parses the list.
+    ///
+    /// # Errors
+    ///
+    /// Names the entry that is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let status = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
+        let range = |entry: &str| match entry.split_once('-') {
+            Some((first, last)) => Some(status(first)?..=status(last)?),
+            None => status(entry).map(|code| code..=code),
+        };
+        text.split(',')
+            .map(|entry| {
+                range(entry).filter(|range| !range.is_empty()).ok_or_else(|| {
+                    format!("`{}` is not a status of 100-599 or a range (try 200,204,300-399)", super::truncated(entry))
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether `code` is one of them.
+    pub fn accepts(&self, code: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_a_list_of_numbers_and_ranges() {
+        let statuses = Statuses::parse("200,204,300-399").unwrap();
+        for (code, accepted) in [(200, true), (201, false), (204, true), (302, true), (400, false)] {
+            assert_eq!(statuses.accepts(code), accepted, "{code}");
+        }
+        for wrong in ["", "abc", "99", "600", "300-200", "200,", "2-3-4"] {
+            assert!(Statuses::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_header_is_not_shown() {
+        assert!(!parse_header("Bearer hunter2").unwrap_err().contains("hunter2"));
+        assert!(!parse_header("X: hunter2\u{7f}").unwrap_err().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_later_field_replaces_an_earlier_one_whatever_its_case() {
+        let mut headers = vec![parse_header("X-Token: a").unwrap()];
+        set(&mut headers, parse_header("x-token: b").unwrap());
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers[0].value.expose(), "b");
+    }
+}

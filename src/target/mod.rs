@@ -1,0 +1,363 @@
+//! What is waited for: the grammar `[NAME=]URL[#KEY=VALUE&...]`.
+
+pub mod http;
+pub mod postgres;
+pub mod redis;
+mod url;
+pub mod variables;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::deadline::Deadline;
+use crate::duration;
+use crate::secret::Secret;
+
+pub use http::{Http, HttpDefaults};
+pub use postgres::Postgres;
+pub use redis::Redis;
+use variables::Lookup;
+
+/// A thing that must be ready, and what is expected of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The label that the user gave it.
+    pub name: Option<String>,
+    /// What is probed.
+    pub endpoint: Endpoint,
+    /// `timeout=`: the target's own deadline.
+    pub timeout: Option<Deadline>,
+    /// `successes=`: consecutive successes that make it ready.
+    pub successes: Option<u32>,
+    /// Names of query parameters that mean nothing to the probe.
+    pub ignored: Vec<String>,
+}
+
+/// What is probed, by protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A TCP connection.
+    Tcp(Address),
+    /// A stream connection to a Unix socket.
+    Unix(PathBuf),
+    /// An HTTP(S) request.
+    Http(Box<Http>),
+    /// A Postgres server.
+    Postgres(Box<Postgres>),
+    /// A Redis server.
+    Redis(Box<Redis>),
+    /// A path in the file system.
+    File {
+        /// The path that must exist.
+        path: PathBuf,
+        /// Whether it must also have content.
+        nonempty: bool,
+    },
+    /// A name that must resolve.
+    Dns(String),
+}
+
+/// A host (name or IP address) and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A name, or an IP address without brackets.
+    pub host: String,
+    /// 1-65535.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Why a word is not a target.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TargetError {
+    /// The word as it was written, without secrets.
+    pub word: String,
+    /// What is wrong with it and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "target `{}`: {}", self.word, self.problem)
+    }
+}
+
+/// What a target takes from its surroundings.
+pub struct Context<'a> {
+    /// Variables, `PG*` and `REDISCLI_AUTH`.
+    pub lookup: Lookup<'a>,
+    /// `--http-*`.
+    pub http: &'a HttpDefaults,
+}
+
+/// What a user most likely meant to write.
+const FORMS: &str = "write HOST:PORT, or a URL that begins with tcp, unix, http, https, postgres, redis, rediss, \
+                     redis+unix, file or dns and ://";
+
+impl Target {
+    /// Parses one word of the command line.
+    ///
+    /// # Errors
+    ///
+    /// A [`TargetError`] that names the word, what is wrong and what would be right.
+    pub fn parse(template: &str, context: &Context<'_>) -> Result<Self, TargetError> {
+        let error = |problem: String| TargetError { word: redact_word(template), problem };
+        let word = variables::expand(template, &context.lookup).map_err(error)?;
+        if word.is_empty() {
+            let problem = if template.is_empty() { "it is empty" } else { "it expands to nothing" };
+            return Err(error(format!("{problem}; {FORMS}")));
+        }
+        if let Some(c) = word.chars().find(|c| c.is_control()) {
+            return Err(error(format!("it holds the control character {c:?}")));
+        }
+        let (name, url) = split_name(&word);
+        if name == Some("") {
+            return Err(error("its name before `=` is empty; write NAME=URL".to_owned()));
+        }
+        let mut target = Self::parse_url(url, context).map_err(error)?;
+        target.name = name.map(str::to_owned);
+        Ok(target)
+    }
+
+    fn parse_url(url: &str, context: &Context<'_>) -> Result<Self, String> {
+        let (url, fragment) = url::split_fragment(url);
+        if fragment.is_some_and(|f| f.contains('@'))
+            && url.split_once("://").is_some_and(|(_, r)| !r.contains(['@', '/']))
+        {
+            return Err("a `#` in a user name or password is written %23".to_owned());
+        }
+        let mut expectations = Expectations::parse(fragment.unwrap_or_default())?;
+        let mut ignored = Vec::new();
+        let endpoint = match scheme_of(url) {
+            None => Endpoint::Tcp(address(url)?),
+            Some(scheme) => match scheme.to_ascii_lowercase().as_str() {
+                "tcp" => {
+                    let parts = url::split(url, true)?;
+                    if parts.userinfo.is_some() || !matches!(parts.path, "" | "/") || parts.query.is_some() {
+                        return Err("a tcp target is tcp://HOST:PORT and nothing more".to_owned());
+                    }
+                    Endpoint::Tcp(address(parts.hosts)?)
+                }
+                "unix" => Endpoint::Unix(path_of(url, "unix:///run/app.sock")?),
+                "file" => Endpoint::File {
+                    path: path_of(url, "file:///path")?,
+                    nonempty: expectations.take_flag("nonempty")?,
+                },
+                "dns" => Endpoint::Dns(dns_name(url)?),
+                "http" | "https" => Endpoint::Http(Box::new(Http::parse(url, &mut expectations, context.http)?)),
+                "redis" | "rediss" | "redis+unix" => {
+                    Endpoint::Redis(Box::new(Redis::parse(url, &mut expectations, &mut ignored, context.lookup.env)?))
+                }
+                scheme if postgres::is_scheme(scheme) => Endpoint::Postgres(Box::new(Postgres::parse(
+                    url,
+                    &mut expectations,
+                    &mut ignored,
+                    context.lookup.env,
+                )?)),
+                other => return Err(unknown_scheme(other)),
+            },
+        };
+        let timeout = expectations.take("timeout")?.map(|value| duration::parse_deadline(&value)).transpose();
+        let timeout = timeout.map_err(|problem| format!("`timeout=`: {problem}"))?;
+        let successes = expectations.take("successes")?.map(|value| positive(&value)).transpose();
+        let successes = successes.map_err(|problem| format!("`successes=`: {problem}"))?;
+        expectations.finish(&endpoint)?;
+        Ok(Self { name: None, endpoint, timeout, successes, ignored })
+    }
+
+    /// The label in logs and reports: the name, or the URL without secrets.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.to_string())
+    }
+
+    /// Everything that must not be shown, for scrubbing what a peer echoes.
+    pub fn secrets(&self) -> Vec<&Secret> {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.secrets(),
+            Endpoint::Postgres(postgres) => postgres.password.iter().collect(),
+            Endpoint::Redis(redis) => redis.password.iter().collect(),
+            Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a probe of it needs TLS for certain.
+    pub fn requires_tls(&self) -> bool {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.tls,
+            Endpoint::Redis(redis) => redis.tls,
+            Endpoint::Postgres(postgres) => postgres.sslmode.requires_tls(),
+            Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::File { .. } | Endpoint::Dns(_) => false,
+        }
+    }
+}
+
+/// The URL without password, query and fragment.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.endpoint {
+            Endpoint::Tcp(address) => write!(f, "tcp://{address}"),
+            Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
+            Endpoint::Http(http) => http.fmt(f),
+            Endpoint::Postgres(postgres) => postgres.fmt(f),
+            Endpoint::Redis(redis) => redis.fmt(f),
+            Endpoint::File { path, .. } => write!(f, "file://{}", path.display()),
+            Endpoint::Dns(name) => write!(f, "dns://{name}"),
+        }
+    }
+}
+
+/// The pairs of the fragment that nobody has taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct Expectations {
+    pairs: Vec<(String, Option<String>)>,
+}
+
+impl Expectations {
+    fn parse(fragment: &str) -> Result<Self, String> {
+        Ok(Self { pairs: url::pairs(fragment).collect::<Result<_, _>>()? })
+    }
+
+    /// The values of a key that may be repeated.
+    pub(crate) fn take_all(&mut self, key: &str) -> Result<Vec<String>, String> {
+        self.pairs
+            .extract_if(.., |(name, _)| name == key)
+            .map(|(_, value)| value.filter(|v| !v.is_empty()).ok_or_else(|| format!("`{key}` needs a value: {key}=…")))
+            .collect()
+    }
+
+    /// The value of a key that may be given once.
+    pub(crate) fn take(&mut self, key: &str) -> Result<Option<String>, String> {
+        let mut values = self.take_all(key)?;
+        if values.len() > 1 {
+            return Err(format!("`{key}` is given twice"));
+        }
+        Ok(values.pop())
+    }
+
+    /// Whether a key that takes no value is there.
+    pub(crate) fn take_flag(&mut self, key: &str) -> Result<bool, String> {
+        let given: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).collect();
+        match given.as_slice() {
+            [] => Ok(false),
+            all if all.iter().all(|(_, value)| value.is_none()) => Ok(true),
+            _ => Err(format!("`{key}` takes no value")),
+        }
+    }
+
+    fn finish(self, endpoint: &Endpoint) -> Result<(), String> {
+        let Some((key, _)) = self.pairs.first() else {
+            return Ok(());
+        };
+        let known = match endpoint {
+            Endpoint::Http(_) => "timeout, successes, status, method, header, body and json",
+            Endpoint::Postgres(_) => "timeout, successes and query",
+            Endpoint::Redis(_) => "timeout, successes, key, role and cluster",
+            Endpoint::File { .. } => "timeout, successes and nonempty",
+            Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::Dns(_) => "timeout and successes",
+        };
+        Err(format!("`{}` after `#` means nothing to this target; it knows {known}", truncated(key)))
+    }
+}
+
+fn truncated(text: &str) -> String {
+    text.chars().take(24).collect()
+}
+
+/// Splits `NAME=URL`. A name holds none of the characters that a URL has before its first `=`.
+fn split_name(word: &str) -> (Option<&str>, &str) {
+    match word.split_once('=') {
+        Some((name, url)) if !name.contains([':', '/', '?', '#', '[', ']', '@', '%', '&']) => (Some(name), url),
+        _ => (None, word),
+    }
+}
+
+/// The scheme before `://`, or `jdbc:postgresql` before it.
+fn scheme_of(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once("://")?;
+    (!scheme.contains(['/', '?', '@'])).then_some(scheme)
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    if text.contains(['/', '?', '@']) {
+        return Err(format!("it is not HOST:PORT; {FORMS}"));
+    }
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("it has no host; for this machine write localhost:{text}"));
+    }
+    let (host, port) = url::host_and_port(text)?;
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let port = port.ok_or_else(|| format!("it has no port; write {shown}:PORT"))?;
+    Ok(Address { host, port })
+}
+
+/// The absolute path of a `scheme:///path` URL.
+fn path_of(url: &str, example: &str) -> Result<PathBuf, String> {
+    let (_, path) = url.split_once("://").ok_or("it has no `://`")?;
+    let path = path.strip_prefix("localhost/").map_or(path.to_owned(), |rest| format!("/{rest}"));
+    if !path.starts_with('/') || path == "/" && example.starts_with("unix") {
+        return Err(format!("its path is not absolute; write three slashes, like {example}"));
+    }
+    Ok(PathBuf::from(url::decode(&path)?))
+}
+
+fn dns_name(url: &str) -> Result<String, String> {
+    let (_, name) = url.split_once("://").ok_or("it has no `://`")?;
+    let name = name.strip_suffix('/').unwrap_or(name);
+    if name.contains(':') {
+        return Err("a dns target is dns://NAME, without a port".to_owned());
+    }
+    url::check_name(name)?;
+    Ok(name.to_owned())
+}
+
+fn unknown_scheme(scheme: &str) -> String {
+    const KNOWN: [&str; 10] =
+        ["tcp", "unix", "http", "https", "postgres", "postgresql", "redis", "rediss", "file", "dns"];
+    let best = KNOWN.iter().map(|known| (strsim::damerau_levenshtein(scheme, known), known)).min();
+    match best {
+        Some((distance, known)) if distance <= 2 => {
+            format!("the scheme `{}` is not known; did you mean {known}://?", truncated(scheme))
+        }
+        _ => format!("the scheme `{}` is not known; {FORMS}. For any other server, tcp://HOST:PORT", truncated(scheme)),
+    }
+}
+
+/// A whole number of at least 1.
+pub(crate) fn positive(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("`{}` is not a whole number of at least 1", truncated(text))),
+    }
+}
+
+/// A word for an error message: everything that may be a secret is masked. It is the template, not
+/// what it expands to.
+pub fn redact_word(word: &str) -> String {
+    let (head, tail) = match word.rfind('@') {
+        Some(at) => {
+            let begin = word
+                .find("://")
+                .map_or_else(|| word.find('=').filter(|&eq| eq < at).map_or(0, |eq| eq + 1), |scheme| scheme + 3);
+            if begin <= at { (format!("{}***", &word[..begin]), &word[at..]) } else { (String::new(), word) }
+        }
+        None => (String::new(), word),
+    };
+    let tail = match tail.find(['?', '#']) {
+        Some(end) => format!("{}{}…", &tail[..end], &tail[end..=end]),
+        None => tail.to_owned(),
+    };
+    let shown: String = (head + &tail).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.chars().count() > 200 { shown.chars().take(200).chain(['…']).collect() } else { shown }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Postgres targets: libpq's connection URIs, and the forms that applications have them in.
+//!
+//! See "Connection URIs", "Parameter Key Words" and "Environment Variables" in libpq's manual.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::{Address, Expectations, url};
+use crate::duration;
+use crate::secret::Secret;
+
+/// libpq's default port.
+const DEFAULT_PORT: u16 = 5432;
+/// Debian's socket directory, libpq's default host there.
+const DEFAULT_SOCKET_DIR: &str = "/var/run/postgresql";
+/// Who asks, when nobody says: a role that nearly every server has, so that a server which trusts
+/// everybody does not log an unknown role. (libpq takes the name of the operating system's user,
+/// which a scratch image does not have.)
+const DEFAULT_USER: &str = "postgres";
+
+/// A Postgres server, or several of which one is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postgres {
+    /// The hosts, tried in order.
+    pub hosts: Vec<Host>,
+    /// The role to log in as.
+    pub user: String,
+    /// The password from the URL or `PGPASSWORD`; a password file is looked at when probing.
+    pub password: Option<Secret>,
+    /// `PGPASSFILE`, or `.pgpass` in the home directory.
+    pub passfile: Option<PathBuf>,
+    /// The database that is named, and so must exist.
+    pub database: Option<String>,
+    /// How TLS is used.
+    pub sslmode: SslMode,
+    /// The CAs that the server's certificate is checked against.
+    pub sslrootcert: Option<PathBuf>,
+    /// The client's certificate.
+    pub sslcert: Option<PathBuf>,
+    /// The key of the client's certificate.
+    pub sslkey: Option<PathBuf>,
+    /// Which kind of server is wanted.
+    pub target_session_attrs: SessionAttrs,
+    /// The longest that one host may take to answer.
+    pub connect_timeout: Option<std::time::Duration>,
+    /// What the server's log and `pg_stat_activity` show.
+    pub application_name: String,
+    /// SQL that must return at least one row.
+    pub query: Option<Secret>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// By TCP.
+    Tcp(Address),
+    /// By its socket, in a directory.
+    Socket {
+        /// The directory that holds the socket.
+        directory: PathBuf,
+        /// The number in the socket's name.
+        port: u16,
+    },
+}
+
+impl Host {
+    /// The port, which also numbers the socket.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Tcp(address) => address.port,
+            Self::Socket { port, .. } => *port,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Socket { directory, port } => write!(f, "{}/.s.PGSQL.{port}", directory.display()),
+        }
+    }
+}
+
+/// libpq's `sslmode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never TLS.
+    Disable,
+    /// Without TLS first, then with it.
+    Allow,
+    /// With TLS if the server has it, else without.
+    Prefer,
+    /// With TLS; verified only where a CA is given.
+    Require,
+    /// With TLS, and the certificate's chain is verified.
+    VerifyCa,
+    /// With TLS, and the certificate's chain and name are verified.
+    VerifyFull,
+}
+
+impl SslMode {
+    const ALL: [(&'static str, Self); 6] = [
+        ("disable", Self::Disable),
+        ("allow", Self::Allow),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
+    ];
+
+    /// Whether a server without TLS is refused.
+    pub fn requires_tls(self) -> bool {
+        matches!(self, Self::Require | Self::VerifyCa | Self::VerifyFull)
+    }
+}
+
+/// libpq's `target_session_attrs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionAttrs {
+    /// Any server.
+    Any,
+    /// A session that may write.
+    ReadWrite,
+    /// A session that may not write.
+    ReadOnly,
+    /// Not in hot standby.
+    Primary,
+    /// In hot standby.
+    Standby,
+}
+
+impl SessionAttrs {
+    const ALL: [(&'static str, Self); 6] = [
+        ("any", Self::Any),
+        ("read-write", Self::ReadWrite),
+        ("read-only", Self::ReadOnly),
+        ("primary", Self::Primary),
+        ("standby", Self::Standby),
+        ("prefer-standby", Self::Any),
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, value)| *value == self).map_or("any", |(name, _)| name)
+    }
+}
+
+/// `postgres`, `postgresql`, `SQLAlchemy`'s `postgresql+DRIVER` and `jdbc:postgresql`.
+pub(super) fn is_scheme(scheme: &str) -> bool {
+    let scheme = scheme.strip_prefix("jdbc:").unwrap_or(scheme);
+    let dialect =
+        scheme.split_once('+').map_or(scheme, |(dialect, driver)| if driver.is_empty() { "" } else { dialect });
+    matches!(dialect, "postgres" | "postgresql")
+}
+
+/// What the query may say, before it is made usable.
+#[derive(Default)]
+struct Parameters {
+    host: Option<String>,
+    port: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
+    dbname: Option<String>,
+    passfile: Option<String>,
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+    sslcert: Option<String>,
+    sslkey: Option<String>,
+    target_session_attrs: Option<String>,
+    connect_timeout: Option<String>,
+    application_name: Option<String>,
+}
+
+impl Parameters {
+    fn slot(&mut self, key: &str) -> Option<&mut Option<String>> {
+        Some(match key {
+            "host" => &mut self.host,
+            "port" => &mut self.port,
+            "user" => &mut self.user,
+            "password" => &mut self.password,
+            "dbname" => &mut self.dbname,
+            "passfile" => &mut self.passfile,
+            "sslmode" => &mut self.sslmode,
+            "sslrootcert" => &mut self.sslrootcert,
+            "sslcert" => &mut self.sslcert,
+            "sslkey" => &mut self.sslkey,
+            "target_session_attrs" | "targetServerType" => &mut self.target_session_attrs,
+            "connect_timeout" | "connectTimeout" => &mut self.connect_timeout,
+            "application_name" | "ApplicationName" => &mut self.application_name,
+            _ => return None,
+        })
+    }
+
+    fn parse(query: &str, ignored: &mut Vec<String>) -> Result<Self, String> {
+        let mut parameters = Self::default();
+        for pair in url::pairs(query) {
+            let (key, value) = pair?;
+            let value = value.filter(|value| !value.is_empty());
+            match (key.as_str(), parameters.slot(&key)) {
+                // JDBC's and asyncpg's ways to say sslmode.
+                ("ssl", _) => {
+                    let mode = match value.as_deref() {
+                        None | Some("true") => "require",
+                        Some("false") => "disable",
+                        Some(mode) => mode,
+                    };
+                    parameters.sslmode.get_or_insert_with(|| mode.to_owned());
+                }
+                (_, Some(slot)) => *slot = value,
+                (_, None) => ignored.push(key),
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+impl Postgres {
+    pub(super) fn parse(
+        url: &str,
+        expectations: &mut Expectations,
+        ignored: &mut Vec<String>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let parts = url::split(url, true)?;
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let parameters = Parameters::parse(parts.query.unwrap_or_default(), ignored)?;
+        let (user, password) = parts.userinfo.map(url::user_and_password).transpose()?.unwrap_or_default();
+        let named = url::decode(parts.path.strip_prefix('/').unwrap_or(parts.path))?;
+
+        let host = parameters.host.filter(|_| parts.hosts.is_empty());
+        let hosts = match (parts.hosts, host.or_else(|| env("PGHOST").filter(|_| parts.hosts.is_empty()))) {
+            ("", None) => list_of_hosts(DEFAULT_SOCKET_DIR, parameters.port.or_else(|| env("PGPORT")).as_deref())?,
+            ("", Some(list)) => list_of_hosts(&list, parameters.port.or_else(|| env("PGPORT")).as_deref())?,
+            (written, _) => written_hosts(written, env("PGPORT").as_deref())?,
+        };
+        let choose = |written: Option<String>, variable: &str| written.or_else(|| env(variable));
+        let passfile =
+            choose(parameters.passfile, "PGPASSFILE").or_else(|| env("HOME").map(|home| format!("{home}/.pgpass")));
+        let connect_timeout = choose(parameters.connect_timeout, "PGCONNECT_TIMEOUT")
+            .map(|text| duration::parse(&text).map_err(|problem| format!("`connect_timeout`: {problem}")))
+            .transpose()?
+            .filter(|duration| !duration.is_zero());
+        let target_session_attrs = match choose(parameters.target_session_attrs, "PGTARGETSESSIONATTRS") {
+            Some(text) => one_of(&SessionAttrs::ALL, "target_session_attrs", &text)?,
+            None => SessionAttrs::Any,
+        };
+        let sslmode = match choose(parameters.sslmode, "PGSSLMODE") {
+            Some(text) => one_of(&SslMode::ALL, "sslmode", &text)?,
+            None => SslMode::Prefer,
+        };
+        Ok(Self {
+            hosts,
+            user: Some(user)
+                .filter(|user| !user.is_empty())
+                .or_else(|| choose(parameters.user, "PGUSER"))
+                .unwrap_or_else(|| DEFAULT_USER.to_owned()),
+            password: password
+                .filter(|password| !password.is_empty())
+                .or_else(|| choose(parameters.password, "PGPASSWORD"))
+                .map(Secret::new),
+            passfile: passfile.map(PathBuf::from),
+            database: Some(named).filter(|named| !named.is_empty()).or_else(|| choose(parameters.dbname, "PGDATABASE")),
+            sslmode,
+            sslrootcert: choose(parameters.sslrootcert, "PGSSLROOTCERT").map(PathBuf::from),
+            sslcert: choose(parameters.sslcert, "PGSSLCERT").map(PathBuf::from),
+            sslkey: choose(parameters.sslkey, "PGSSLKEY").map(PathBuf::from),
+            target_session_attrs,
+            connect_timeout,
+            application_name: choose(parameters.application_name, "PGAPPNAME")
+                .unwrap_or_else(|| "when-ready".to_owned()),
+            query: expectations.take("query")?.map(Secret::new),
+        })
+    }
+}
+
+fn one_of<T: Copy>(all: &[(&'static str, T)], key: &str, text: &str) -> Result<T, String> {
+    let found = all.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        format!("`{key}`: `{}` is not one of {}", super::truncated(text), names.join(", "))
+    })
+}
+
+/// `h1:5432,h2,[::1]:5433` as in a URI's authority.
+fn written_hosts(text: &str, default_port: Option<&str>) -> Result<Vec<Host>, String> {
+    let default_port = default_port.map(url::parse_port).transpose()?.unwrap_or(DEFAULT_PORT);
+    text.split(',')
+        .map(|part| {
+            if part.starts_with("%2F") || part.starts_with("%2f") {
+                let (directory, port) = match part.rsplit_once(':') {
+                    Some((directory, port)) => (directory, url::parse_port(port)?),
+                    None => (part, default_port),
+                };
+                return Ok(Host::Socket { directory: PathBuf::from(url::decode(directory)?), port });
+            }
+            let (host, port) = url::host_and_port(part)?;
+            Ok(Host::Tcp(Address { host, port: port.unwrap_or(default_port) }))
+        })
+        .collect()
+}
+
+/// `host=` and `port=`, lists of the same length, or one port for all.
+fn list_of_hosts(hosts: &str, ports: Option<&str>) -> Result<Vec<Host>, String> {
+    let ports: Vec<u16> = match ports {
+        None => vec![DEFAULT_PORT],
+        Some(list) => list
+            .split(',')
+            .map(|port| if port.is_empty() { Ok(DEFAULT_PORT) } else { url::parse_port(port) })
+            .collect::<Result<_, _>>()?,
+    };
+    let names: Vec<&str> = hosts.split(',').collect();
+    if ports.len() != 1 && ports.len() != names.len() {
+        return Err(format!("it has {} hosts and {} ports", names.len(), ports.len()));
+    }
+    names
+        .iter()
+        .zip(ports.iter().cycle())
+        .map(|(name, &port)| {
+            if name.starts_with('/') {
+                return Ok(Host::Socket { directory: PathBuf::from(name), port });
+            }
+            if name.parse::<std::net::Ipv6Addr>().is_err() {
+                url::check_name(name)?;
+            }
+            Ok(Host::Tcp(Address { host: (*name).to_owned(), port }))
+        })
+        .collect()
+}
+
+impl fmt::Display for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "postgres://{}@", self.user)?;
+        for (index, host) in self.hosts.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{host}")?;
+        }
+        match &self.database {
+            Some(database) => write!(f, "/{database}"),
+            None => Ok(()),
+        }
+    }
+}
