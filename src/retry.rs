@@ -162,8 +162,8 @@ impl Tracker {
         let ends = self.deadline().or(now.saturating_add(self.rules.attempt_timeout));
         self.in_flight.push(Flight { attempt: self.attempts, began: now, ends });
         self.last_began = now;
-        let beside = now.saturating_add(self.spacing());
         self.hanging |= self.in_flight.len() > 1;
+        let beside = now.saturating_add(self.spacing());
         self.plan(now, beside);
         (self.attempts, ends.saturating_sub(now))
     }

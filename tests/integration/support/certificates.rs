@@ -1,0 +1,82 @@
+//! A CA and certificates, made anew in each test.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
+use tempfile::TempDir;
+
+/// A CA with a directory for what it issues.
+pub struct Ca {
+    directory: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// The PEM files of a certificate and its key.
+pub struct Files {
+    /// The certificate.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+impl Ca {
+    /// A new CA.
+    pub fn new() -> Self {
+        let directory = super::directory();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "Test CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();
+        Self { directory, issuer: Issuer::new(params, key) }
+    }
+
+    /// The CA's own certificate.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    /// A certificate for these names and addresses.
+    pub fn issue(&self, name: &str, subjects: &[&str]) -> Files {
+        self.issue_with(name, subjects, |_| {})
+    }
+
+    /// A certificate that has expired.
+    pub fn issue_expired(&self, name: &str, subjects: &[&str]) -> Files {
+        self.issue_with(name, subjects, |params| {
+            params.not_before = date_time_ymd(2019, 1, 1);
+            params.not_after = date_time_ymd(2020, 1, 1);
+        })
+    }
+
+    fn issue_with(&self, name: &str, subjects: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Files {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        for subject in subjects {
+            params.subject_alt_names.push(match subject.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName((*subject).try_into().unwrap()),
+            });
+        }
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let files = Files {
+            cert: self.directory.path().join(format!("{name}.pem")),
+            key: self.directory.path().join(format!("{name}.key")),
+        };
+        fs::write(&files.cert, certificate.pem()).unwrap();
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+        // PostgreSQL refuses a key that others may read.
+        fs::set_permissions(&files.key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            let owner = fs::metadata(self.directory.path()).unwrap();
+            let (user, group) =
+                (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
+            std::os::unix::fs::chown(&files.key, Some(user), Some(group)).unwrap();
+        }
+        files
+    }
+}

@@ -1,0 +1,406 @@
+//! What the tests are written with: a run of the executable, servers, ports and certificates.
+
+pub mod certificates;
+pub mod nginx;
+pub mod peer;
+pub mod postgres;
+pub mod redis;
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// No test takes longer: what is still running then is ended, and the test fails.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The executable under test.
+pub fn executable() -> PathBuf {
+    std::env::var_os("WHEN_READY_BIN").map_or_else(|| env!("CARGO_BIN_EXE_when-ready").into(), PathBuf::from)
+}
+
+/// Whether the executable has TLS.
+pub fn has_tls() -> bool {
+    cfg!(feature = "tls")
+}
+
+/// A port that nothing listens on, outside the ephemeral range, and that no other test is given.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    let offset = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
+    for _ in 0..COUNT {
+        let port = FIRST + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let is_free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+            && TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok();
+        if is_free {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// A program that a test needs; without it the test fails and says what to install.
+pub fn tool(candidates: &[&str], package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<PathBuf> = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
+    for candidate in candidates {
+        if candidate.starts_with('/') && Path::new(candidate).exists() {
+            return candidate.into();
+        }
+        if let Some(found) = directories.iter().map(|directory| directory.join(candidate)).find(|file| file.exists()) {
+            return found;
+        }
+    }
+    panic!("{} is missing: install the package {package} (tests/run does)", candidates.join(" or "));
+}
+
+/// A program of PostgreSQL, wherever Debian or Ubuntu keep it.
+pub fn postgres_tool(name: &str) -> PathBuf {
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin").join(name)).collect())
+        .unwrap_or_default();
+    versions.retain(|path| path.exists());
+    versions.sort();
+    versions.pop().unwrap_or_else(|| tool(&[name], "postgresql"))
+}
+
+/// A command that runs as an unprivileged user where the tests run as root: PostgreSQL refuses root.
+pub fn unprivileged(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    if nix::unistd::geteuid().is_root() {
+        let user = nobody();
+        command.uid(user.0).gid(user.1);
+    }
+    command
+}
+
+fn nobody() -> (u32, u32) {
+    (65534, 65534)
+}
+
+/// A temporary directory that the unprivileged user owns.
+pub fn directory() -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix("when-ready-").tempdir().expect("a temporary directory");
+    if nix::unistd::geteuid().is_root() {
+        let (user, group) = nobody();
+        std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).expect("chown");
+    }
+    directory
+}
+
+/// A run of the executable, to be described.
+#[must_use]
+pub struct Run {
+    command: Command,
+    shown: Vec<String>,
+}
+
+impl Run {
+    /// A run without arguments and with a bare environment.
+    pub fn new() -> Self {
+        let mut command = Command::new(executable());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, shown: Vec::new() }
+    }
+
+    /// The executable through another program, like `unshare` or `prlimit`.
+    pub fn through(program: &str, args: &[&str]) -> Self {
+        let mut run = Self::new();
+        let mut command = Command::new(tool(&[program], "util-linux"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).arg(executable());
+        run.command = command;
+        run
+    }
+
+    /// An argument.
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        let arg = arg.into();
+        self.command.arg(&arg);
+        self.shown.push(arg);
+        self
+    }
+
+    /// Several arguments.
+    pub fn args<S: Into<String>>(self, args: impl IntoIterator<Item = S>) -> Self {
+        args.into_iter().fold(self, Self::arg)
+    }
+
+    /// A target.
+    pub fn target(self, target: impl Into<String>) -> Self {
+        self.arg(target)
+    }
+
+    /// `--timeout`
+    pub fn timeout(self, timeout: &str) -> Self {
+        self.arg("--timeout").arg(timeout)
+    }
+
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// COMMAND and its arguments.
+    pub fn command<S: Into<String>>(self, words: impl IntoIterator<Item = S>) -> Self {
+        self.arg("--").args(words)
+    }
+
+    /// Changes the process in a way of its own.
+    pub fn configure(mut self, change: impl FnOnce(&mut Command)) -> Self {
+        change(&mut self.command);
+        self
+    }
+
+    /// Starts it.
+    pub fn spawn(mut self) -> Running {
+        let begun = Instant::now();
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let stdout = Collected::from(child.stdout.take());
+        let stderr = Collected::from(child.stderr.take());
+        Running { child, begun, stdout, stderr, shown: self.shown.join(" ") }
+    }
+
+    /// Runs it to its end.
+    pub fn finish(self) -> Finished {
+        self.spawn().finish()
+    }
+}
+
+/// What a stream has brought so far, readable while more comes.
+#[derive(Clone)]
+struct Collected(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+
+impl Collected {
+    fn from(stream: Option<impl Read + Send + 'static>) -> Self {
+        let shared = Self(Arc::new((Mutex::new((Vec::new(), false)), Condvar::new())));
+        let writer = shared.clone();
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            let mut stream = stream;
+            loop {
+                let n = stream.as_mut().and_then(|stream| stream.read(&mut chunk).ok()).unwrap_or(0);
+                let mut state = writer.0.0.lock().unwrap();
+                state.0.extend_from_slice(&chunk[..n]);
+                state.1 |= n == 0;
+                writer.0.1.notify_all();
+                if n == 0 {
+                    return;
+                }
+            }
+        });
+        shared
+    }
+
+    /// Waits until the text holds `needle`; false at the end of the stream or of patience.
+    fn wait_for(&self, needle: &str) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.0.0.lock().unwrap();
+        loop {
+            if String::from_utf8_lossy(&state.0).contains(needle) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.1 || left.is_zero() {
+                return false;
+            }
+            state = self.0.1.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.0.0.lock().unwrap().0).into_owned()
+    }
+
+    /// Everything, once the stream has ended (or a stray child keeps it open for too long).
+    fn all(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut state = self.0.0.lock().unwrap();
+        while !state.1 && Instant::now() < deadline {
+            state = self.0.1.wait_timeout(state, Duration::from_millis(100)).unwrap().0;
+        }
+        String::from_utf8_lossy(&state.0).into_owned()
+    }
+}
+
+/// The executable, running.
+pub struct Running {
+    child: Child,
+    /// When it was started.
+    pub begun: Instant,
+    stdout: Collected,
+    stderr: Collected,
+    shown: String,
+}
+
+impl Running {
+    /// Its process ID, which becomes COMMAND's.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until standard error holds `text`.
+    #[track_caller]
+    pub fn wait_for_stderr(&self, text: &str) -> &Self {
+        assert!(self.stderr.wait_for(text), "no `{text}` on stderr of {}:\n{}", self.shown, self.stderr.so_far());
+        self
+    }
+
+    /// Waits until standard output holds `text`.
+    #[track_caller]
+    pub fn wait_for_stdout(&self, text: &str) -> &Self {
+        assert!(
+            self.stdout.wait_for(text),
+            "no `{text}` on stdout of {}:\n{}{}",
+            self.shown,
+            self.stdout.so_far(),
+            self.stderr.so_far()
+        );
+        self
+    }
+
+    /// What standard error holds so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> &Self {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).expect("kill");
+        self
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Finished {
+        let deadline = self.begun + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.child.kill().expect("kill");
+                let _ = self.child.wait();
+                panic!("{} did not end within {PATIENCE:?}:\n{}", self.shown, self.stderr.so_far());
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        let elapsed = self.begun.elapsed();
+        let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        Finished {
+            status,
+            elapsed,
+            stdout: self.stdout.all(),
+            stderr: self.stderr.all(),
+            shown: std::mem::take(&mut self.shown),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Only after a failed assertion is it still running.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The executable, at its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit status, 128+N after signal N.
+    pub status: i32,
+    /// From start to end.
+    pub elapsed: Duration,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    shown: String,
+}
+
+impl Finished {
+    fn dump(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(out, "when-ready {}", self.shown);
+        let _ = writeln!(out, "status {} after {:?}", self.status, self.elapsed);
+        let _ = writeln!(out, "--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr);
+        out
+    }
+
+    /// Asserts the exit status.
+    #[track_caller]
+    pub fn expect_status(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "the exit status of\n{}", self.dump());
+        self
+    }
+
+    /// Asserts that standard error holds `text`.
+    #[track_caller]
+    pub fn expect_stderr(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no `{text}` on stderr of\n{}", self.dump());
+        self
+    }
+
+    /// Asserts that neither stream holds `text`.
+    #[track_caller]
+    pub fn expect_nowhere(self, text: &str) -> Self {
+        assert!(!self.stderr.contains(text) && !self.stdout.contains(text), "`{text}` is shown by\n{}", self.dump());
+        self
+    }
+
+    /// Asserts standard output as a whole.
+    #[track_caller]
+    pub fn expect_stdout(self, text: &str) -> Self {
+        assert_eq!(self.stdout, text, "the stdout of\n{}", self.dump());
+        self
+    }
+
+    /// Asserts that standard output holds `text`.
+    #[track_caller]
+    pub fn expect_in_stdout(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "no `{text}` on stdout of\n{}", self.dump());
+        self
+    }
+
+    /// Asserts that it took at least and at most so long.
+    #[track_caller]
+    pub fn expect_elapsed(self, range: std::ops::RangeInclusive<u64>) -> Self {
+        let millis = u64::try_from(self.elapsed.as_millis()).unwrap();
+        assert!(range.contains(&millis), "{millis} ms is not in {range:?} ms:\n{}", self.dump());
+        self
+    }
+}
+
+/// Ends a process that a fixture started.
+pub struct Reaper(pub Child);
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

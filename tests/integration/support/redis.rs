@@ -1,0 +1,76 @@
+//! Real Redis servers in temporary directories.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Reaper, directory, eventually, free_port, tool};
+
+/// A server, running.
+pub struct Redis {
+    /// Its directory, with its log.
+    pub directory: TempDir,
+    /// The port it listens on.
+    pub port: u16,
+    process: Option<Reaper>,
+}
+
+impl Redis {
+    /// A server that is up.
+    pub fn started(args: &[&str]) -> Self {
+        let redis = Self::start(free_port(), args);
+        eventually("Redis", || TcpStream::connect(("127.0.0.1", redis.port)).is_ok());
+        redis
+    }
+
+    /// A server that is being started on `port`.
+    pub fn start(port: u16, args: &[&str]) -> Self {
+        Self::start_in(directory(), port, args)
+    }
+
+    /// The same in a directory that may hold a dump.
+    pub fn start_in(directory: TempDir, port: u16, args: &[&str]) -> Self {
+        let child = Command::new(tool(&["redis-server"], "redis-server"))
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--logfile", "log", "--dir"])
+            .arg(directory.path())
+            .args(args)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server");
+        Self { directory, port, process: Some(Reaper(child)) }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Sends a command as it is typed and gives the first bytes of the answer.
+    pub fn command(&self, line: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("Redis");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        let mut answer = [0; 4096];
+        let n = stream.read(&mut answer).unwrap_or(0);
+        String::from_utf8_lossy(&answer[..n]).into_owned()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+
+    /// Ends it and keeps its directory.
+    pub fn into_directory(mut self) -> TempDir {
+        self.process.take();
+        let empty = directory();
+        std::mem::replace(&mut self.directory, empty)
+    }
+}
