@@ -1,1 +1,412 @@
-//! todo
+use super::*;
+use proptest::prelude::*;
+
+fn env(name: &str) -> Option<String> {
+    let value = match name {
+        "PASSWORD" => "p@s/s:%#?&=",
+        "URL" => "postgres://me:hunter2secret@db/app",
+        "BAD_URL" => "postgres://me:hunter2secret@db:99999/app",
+        "SLASH_URL" => "postgres://me:hunter2secret/x@db/app",
+        "HASH_URL" => "postgres://me:hunter2secret#x@db/app",
+        "EMPTY" => "",
+        "HOST" => "db",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn parse_in(env: &dyn Fn(&str) -> Option<String>, word: &str) -> Result<Target, TargetError> {
+    let file = |path: &str| match path {
+        "/run/secrets/pw" => Ok("from file\n".to_owned()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let http = HttpDefaults::default();
+    Target::parse(word, &Context { lookup: Lookup { env, file: &file }, http: &http })
+}
+
+fn parse(word: &str) -> Result<Target, TargetError> {
+    parse_in(&env, word)
+}
+
+fn postgres(word: &str) -> Postgres {
+    match parse(word).unwrap().endpoint {
+        Endpoint::Postgres(postgres) => *postgres,
+        other => panic!("{word} is {other:?}"),
+    }
+}
+
+fn http(word: &str) -> Http {
+    match parse(word).unwrap().endpoint {
+        Endpoint::Http(http) => *http,
+        other => panic!("{word} is {other:?}"),
+    }
+}
+
+fn redis(word: &str) -> Redis {
+    match parse(word).unwrap().endpoint {
+        Endpoint::Redis(redis) => *redis,
+        other => panic!("{word} is {other:?}"),
+    }
+}
+
+/// Each valid target with what it is shown as.
+const VALID: &[(&str, &str)] = &[
+    // TCP.
+    ("db:5432", "tcp://db:5432"),
+    ("db1:5432", "tcp://db1:5432"),
+    ("my_service:80", "tcp://my_service:80"),
+    ("a-b.c.svc.cluster.local:1", "tcp://a-b.c.svc.cluster.local:1"),
+    ("example.com.:443", "tcp://example.com.:443"),
+    ("127.0.0.1:65535", "tcp://127.0.0.1:65535"),
+    ("localhost:1", "tcp://localhost:1"),
+    ("[::1]:5432", "tcp://[::1]:5432"),
+    ("[fe80::1%eth0]:1", "tcp://[fe80::1%eth0]:1"),
+    ("[::ffff:127.0.0.1]:1", "tcp://[::ffff:127.0.0.1]:1"),
+    ("tcp://db:5432", "tcp://db:5432"),
+    ("TCP://db:5432", "tcp://db:5432"),
+    ("tcp://db:5432/", "tcp://db:5432"),
+    ("tcp://[::1]:5432", "tcp://[::1]:5432"),
+    ("name=db:5432", "tcp://db:5432"),
+    ("my-name.2_x=db:5432", "tcp://db:5432"),
+    ("db:5432#timeout=5s", "tcp://db:5432"),
+    ("db:5432#timeout=none&successes=3", "tcp://db:5432"),
+    ("db:5432#", "tcp://db:5432"),
+    ("${HOST}:5432", "tcp://db:5432"),
+    ("${NOPE:-other}:5432", "tcp://other:5432"),
+    ("${EMPTY:-other}:5432", "tcp://other:5432"),
+    ("n=${HOST}:5432", "tcp://db:5432"),
+    // Unix sockets.
+    ("unix:///run/app.sock", "unix:///run/app.sock"),
+    ("unix:///run/a%20b.sock", "unix:///run/a b.sock"),
+    ("unix:///run/app.sock#successes=2", "unix:///run/app.sock"),
+    // HTTP.
+    ("http://backend", "http://backend"),
+    ("http://backend/", "http://backend"),
+    ("http://backend:8000/health", "http://backend:8000/health"),
+    ("https://backend/health", "https://backend/health"),
+    ("HTTP://backend/x", "http://backend/x"),
+    ("http://[::1]:8000/x", "http://[::1]:8000/x"),
+    ("http://my_service:8000/x", "http://my_service:8000/x"),
+    ("http://h/a?token=hunter2secret", "http://h/a?…"),
+    ("http://h?token=hunter2secret", "http://h?…"),
+    ("http://user:hunter2secret@h/a", "http://h/a"),
+    ("http://hunter2secret@h/a", "http://h/a"),
+    ("http://h/@scope/pkg", "http://h/@scope/pkg"),
+    ("http://h/a b", "http://h/a b"),
+    ("http://h/é", "http://h/é"),
+    ("http://h/a%20b", "http://h/a%20b"),
+    ("http://h/#status=200", "http://h"),
+    ("http://h/#status=200,204,300-399", "http://h"),
+    ("http://h/#status=503", "http://h"),
+    ("http://h/#method=HEAD", "http://h"),
+    ("http://h/#method=POST", "http://h"),
+    ("http://h/#method=PURGE", "http://h"),
+    ("http://h/#header=X-Token:hunter2secret", "http://h"),
+    ("http://h/#header=A:1&header=B:2", "http://h"),
+    ("http://h/#header=Host:other", "http://h"),
+    ("http://h/#body=ok", "http://h"),
+    ("http://h/#body=a%26b", "http://h"),
+    ("http://h/#json=/status", "http://h"),
+    ("http://h/#json=/status=ok", "http://h"),
+    ("http://h/#json=/a=b=c", "http://h"),
+    ("http://h/#timeout=10&status=200", "http://h"),
+    ("api=http://${HOST}:80/$$x", "http://db:80/$x"),
+    ("http://h/#header=Authorization:Bearer ${PASSWORD}", "http://h"),
+    // Postgres.
+    ("postgres://db", "postgres://postgres@db:5432"),
+    ("postgres://", "postgres://postgres@/var/run/postgresql/.s.PGSQL.5432"),
+    ("postgres://db/app", "postgres://postgres@db:5432/app"),
+    ("postgresql://db/app", "postgres://postgres@db:5432/app"),
+    ("postgres://me@db/app", "postgres://me@db:5432/app"),
+    ("postgres://me:hunter2secret@db/app", "postgres://me@db:5432/app"),
+    ("postgres://me:hunter2secret@db:5433/app", "postgres://me@db:5433/app"),
+    ("postgres://me:a@hunter2secret@db/app", "postgres://me@db:5432/app"),
+    ("postgres://me:p%40ss@db/app", "postgres://me@db:5432/app"),
+    ("postgres://me:${PASSWORD}@${HOST}/app", "postgres://me@db:5432/app"),
+    ("postgres://me:${file:/run/secrets/pw}@db/app", "postgres://me@db:5432/app"),
+    ("${URL}", "postgres://me@db:5432/app"),
+    ("db=${URL}", "postgres://me@db:5432/app"),
+    ("postgres://h1:5432,h2:5433/app", "postgres://postgres@h1:5432,h2:5433/app"),
+    ("postgres://h1,[::1]:5433/app", "postgres://postgres@h1:5432,[::1]:5433/app"),
+    ("postgresql+asyncpg://me:x@db/app", "postgres://me@db:5432/app"),
+    ("postgresql+psycopg2://me:x@db/app", "postgres://me@db:5432/app"),
+    ("postgres+pg8000://db/app", "postgres://postgres@db:5432/app"),
+    ("jdbc:postgresql://db/app?user=me&password=hunter2secret", "postgres://me@db:5432/app"),
+    ("jdbc:postgresql://db:5433/app?ssl=true", "postgres://postgres@db:5433/app"),
+    ("db=jdbc:postgresql://db/app?user=me&password=${PASSWORD}", "postgres://me@db:5432/app"),
+    ("postgres://me:x@db/app?schema=public", "postgres://me@db:5432/app"),
+    ("postgres://me:x@db/app?connection_limit=5&pool_timeout=2", "postgres://me@db:5432/app"),
+    ("postgres:///app", "postgres://postgres@/var/run/postgresql/.s.PGSQL.5432/app"),
+    ("postgres:///app?host=/tmp/pg", "postgres://postgres@/tmp/pg/.s.PGSQL.5432/app"),
+    ("postgres:///app?host=/tmp/pg&port=5433", "postgres://postgres@/tmp/pg/.s.PGSQL.5433/app"),
+    ("postgres:///app?host=a,b&port=1,2", "postgres://postgres@a:1,b:2/app"),
+    ("postgres://%2Ftmp%2Fpg/app", "postgres://postgres@/tmp/pg/.s.PGSQL.5432/app"),
+    ("postgres://me@%2Ftmp%2Fpg:5433/app", "postgres://me@/tmp/pg/.s.PGSQL.5433/app"),
+    ("postgres://db/a%20b", "postgres://postgres@db:5432/a b"),
+    ("postgres://db/app?sslmode=disable", "postgres://postgres@db:5432/app"),
+    ("postgres://db/app?sslmode=prefer", "postgres://postgres@db:5432/app"),
+    ("postgres://db/app?application_name=x", "postgres://postgres@db:5432/app"),
+    ("postgres://db/app?connect_timeout=3", "postgres://postgres@db:5432/app"),
+    ("postgres://a,b/app?target_session_attrs=read-write", "postgres://postgres@a:5432,b:5432/app"),
+    ("postgres://db/app?target_session_attrs=standby", "postgres://postgres@db:5432/app"),
+    ("postgres://db/app#query=select 1", "postgres://postgres@db:5432/app"),
+    ("postgres://db/app#query=select%201%20from%20x%20where%20a%3D1", "postgres://postgres@db:5432/app"),
+    ("postgres://db?dbname=app&user=me", "postgres://me@db:5432/app"),
+    // Redis.
+    ("redis://cache", "redis://cache:6379"),
+    ("redis://cache:6380", "redis://cache:6380"),
+    ("redis://cache/0", "redis://cache:6379"),
+    ("redis://cache/2", "redis://cache:6379/2"),
+    ("redis://:hunter2secret@cache/1", "redis://cache:6379/1"),
+    ("redis://user:hunter2secret@cache/1", "redis://cache:6379/1"),
+    ("redis://:${PASSWORD}@cache", "redis://cache:6379"),
+    ("redis://cache?db=3", "redis://cache:6379/3"),
+    ("redis://cache?password=hunter2secret", "redis://cache:6379"),
+    ("redis://[::1]:6379", "redis://[::1]:6379"),
+    ("rediss://cache", "rediss://cache:6379"),
+    ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock"),
+    ("redis+unix:///run/redis.sock?db=2", "redis+unix:///run/redis.sock?db=2"),
+    ("redis+unix://:hunter2secret@/run/redis.sock", "redis+unix:///run/redis.sock"),
+    ("redis://cache#key=ready", "redis://cache:6379"),
+    ("redis://cache#key=a=b", "redis://cache:6379"),
+    ("redis://cache#role=master", "redis://cache:6379"),
+    ("redis://cache#role=replica&timeout=5", "redis://cache:6379"),
+    ("redis://cache#cluster", "redis://cache:6379"),
+    // Files and names.
+    ("file:///tmp/ready", "file:///tmp/ready"),
+    ("file:///tmp/a%20b", "file:///tmp/a b"),
+    ("file:///tmp/ready#nonempty", "file:///tmp/ready"),
+    ("file://localhost/tmp/ready", "file:///tmp/ready"),
+    ("dns://db", "dns://db"),
+    ("dns://db/", "dns://db"),
+    ("dns://a.b.c.#timeout=3", "dns://a.b.c."),
+];
+
+#[test]
+fn valid_targets_are_shown_without_secrets() {
+    for (word, shown) in VALID {
+        let target = parse(word).unwrap_or_else(|error| panic!("{word}: {error}"));
+        assert_eq!(target.to_string(), *shown, "{word}");
+        for text in [target.to_string(), target.label(), format!("{target:?}")] {
+            for secret in ["hunter2secret", "p@s/s", "p%40s", "from file"] {
+                assert!(!text.contains(secret), "{word}: {text}");
+            }
+        }
+    }
+}
+
+/// Each invalid target with a part of what is said about it.
+const INVALID: &[(&str, &str)] = &[
+    ("", "it is empty"),
+    ("db", "it has no port; write db:PORT"),
+    ("localhost", "localhost:PORT"),
+    ("5432", "localhost:5432"),
+    (":5432", "it has no host"),
+    ("db:", "its port is empty"),
+    ("db:0", "port 0 is not in 1-65535"),
+    ("db:65536", "port 65536 is not in 1-65535"),
+    ("db:99999999999999999999", "is not in 1-65535"),
+    ("db:http", "its port is not a number"),
+    ("db:+80", "its port is not a number"),
+    ("db:80x", "its port is not a number"),
+    ("::1:5432", "in brackets"),
+    ("fe80::1", "in brackets"),
+    ("[::1]", "it has no port; write [::1]:PORT"),
+    ("[::1:5432", "has no `]`"),
+    ("[db]:5432", "not an IPv6 address"),
+    ("[::1]5432", "after `]` comes `:PORT`"),
+    ("d b:5432", "its host holds ' '"),
+    ("db!:5432", "its host holds '!'"),
+    ("dé:5432", "xn--"),
+    ("a..b:1", "empty label"),
+    (".a:1", "empty label"),
+    ("db:5432/x", "it is not HOST:PORT"),
+    ("user@db:5432", "it is not HOST:PORT"),
+    ("db:5432?x", "it is not HOST:PORT"),
+    ("=db:5432", "its name before `=` is empty"),
+    ("name=", "it has no host"),
+    ("tcp://db", "it has no port"),
+    ("tcp://db:5432/x", "nothing more"),
+    ("tcp://u@db:5432", "nothing more"),
+    ("tcp://db:5432?x=1", "nothing more"),
+    ("tcp://", "it has no host"),
+    ("tcp:/db:1", "it is not HOST:PORT"),
+    ("htp://x", "did you mean http://?"),
+    ("htttps://x", "did you mean https://?"),
+    ("postgre://x", "did you mean postgres://?"),
+    ("reddis://x", "did you mean redis"),
+    ("mysql://x", "the scheme `mysql` is not known"),
+    ("mongodb://x", "tcp://HOST:PORT"),
+    ("amqp://x:5672", "tcp://HOST:PORT"),
+    ("unix://run/app.sock", "three slashes"),
+    ("unix:///", "three slashes"),
+    ("unix:/run/app.sock", "it is not HOST:PORT"),
+    ("file://tmp/x", "three slashes"),
+    ("file:///tmp/x#nonempty=yes", "takes no value"),
+    ("file:///tmp/%zz", "two hexadecimal digits"),
+    ("file:///tmp/%00", "NUL"),
+    ("dns://", "it has no host"),
+    ("dns://db:53", "without a port"),
+    ("dns://a b", "its host holds ' '"),
+    ("http://", "it has no host"),
+    ("http:///x", "it has no host"),
+    ("http://h:0/", "port 0"),
+    ("http://h:x/", "not a number"),
+    ("http://h/#status=", "needs a value"),
+    ("http://h/#status=abc", "`abc` is not a status"),
+    ("http://h/#status=200-100", "not a status"),
+    ("http://h/#status=99", "not a status"),
+    ("http://h/#status=600", "not a status"),
+    ("http://h/#method=get it", "not a method"),
+    ("http://h/#method=get", "not a method"),
+    ("http://h/#header=nocolon", "`Name: value`"),
+    ("http://h/#header=a b:c", "not a header's name"),
+    ("http://h/#json=status", "begins with `/`"),
+    ("http://h/#method=HEAD&body=x", "has no body"),
+    ("http://h/#nope=1", "`nope` after `#` means nothing"),
+    ("http://h/#query=x", "it knows timeout, successes, status"),
+    ("http://h/#timeout=x", "not a duration"),
+    ("http://h/#timeout=10o", "try `10s`"),
+    ("http://h/#successes=0", "at least 1"),
+    ("http://h/#successes=-1", "at least 1"),
+    ("http://h/#timeout=1&timeout=2", "given twice"),
+    ("http://h/#status=200&status=201", "given twice"),
+    ("http://h/#body=%ff", "not UTF-8"),
+    ("http://h/#body=100%", "%25"),
+    ("postgres://db:x/app", "not a number"),
+    ("postgres://db:0/app", "port 0"),
+    ("postgres://me:hunter2secret/x@db/app", "%2F"),
+    ("postgres://me:hunter2secret#x@db/app", "%23"),
+    ("postgres://db/app?sslmode=maybe", "`maybe` is not one of disable"),
+    ("postgres://db/app?target_session_attrs=x", "not one of any"),
+    ("postgres://db/app?connect_timeout=x", "not a duration"),
+    ("postgres:///app?host=a,b&port=1,2,3", "2 hosts and 3 ports"),
+    ("postgres://db/app#key=x", "it knows timeout, successes and query"),
+    ("postgres://db/app#query=", "needs a value"),
+    ("postgres://d b/app", "its host holds ' '"),
+    ("postgres://h1,,h2/app", "it has no host"),
+    ("postgresql+://db/app", "not known"),
+    ("jdbc:mysql://db/app", "not known"),
+    ("redis://", "it has no host"),
+    ("redis://cache/x", "database is not a number"),
+    ("redis://cache/-1", "database is not a number"),
+    ("redis://cache:x", "not a number"),
+    ("redis://:hunter2secret/x@cache", "written %2F"),
+    ("redis://cache#role=leader", "neither master nor replica"),
+    ("redis://cache#query=x", "key, role and cluster"),
+    ("redis://cache#cluster=yes", "takes no value"),
+    ("redis+unix://run/redis.sock", "redis+unix:///path"),
+    ("redis+unix:///", "not absolute"),
+    ("${NOPE}", "NOPE is not set"),
+    ("db:${NOPE}", "NOPE is not set"),
+    ("${EMPTY}", "it expands to nothing"),
+    ("${HOST", "no closing"),
+    ("${file:/nope}:1", "/nope cannot be read"),
+    ("${a-b}", "not a variable"),
+    ("${}", "not a variable"),
+    ("${BAD_URL}", "port 99999"),
+    ("${SLASH_URL}", "%2F"),
+    ("${HASH_URL}", "%23"),
+    ("db\u{7}:1", "control character"),
+];
+
+#[test]
+fn invalid_targets_say_what_is_wrong_and_what_would_be_right() {
+    let mut problems = Vec::new();
+    for (word, expected) in INVALID {
+        let error = match parse(word) {
+            Ok(target) => format!("taken for {target:?}"),
+            Err(error) => error.to_string(),
+        };
+        let is_right = error.contains(expected)
+            && error.starts_with("target `")
+            && !error.contains("hunter2")
+            && !error.chars().any(char::is_control);
+        if !is_right {
+            problems.push(format!("{word}: {error:?} lacks {expected:?}"));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn the_tables_are_as_long_as_they_should_be() {
+    assert!(VALID.len() + INVALID.len() >= 150, "{} and {}", VALID.len(), INVALID.len());
+}
+
+#[test]
+fn passwords_hold_any_character() {
+    assert_eq!(postgres("postgres://me:${PASSWORD}@db").password.unwrap().expose(), "p@s/s:%#?&=");
+    assert_eq!(redis("redis://:${PASSWORD}@db").password.unwrap().expose(), "p@s/s:%#?&=");
+    assert_eq!(postgres("jdbc:postgresql://db/x?password=${PASSWORD}").password.unwrap().expose(), "p@s/s:%#?&=");
+    assert_eq!(postgres("postgres://me:a@b@db").password.unwrap().expose(), "a@b");
+    assert_eq!(postgres("postgres://me:${file:/run/secrets/pw}@db").password.unwrap().expose(), "from file");
+    let header = &http("http://h/#header=X:${PASSWORD}").headers[0];
+    assert_eq!(header.value.expose(), "p@s/s:%#?&=");
+}
+
+#[test]
+fn what_the_url_leaves_out_comes_from_libpqs_variables() {
+    let env = |name: &str| {
+        let value = match name {
+            "PGHOST" => "pghost",
+            "PGPORT" => "5999",
+            "PGUSER" => "pguser",
+            "PGPASSWORD" => "pgpassword",
+            "PGDATABASE" => "pgdatabase",
+            "PGSSLMODE" => "require",
+            "PGPASSFILE" => "/x",
+            "REDISCLI_AUTH" => "redispw",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let target = parse_in(&env, "postgres://").unwrap();
+    assert_eq!(target.to_string(), "postgres://pguser@pghost:5999/pgdatabase");
+    assert!(target.requires_tls());
+    let target = parse_in(&env, "postgres://me:pw@db:1/x?sslmode=disable").unwrap();
+    assert_eq!(target.to_string(), "postgres://me@db:1/x");
+    assert!(!target.requires_tls());
+    let target = parse_in(&env, "redis://cache").unwrap();
+    assert_eq!(target.secrets()[0].expose(), "redispw");
+}
+
+#[test]
+fn parameters_that_mean_nothing_are_noted() {
+    assert_eq!(parse("postgres://db/x?schema=public&sslmode=disable").unwrap().ignored, ["schema"]);
+    assert_eq!(parse("redis://db?ssl_cert_reqs=none").unwrap().ignored, ["ssl_cert_reqs"]);
+}
+
+#[test]
+fn userinfo_is_sent_as_basic_credentials() {
+    // RFC 7617, section 2.
+    let header = &http("http://Aladdin:open%20sesame@h/").headers[0];
+    assert_eq!((header.name.as_str(), header.value.expose()), ("authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+}
+
+#[test]
+fn a_key_and_a_value_may_hold_an_equals_sign() {
+    assert_eq!(redis("redis://cache#key=a=b").key.as_deref(), Some("a=b"));
+    let json = &http("http://h/#json=/a=b=c").json[0];
+    assert_eq!((json.pointer.as_str(), json.value.as_deref()), ("/a", Some("b=c")));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_words_never_panic(word: String) {
+        drop(parse(&word));
+        redact_word(&word);
+    }
+
+    #[test]
+    fn words_that_look_like_targets_never_panic(word in "(a=)?(postgres|redis|http|unix|file|dns|tcp)?(://)?[-a-z0-9@:/?#%\\[\\]${}=,&.]{0,40}") {
+        drop(parse(&word));
+    }
+
+    #[test]
+    fn no_error_shows_a_password(tail in "[-a-z0-9:/?%=,&.]{0,12}", scheme in "postgres|redis|http|htp") {
+        if let Err(error) = parse(&format!("{scheme}://me:hunter2secret@{tail}")) {
+            prop_assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}
