@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 fn main() {
     println!("cargo:rerun-if-changed=src/no-unwind-tables.ld");
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::deadline::Deadline;
 
 /// The longest duration that is taken as one: a hundred years.
-const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// `1m30s`, `500ms`, or a bare number of seconds (`5`, `0.5`).
 ///

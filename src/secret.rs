@@ -31,12 +31,12 @@ const MIN_SCRUBBED: usize = 4;
 /// Replaces every occurrence of a secret in a text that a peer sent.
 ///
 /// Nothing of ours prints a secret, but a server's error message may echo what it was given.
-pub fn scrub(text: String, secrets: &[&Secret]) -> String {
+pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
     secrets
         .iter()
         .map(|secret| secret.expose())
-        .filter(|value| value.len() >= MIN_SCRUBBED && text.contains(value))
-        .fold(text.clone(), |shown, value| shown.replace(value, "***"))
+        .filter(|value| value.len() >= MIN_SCRUBBED)
+        .fold(text.to_owned(), |shown, value| shown.replace(value, "***"))
 }
 
 #[cfg(test)]
@@ -51,13 +51,13 @@ mod tests {
     #[test]
     fn an_echoed_secret_is_replaced() {
         let password = Secret::new("hunter2");
-        let text = scrub("bad password hunter2 for app".to_owned(), &[&password]);
+        let text = scrub("bad password hunter2 for app", &[&password]);
         assert_eq!(text, "bad password *** for app");
     }
 
     #[test]
     fn a_tiny_secret_does_not_garble_the_message() {
         let password = Secret::new("a");
-        assert_eq!(scrub("a database".to_owned(), &[&password]), "a database");
+        assert_eq!(scrub("a database", &[&password]), "a database");
     }
 }

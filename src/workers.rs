@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -203,10 +203,7 @@ impl World for Workers {
             return self.receiver.recv().ok();
         };
         let now = self.now();
-        match self.receiver.recv_timeout(until.saturating_sub(now)) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.receiver.recv_timeout(until.saturating_sub(now)).ok()
     }
 
     fn jitter(&mut self) -> f64 {

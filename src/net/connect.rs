@@ -187,7 +187,7 @@ fn few(all: &[String]) -> String {
 
 fn timeout(until: Duration) -> PollTimeout {
     // Rounded up: a poll that ends early would spin.
-    let millis = until.as_millis() + u128::from(until.subsec_nanos() % 1_000_000 != 0);
+    let millis = until.as_nanos().div_ceil(1_000_000);
     PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }
 

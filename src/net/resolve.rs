@@ -73,11 +73,11 @@ fn unresolved(host: &str, error: &io::Error) -> NotReady {
 
 /// The `search` or `domain` line of resolv.conf(5): the last one counts.
 fn search_list(conf: &str) -> String {
-    let lines = conf.lines().filter_map(|line| {
+    let mut lines = conf.lines().rev().filter_map(|line| {
         let mut words = line.split_whitespace();
         matches!(words.next(), Some("search" | "domain")).then(|| words.collect::<Vec<_>>().join(" "))
     });
-    lines.last().unwrap_or_default()
+    lines.next().unwrap_or_default()
 }
 
 #[cfg(test)]

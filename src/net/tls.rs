@@ -316,7 +316,8 @@ fn describe(error: &rustls::Error) -> NotReady {
             Cert::NotValidYet | Cert::NotValidYetContext { .. } => {
                 rejected("the server's certificate is not valid yet: is the clock right?")
             }
-            Cert::UnknownIssuer => {
+            // A CA of the same name with another key gives a bad signature.
+            Cert::UnknownIssuer | Cert::BadSignature => {
                 rejected("the server's certificate is from an unknown CA: give that CA with --tls-ca FILE")
             }
             Cert::NotValidForName => rejected("the server's certificate is for another name"),

@@ -51,8 +51,8 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     };
     let secrets = target.secrets();
     match outcome {
-        Ok(ready) => Ok(Ready { proof: scrub(ready.proof, &secrets) }),
-        Err(failure) => Err(NotReady { kind: failure.kind, reason: scrub(failure.reason, &secrets) }),
+        Ok(ready) => Ok(Ready { proof: scrub(&ready.proof, &secrets) }),
+        Err(failure) => Err(NotReady { kind: failure.kind, reason: scrub(&failure.reason, &secrets) }),
     }
 }
 

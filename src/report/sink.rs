@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// A pipe that poll calls writable takes this much without blocking (PIPE_BUF, pipe(7)).
+/// A pipe that poll calls writable takes this much without blocking (`PIPE_BUF`, pipe(7)).
 const CHUNK: usize = 4096;
 /// How long one chunk may wait for a reader: a log driver that is busy, not one that is dead.
 const PATIENCE_MS: u16 = 5;

@@ -1,6 +1,7 @@
 //! The report: what `--report` writes, `--check --format json` prints and Kubernetes is told.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -144,7 +145,7 @@ impl Report {
             };
             let attempts = count(usize::try_from(target.attempts).unwrap_or(0), "attempt");
             let reason = target.last_reason.as_deref().unwrap_or("it never answered");
-            out.push_str(&format!("{shown} is not ready after {attempts}: {reason}.\n"));
+            let _ = writeln!(out, "{shown} is not ready after {attempts}: {reason}.");
         }
         out
     }

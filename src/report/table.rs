@@ -1,5 +1,6 @@
 //! The table of `--check`.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use unicode_width::UnicodeWidthStr;
@@ -61,18 +62,15 @@ impl Report {
             let (word, colour) = if is_ready { ("HEALTHY  ", GREEN) } else { ("UNHEALTHY", RED) };
             let word = if in_colour { format!("{colour}{word}{PLAIN}") } else { word.to_owned() };
             let latency = target.latency_ms.map_or_else(|| "-".to_owned(), |ms| human(Duration::from_millis(ms)));
-            let reason = match is_ready {
-                true => target.proof.as_deref(),
-                false => target.last_reason.as_deref(),
-            };
+            let reason = if is_ready { target.proof.as_deref() } else { target.last_reason.as_deref() };
             let name = if named { format!("{}  ", padded(&target.name, names)) } else { String::new() };
             let note = watch.map_or_else(String::new, |(watch, now)| watch.note(index, now));
             let url = padded(&target.url, urls);
-            out.push_str(&format!("{name}{url}  {word}  {latency:>6}  {}{note}\n", reason.unwrap_or_default()));
+            let _ = writeln!(out, "{name}{url}  {word}  {latency:>6}  {}{note}", reason.unwrap_or_default());
         }
         let healthy = self.targets.iter().filter(|target| target.state == "ready").count();
         let verb = if self.targets.len() == 1 { "is" } else { "are" };
-        out.push_str(&format!("{healthy} of {} {verb} healthy\n", count(self.targets.len(), "target")));
+        let _ = writeln!(out, "{healthy} of {} {verb} healthy", count(self.targets.len(), "target"));
         out
     }
 }

@@ -2,6 +2,15 @@
 //!
 //! `WHEN_READY_BIN=/path` runs the same tests against any build.
 
+#![allow(missing_docs)]
+
 mod support;
 
+mod check;
 mod gate;
+mod http;
+mod live;
+mod output;
+#[cfg(feature = "tls")]
+mod tls;
+mod usage;

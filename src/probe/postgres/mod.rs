@@ -316,7 +316,7 @@ impl Session<'_> {
                 !matches!(request, Authentication::Ok | Authentication::SaslContinue(_) | Authentication::SaslFinal(_));
             let password = match &login.password {
                 Some(password) => password.expose().as_bytes(),
-                None if needs_password => return self.without_password(target, login),
+                None if needs_password => return Self::without_password(target, login),
                 None => b"",
             };
             let mut answer = BytesMut::new();
@@ -367,7 +367,7 @@ impl Session<'_> {
     }
 
     /// The server wants a password and none is known: it accepts connections, and more was not asked.
-    fn without_password(&self, target: &Postgres, login: &Login) -> Result<Level, LayerFailure> {
+    fn without_password(target: &Postgres, login: &Login) -> Result<Level, LayerFailure> {
         let wanted = match (&target.query, target.target_session_attrs) {
             (Some(_), _) => "query= needs a login",
             (None, SessionAttrs::Any) => {

@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
         if target.cluster {
             match self.ask(&["CLUSTER", "INFO"])? {
                 Reply::Bulk(Some(info)) if line_of(&info, "cluster_state") == Some("ok") => {
-                    proof.push_str(", cluster formed")
+                    proof.push_str(", cluster formed");
                 }
                 Reply::Bulk(Some(_)) => return Err(NotReady::new(Kind::NotAccepting, "the cluster is not formed")),
                 other => return Err(unexpected("CLUSTER INFO", &other)),

@@ -1,0 +1,171 @@
+//! HTTP targets: which response is ready, and what is said of any other.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use crate::support::peer::{Peer, read_request, response};
+use crate::support::{Finished, Run};
+
+fn probe(url: &str) -> Finished {
+    Run::new().target(url).timeout("400ms").finish()
+}
+
+fn ready(response: impl Into<Vec<u8>>, rest: &str) {
+    let peer = Peer::http(response);
+    Run::new().target(peer.url(rest)).timeout("20s").finish().expect_status(0);
+}
+
+fn not_ready(response: impl Into<Vec<u8>>, rest: &str, reason: &str) {
+    let peer = Peer::http(response);
+    probe(&peer.url(rest)).expect_status(124).expect_stderr(reason);
+}
+
+#[test]
+fn statuses_from_200_to_399_are_ready() {
+    for status in ["200 OK", "204 No Content", "301 Moved Permanently", "399 Custom"] {
+        ready(response(status, ""), "/");
+    }
+}
+
+#[test]
+fn other_statuses_are_named_with_a_way_out() {
+    for (status, reason) in [
+        ("401 Unauthorized", "HTTP 401 Unauthorized: it wants credentials"),
+        ("404 Not Found", "HTTP 404 Not Found: is the path right?"),
+        ("500 Internal Server Error", "HTTP 500 Internal Server Error"),
+        ("502 Bad Gateway", "the proxy is up, what is behind it is not"),
+        ("503 Service Unavailable", "it says itself that it is not ready"),
+    ] {
+        not_ready(response(status, ""), "/", reason);
+    }
+}
+
+#[test]
+fn the_accepted_statuses_are_a_choice() {
+    ready(response("503 Service Unavailable", ""), "/#status=200,500-599");
+    not_ready(response("301 Moved Permanently", ""), "/#status=200", "a redirect, which is not followed");
+    let peer = Peer::http(response("418 I'm a teapot", ""));
+    Run::new().args(["--http-status", "418"]).target(peer.url("/")).finish().expect_status(0);
+}
+
+#[test]
+fn a_service_that_recovers_is_ready_then() {
+    let peer = Peer::start(|mut stream, number| {
+        read_request(&mut stream);
+        let status = if number < 3 { "503 Service Unavailable" } else { "200 OK" };
+        drop(stream.write_all(&response(status, "")));
+    });
+    Run::new()
+        .target(peer.url("/health"))
+        .finish()
+        .expect_status(0)
+        .expect_stderr("HTTP 503")
+        .expect_stderr("ready: HTTP 200 OK (attempt 4");
+}
+
+#[test]
+fn fail_fast_stops_at_what_waiting_cannot_mend() {
+    for (status, code) in [("404 Not Found", 1), ("401 Unauthorized", 1), ("501 Not Implemented", 1)] {
+        let peer = Peer::http(response(status, ""));
+        Run::new()
+            .arg("--fail-fast")
+            .target(peer.url("/"))
+            .timeout("20s")
+            .finish()
+            .expect_status(code)
+            .expect_stderr("failed for good");
+    }
+    for status in ["408 Request Timeout", "425 Too Early", "429 Too Many Requests", "500 X", "503 X"] {
+        let peer = Peer::http(response(status, ""));
+        Run::new().arg("--fail-fast").target(peer.url("/")).timeout("300ms").finish().expect_status(124);
+    }
+}
+
+#[test]
+fn a_body_may_be_expected() {
+    ready(response("200 OK", "all systems go"), "/#body=systems%20go");
+    not_ready(response("200 OK", "starting"), "/#body=ready", "the body lacks the expected text");
+    ready(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfoo\r\n0\r\n\r\n".to_vec(), "/#body=foo");
+    ready(b"HTTP/1.0 200 OK\r\n\r\nuntil the end".to_vec(), "/#body=the%20end");
+}
+
+#[test]
+fn json_may_be_expected() {
+    let health = r#"{"status":"ok","checks":{"db":true,"cache":false}}"#;
+    ready(response("200 OK", health), "/#json=/status=ok");
+    ready(response("200 OK", health), "/#json=/checks/db&json=/checks/cache=false");
+    not_ready(response("200 OK", health), "/#json=/checks/cache", "/checks/cache in the body is not as expected");
+    not_ready(response("200 OK", health), "/#json=/nope", "/nope in the body is absent");
+    not_ready(response("200 OK", "<html>"), "/#json=/status", "the body is not JSON");
+}
+
+#[test]
+fn an_endless_body_is_read_to_one_mebibyte_only() {
+    let peer = Peer::start(|mut stream, _| {
+        read_request(&mut stream);
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
+        while stream.write_all(&[b'x'; 65536]).is_ok() {}
+    });
+    Run::new().target(peer.url("/")).finish().expect_status(0);
+    Run::new()
+        .target(peer.url("/#body=needle"))
+        .timeout("1s")
+        .finish()
+        .expect_status(124)
+        .expect_stderr("lacks the expected text");
+}
+
+#[test]
+fn the_request_is_what_the_url_and_options_say() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&seen);
+    let peer = Peer::start(move |mut stream, _| {
+        *log.lock().unwrap() = read_request(&mut stream);
+        drop(stream.write_all(&response("200 OK", "")));
+    });
+    let url = format!("http://user:p%40ss@127.0.0.1:{}/a%20b/c?x=1&y=2#header=X-Two:2&method=POST", peer.port);
+    Run::new().args(["--http-header", "X-One: 1", "--http-header", "x-two: 1"]).target(url).finish().expect_status(0);
+    let request = seen.lock().unwrap().to_ascii_lowercase();
+    assert!(request.starts_with("post /a%20b/c?x=1&y=2 http/1.1\r\n"), "{request}");
+    for field in [
+        &format!("host: 127.0.0.1:{}\r\n", peer.port),
+        concat!("user-agent: when-ready/", env!("CARGO_PKG_VERSION"), "\r\n"),
+        "authorization: basic dxnlcjpwqhnz\r\n",
+        "x-one: 1\r\n",
+        "x-two: 2\r\n",
+    ] {
+        assert_eq!(request.matches(field).count(), 1, "{field} in {request}");
+    }
+    assert!(!request.contains("accept-encoding") && !request.contains("x-two: 1"), "{request}");
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_not_used() {
+    let peer = Peer::http(response("200 OK", ""));
+    Run::new()
+        .env("http_proxy", "http://127.0.0.1:1")
+        .env("HTTP_PROXY", "http://127.0.0.1:1")
+        .env("ALL_PROXY", "http://127.0.0.1:1")
+        .target(peer.url("/"))
+        .finish()
+        .expect_status(0);
+}
+
+#[test]
+fn a_peer_that_is_no_http_server_is_recognised() {
+    not_ready(b"-ERR unknown command 'GET'\r\n".to_vec(), "/", "does not answer as an HTTP server");
+    not_ready(b"".to_vec(), "/", "closed the connection before it answered");
+}
+
+#[test]
+fn the_first_answer_wins_while_others_hang() {
+    let peer = Peer::start(|mut stream, number| {
+        read_request(&mut stream);
+        if number == 0 {
+            crate::support::peer::hold(stream);
+        } else {
+            drop(stream.write_all(&response("200 OK", "")));
+        }
+    });
+    Run::new().target(peer.url("/")).finish().expect_status(0).expect_elapsed(500..=4000);
+}

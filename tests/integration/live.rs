@@ -1,0 +1,109 @@
+//! The live view, looked at in a real terminal (tmux).
+
+use std::process::{Command, Output};
+
+use crate::support::peer::{Peer, response};
+use crate::support::{directory, eventually, executable, free_port, tool};
+
+/// A tmux server of our own with one window.
+struct Terminal {
+    socket: String,
+    _directory: tempfile::TempDir,
+}
+
+impl Terminal {
+    fn start(width: u16, height: u16, command: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let terminal = Self { socket: directory.path().join("tmux").display().to_string(), _directory: directory };
+        let (width, height) = (width.to_string(), height.to_string());
+        let shell = format!("{command}; echo status $?; cat");
+        let output = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &shell]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        terminal
+    }
+
+    fn tmux(&self, args: &[&str]) -> Output {
+        Command::new(tool(&["tmux"], "tmux"))
+            .args(["-S", &self.socket])
+            .args(args)
+            .env_remove("TMUX")
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .expect("tmux")
+    }
+
+    fn screen(&self) -> String {
+        String::from_utf8_lossy(&self.tmux(&["capture-pane", "-p"]).stdout).trim_end().to_owned()
+    }
+
+    fn wait_for(&self, what: &str) -> String {
+        let mut screen = String::new();
+        eventually(what, || {
+            screen = self.screen();
+            screen.contains(what)
+        });
+        screen
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+#[test]
+fn the_view_has_a_line_per_target_and_goes_before_the_command_runs() {
+    let _directory = directory();
+    let (late, ready) = (free_port(), Peer::http(response("200 OK", "")));
+    let command = format!(
+        "{} db=127.0.0.1:{late} web={} -t 50s -- echo the command",
+        executable().display(),
+        ready.url("/health")
+    );
+    let terminal = Terminal::start(80, 24, &command);
+    let screen = terminal.wait_for("connection refused");
+    let screen = if screen.contains("ok web") { screen } else { terminal.wait_for("ok web") };
+    let lines: Vec<&str> = screen.lines().collect();
+    assert_eq!(lines.len(), 3, "{screen}");
+    assert!(lines[0].contains("db (tcp://127.0.0.1:"), "{screen}");
+    assert!(lines[1].starts_with("ok web (http://127.0.0.1:"), "{screen}");
+    assert!(lines[2].starts_with("1 of 2 ready, ") && lines[2].ends_with(" left"), "{screen}");
+    let _peer = Peer::http_on(late, response("200 OK", ""));
+    let screen = terminal.wait_for("status 0");
+    assert_eq!(screen, "the command\nstatus 0");
+}
+
+#[test]
+fn the_view_fits_a_narrow_terminal_and_survives_a_resize() {
+    let command = format!(
+        "{} a-database=127.0.0.1:{} another=127.0.0.1:{} -t 4s",
+        executable().display(),
+        free_port(),
+        free_port()
+    );
+    let terminal = Terminal::start(80, 24, &command);
+    terminal.wait_for("connection refused");
+    terminal.tmux(&["resize-window", "-x", "40", "-y", "24"]);
+    let mut screen = String::new();
+    eventually("a view of three rows in 40 columns", || {
+        screen = terminal.screen();
+        let lines: Vec<&str> = screen.lines().collect();
+        lines.len() == 3 && lines[0].ends_with('…') && lines.iter().all(|line| line.chars().count() < 40)
+    });
+    let screen = terminal.wait_for("status 124");
+    assert!(screen.contains("not ready after 4s"), "{screen}");
+    assert!(!screen.contains(" left"), "the view is gone: {screen}");
+}
+
+#[test]
+fn a_dumb_terminal_and_no_color_get_plain_lines() {
+    for variable in ["TERM=dumb", "NO_COLOR=1"] {
+        let command = format!("env {variable} {} 127.0.0.1:{} -t 300ms", executable().display(), free_port());
+        let terminal = Terminal::start(80, 24, &command);
+        let screen = terminal.wait_for("status 124");
+        assert!(screen.starts_with("when-ready: waiting for 1 target"), "{screen}");
+    }
+}

@@ -1,0 +1,306 @@
+//! What is said: lines, JSON, reports, the termination message, and never a secret.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::support::peer::{Peer, hold, response};
+use crate::support::{Run, directory, free_port};
+
+const SCHEMA: &str = include_str!("../report.schema.json");
+
+fn json_lines(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+}
+
+#[test]
+fn a_line_is_printed_for_a_change_and_not_for_every_attempt() {
+    let finished =
+        Run::new().target(format!("db=127.0.0.1:{}", free_port())).timeout("500ms").finish().expect_status(124);
+    assert_eq!(finished.stderr.lines().count(), 3, "{}", finished.stderr);
+    let finished = Run::new().args(["-q"]).target(format!("127.0.0.1:{}", free_port())).timeout("500ms").finish();
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    let finished = Run::new().args(["-v"]).target(format!("127.0.0.1:{}", free_port())).timeout("500ms").finish();
+    assert!(finished.stderr.lines().count() > 10, "{}", finished.stderr);
+}
+
+#[test]
+fn every_target_that_is_not_ready_is_named_at_the_deadline() {
+    let ready = Peer::http(response("200 OK", ""));
+    let finished = Run::new()
+        .target(format!("a=127.0.0.1:{}", free_port()))
+        .target(format!("b={}", ready.url("/")))
+        .target(format!("c=127.0.0.1:{}", free_port()))
+        .timeout("300ms")
+        .finish()
+        .expect_status(124);
+    let named: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("not ready after")).collect();
+    assert_eq!(named.len(), 2, "{}", finished.stderr);
+    assert!(named[0].starts_with("when-ready: a (tcp://127.0.0.1:") && named[1].starts_with("when-ready: c ("));
+}
+
+#[test]
+fn json_lines_are_whole_objects_with_the_promised_fields() {
+    let nasty = Peer::http(b"HTTP/1.1 200 OK\r\n\r\nx".to_vec());
+    let redis = Peer::start(|mut stream, _| {
+        use std::io::Write;
+        drop(stream.write_all(b"-ERR \"quoted\" \\ \x1b[31m \xff\xfe\r\n"));
+        hold(stream);
+    });
+    let finished = Run::new()
+        .args(["--log-format", "json", "-v"])
+        .target(nasty.url("/"))
+        .target(format!("cache=redis://127.0.0.1:{}", redis.port))
+        .timeout("400ms")
+        .finish()
+        .expect_status(124);
+    let lines = json_lines(&finished.stderr);
+    assert_eq!(lines[0]["event"], "waiting");
+    for line in &lines {
+        let time = line["ts"].as_str().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
+        assert!(line["level"].is_string() && line["elapsed_ms"].is_u64(), "{line}");
+    }
+    let failed = lines.iter().find(|line| line["event"] == "not_ready").unwrap();
+    assert_eq!(failed["target"], "cache");
+    assert!(failed["url"].as_str().unwrap().starts_with("redis://"));
+    assert!(failed["reason"].as_str().unwrap().starts_with("ERR \"quoted\" \\ [31m"), "{failed}");
+    assert_eq!(failed["attempt"], 1);
+    assert_eq!(lines.last().unwrap()["event"], "timeout");
+}
+
+#[test]
+fn the_report_follows_its_schema_whatever_the_outcome() {
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("report", serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let schema = compiler.compile("report", &mut schemas).unwrap();
+
+    let directory = directory();
+    let file = directory.path().join("report.json");
+    let peer = Peer::http(response("200 OK", ""));
+    let closed = format!("db=127.0.0.1:{}", free_port());
+    let run = |targets: &[String], options: &[&str]| {
+        Run::new()
+            .arg("--report")
+            .arg(file.to_str().unwrap())
+            .args(options.iter().copied())
+            .args(targets.to_vec())
+            .timeout("400ms")
+    };
+    let check = |outcome: &str| {
+        let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        assert!(schemas.validate(&report, schema).is_ok(), "{report}");
+        assert_eq!(report["outcome"], outcome);
+        fs::remove_file(&file).unwrap();
+        report
+    };
+    run(&[peer.url("/")], &[]).finish().expect_status(0);
+    let report = check("ready");
+    assert_eq!(report["targets"][0]["attempts"], 1);
+    assert!(report["targets"][0]["ready_after_ms"].is_u64());
+
+    run(&[closed.clone(), peer.url("/")], &[]).finish().expect_status(124);
+    let report = check("timeout");
+    let attempts = report["targets"][0]["attempts"].as_u64().unwrap();
+    assert_eq!(report["targets"][0]["failures"]["connection_refused"], attempts);
+    assert!(report["targets"][0]["last_reason"].as_str().unwrap().contains("connection refused"));
+
+    let missing = Peer::http(response("404 Not Found", ""));
+    run(&[missing.url("/")], &["--fail-fast"]).finish().expect_status(1);
+    assert_eq!(check("failed")["targets"][0]["failures"]["http_404"], 1);
+
+    let running = run(&[closed], &[]).timeout("60s").spawn();
+    running.wait_for_stderr("not ready");
+    running.signal(Signal::SIGTERM);
+    running.finish().expect_status(143);
+    check("interrupted");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_a_warning_and_leaves_nothing() {
+    let peer = Peer::http(response("200 OK", ""));
+    Run::new()
+        .args(["--report", "/no/such/directory/report.json"])
+        .target(peer.url("/"))
+        .command(["echo", "ran"])
+        .finish()
+        .expect_status(0)
+        .expect_stderr("cannot be written")
+        .expect_stdout("ran\n");
+    // A disk that is full.
+    Run::new()
+        .args(["--report", "/dev/full"])
+        .target(peer.url("/"))
+        .finish()
+        .expect_status(0)
+        .expect_stderr("No space left");
+}
+
+#[test]
+fn the_termination_message_says_what_is_not_ready_in_sentences() {
+    let directory = directory();
+    let file = directory.path().join("termination-log");
+    let ports: Vec<u16> = (0..60).map(|_| free_port()).collect();
+    Run::new()
+        .arg("--termination-log")
+        .arg(file.to_str().unwrap())
+        .args(ports.iter().map(|port| format!("a-rather-long-name-{port}=127.0.0.1:{port}")))
+        .timeout("300ms")
+        .finish()
+        .expect_status(124);
+    let message = fs::read_to_string(&file).unwrap();
+    assert!(message.len() <= 4096 && message.ends_with(".\n"), "{message}");
+    assert!(message.starts_with("The wait timed out after 300ms: 60 of 60 targets not ready.\n"), "{message}");
+    assert!(message.lines().all(|line| line.ends_with('.')), "{message}");
+}
+
+#[test]
+fn no_secret_is_in_any_output() {
+    const SECRETS: [&str; 4] = ["hunter2pass", "t0kenvalue", "headervalue9", "c0mmandarg"];
+    let directory = directory();
+    let echo = Peer::start(|mut stream, _| {
+        use std::io::Write;
+        crate::support::peer::read_request(&mut stream);
+        drop(
+            stream.write_all(b"HTTP/1.1 500 hunter2pass t0kenvalue headervalue9\r\nX: headervalue9\r\n\r\nhunter2pass"),
+        );
+    });
+    let redis = Peer::start(|mut stream, _| {
+        use std::io::Write;
+        drop(stream.write_all(b"-WRONGPASS hunter2pass is wrong\r\n"));
+        hold(stream);
+    });
+    let garbage = Peer::start(|mut stream, _| {
+        use std::io::Write;
+        drop(stream.write_all(b"hunter2pass"));
+    });
+    for (index, options) in
+        [&[][..], &["-v"], &["-q"], &["--log-format", "json", "-v"], &["--fail-fast"], &["--check"]].iter().enumerate()
+    {
+        let report = directory.path().join(format!("report-{index}"));
+        let message = directory.path().join(format!("message-{index}"));
+        let mut run = Run::new()
+            .args(options.iter().copied())
+            .env("TOKEN", "t0kenvalue")
+            .env("PW", "hunter2pass")
+            .arg("--report")
+            .arg(report.to_str().unwrap())
+            .arg("--termination-log")
+            .arg(message.to_str().unwrap())
+            .args(["--http-header", "X-Secret: headervalue9"])
+            .target(format!("http://user:hunter2pass@127.0.0.1:{}/x?token=t0kenvalue", echo.port))
+            .target(format!("http://127.0.0.1:{}/y?t=${{TOKEN}}#header=Authorization:Bearer ${{TOKEN}}", echo.port))
+            .target(format!("redis://:${{PW}}@127.0.0.1:{}/0", redis.port))
+            .target(format!("postgres://me:hunter2pass@127.0.0.1:{}/db?sslmode=disable", garbage.port))
+            .target(format!("jdbc:postgresql://127.0.0.1:{}/db?password=hunter2pass&sslmode=disable", garbage.port))
+            .timeout("400ms");
+        if !options.contains(&"--check") {
+            run = run.command(["echo", "c0mmandarg"]);
+        }
+        let finished = run.finish();
+        assert_ne!(finished.status, 0);
+        assert!(!finished.stderr.is_empty() || !finished.stdout.is_empty());
+        let report = fs::read_to_string(&report).unwrap();
+        let message = fs::read_to_string(&message).unwrap_or_default();
+        for secret in SECRETS {
+            for (what, text) in
+                [("stdout", &finished.stdout), ("stderr", &finished.stderr), ("report", &report), ("message", &message)]
+            {
+                assert!(!text.contains(secret), "{secret} is in {what} with {options:?}:\n{text}");
+            }
+        }
+    }
+    // Usage errors quote words, but not what is secret in them.
+    for word in [
+        "postgres://me:hunter2pass@h:99999/x",
+        "redis://:hunter2pass/x@h",
+        "htp://u:hunter2pass@h",
+        "http://h/?t=t0kenvalue#nope=t0kenvalue",
+    ] {
+        let finished = Run::new().target(word).finish().expect_status(2);
+        assert!(!SECRETS.iter().any(|secret| finished.stderr.contains(secret)), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn one_ready_target_is_enough_for_any() {
+    let peer = Peer::http(response("200 OK", ""));
+    Run::new()
+        .arg("--any")
+        .target(format!("127.0.0.1:{}", free_port()))
+        .target(peer.url("/"))
+        .command(["echo", "ran"])
+        .finish()
+        .expect_status(0)
+        .expect_stdout("ran\n");
+}
+
+#[test]
+fn until_down_wants_a_refusal() {
+    let port = free_port();
+    let peer = Peer::http_on(port, response("503 Service Unavailable", ""));
+    let run = Run::new().arg("--until-down").target(format!("http://127.0.0.1:{port}/")).timeout("30s").spawn();
+    run.wait_for_stderr("it still answers: HTTP 503");
+    drop(peer);
+    run.finish().expect_status(0).expect_stderr("it refuses connections or is gone");
+    Run::new()
+        .arg("--until-down")
+        .target("http://no-such-name.invalid/")
+        .timeout("500ms")
+        .finish()
+        .expect_status(124)
+        .expect_stderr("no proof that it is down");
+}
+
+#[test]
+fn on_timeout_run_runs_the_command_with_a_warning() {
+    Run::new()
+        .args(["--on-timeout", "run"])
+        .target(format!("127.0.0.1:{}", free_port()))
+        .timeout("200ms")
+        .command(["echo", "ran"])
+        .finish()
+        .expect_status(0)
+        .expect_stdout("ran\n")
+        .expect_stderr("warning: running echo even so");
+}
+
+#[test]
+fn max_attempts_ends_the_wait() {
+    Run::new()
+        .args(["--max-attempts", "3"])
+        .target(format!("127.0.0.1:{}", free_port()))
+        .timeout("60s")
+        .finish()
+        .expect_status(124)
+        .expect_stderr("3 attempts")
+        .expect_elapsed(0..=5000);
+}
+
+#[test]
+fn a_targets_own_deadline_ends_the_wait() {
+    Run::new()
+        .target(format!("127.0.0.1:{}#timeout=300ms", free_port()))
+        .timeout("60s")
+        .finish()
+        .expect_status(124)
+        .expect_elapsed(300..=3000);
+}
+
+#[test]
+fn files_and_sockets_are_awaited() {
+    let directory = directory();
+    let (file, socket) = (directory.path().join("ready"), directory.path().join("app.sock"));
+    let run = Run::new()
+        .target(format!("file://{}#nonempty", file.display()))
+        .target(format!("unix://{}", socket.display()))
+        .spawn();
+    run.wait_for_stderr("does not exist yet").wait_for_stderr("there is no socket");
+    fs::write(&file, "").unwrap();
+    run.wait_for_stderr("is empty");
+    fs::write(&file, "x").unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    run.finish().expect_status(0);
+}

@@ -1,0 +1,109 @@
+//! Usage errors: exit status 2, before anything is probed, with what would be right.
+
+use crate::support::peer::Peer;
+use crate::support::{Run, executable, free_port};
+
+#[test]
+fn no_targets_is_a_usage_error() {
+    Run::new().finish().expect_status(2).expect_stderr("no targets: name what to wait for");
+}
+
+#[test]
+fn a_misspelt_option_is_recognised() {
+    Run::new().args(["--timout", "5s", "db:1"]).finish().expect_status(2).expect_stderr("did you mean `--timeout`?");
+}
+
+#[test]
+fn a_bad_target_is_reported_before_anything_is_probed() {
+    let peer = Peer::start(|_, _| {});
+    Run::new()
+        .target(format!("127.0.0.1:{}", peer.port))
+        .target("db")
+        .finish()
+        .expect_status(2)
+        .expect_stderr("target `db`: it has no port; write db:PORT");
+    assert_eq!(peer.connections(), 0);
+}
+
+#[test]
+fn an_unset_variable_and_an_unreadable_file_are_named() {
+    Run::new().target("${NO_SUCH_VAR}").finish().expect_status(2).expect_stderr("NO_SUCH_VAR is not set");
+    Run::new().target("redis://:${file:/no/such}@h").finish().expect_status(2).expect_stderr("/no/such cannot be read");
+}
+
+#[test]
+fn a_bad_environment_names_its_variable() {
+    Run::new()
+        .env("WHEN_READY_TIMEOUT", "10o")
+        .target("db:1")
+        .finish()
+        .expect_status(2)
+        .expect_stderr("WHEN_READY_TIMEOUT: `10o` is not a duration (try `10s`)");
+}
+
+#[test]
+fn a_tls_file_that_is_missing_is_named() {
+    if cfg!(feature = "tls") {
+        Run::new()
+            .args(["--tls-ca", "/no/such.pem"])
+            .target("https://h/")
+            .finish()
+            .expect_status(2)
+            .expect_stderr("--tls-ca: /no/such.pem cannot be read");
+    } else {
+        for target in ["https://h/", "rediss://h", "postgres://h/x?sslmode=require"] {
+            Run::new().target(target).finish().expect_status(2).expect_stderr("this build has no TLS");
+        }
+    }
+}
+
+#[test]
+fn a_command_that_cannot_run_is_reported_when_the_wait_begins() {
+    let target = format!("127.0.0.1:{}", free_port());
+    for (command, status, problem) in [
+        ("no-such-command", 127, "cannot run no-such-command: it is not found"),
+        ("/no/such/command", 127, "cannot run /no/such/command: it is not found"),
+        ("/etc/passwd", 126, "it is not executable"),
+        ("/etc", 126, "it is a directory"),
+    ] {
+        Run::new()
+            .target(&target)
+            .timeout("30s")
+            .command([command])
+            .finish()
+            .expect_status(status)
+            .expect_stderr(problem)
+            .expect_elapsed(0..=5000);
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let help = Run::new().arg("--help").finish().expect_status(0).expect_in_stdout("Usage: when-ready");
+    assert_eq!(help.stderr, "");
+    Run::new().arg("-V").finish().expect_status(0).expect_stdout(concat!(
+        "when-ready ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    ));
+}
+
+#[test]
+fn completions_load_in_their_shell() {
+    let script = Run::new().args(["--completions", "bash"]).finish().expect_status(0).stdout;
+    let script = format!(
+        "{script}\nCOMP_WORDS=(when-ready --on-timeout '') COMP_CWORD=2; _when_ready; echo \"${{COMPREPLY[*]}}\""
+    );
+    let output = std::process::Command::new("bash").args(["--norc", "-c", &script]).output().expect("bash");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "fail run\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn nothing_to_wait_for_runs_the_command_at_once() {
+    Run::new().env("WHEN_READY_TARGETS", "").command(["echo", "ran"]).finish().expect_status(0).expect_stdout("ran\n");
+}
+
+#[test]
+fn the_executable_of_the_tests_exists() {
+    assert!(executable().exists(), "{}", executable().display());
+}
