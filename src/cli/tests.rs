@@ -34,7 +34,7 @@ fn help_and_version_are_outcomes() {
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let policy = run(&["db:5432"]).policy;
-    assert_eq!(policy.timeout, Deadline::At(Duration::from_secs(60)));
+    assert_eq!(policy.timeout, Deadline::At(Duration::from_mins(1)));
     assert_eq!(policy.attempt_timeout, Duration::from_secs(5));
     assert_eq!(policy.backoff.initial, Duration::from_millis(10));
     assert_eq!(policy.backoff.cap, Duration::from_millis(500));

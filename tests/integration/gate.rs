@@ -1,8 +1,5 @@
 //! The main job: wait for what starts late, then become the command.
 
-use std::thread;
-use std::time::Duration;
-
 use crate::support::nginx::Nginx;
 use crate::support::peer::{Peer, response};
 use crate::support::postgres::Postgres;
@@ -43,7 +40,6 @@ fn the_command_runs_with_the_gates_pid_once_everything_is_ready() {
     postgres.start(&[]);
     run.wait_for_stderr("redis (redis://").wait_for_stderr("db (postgres://admin@");
     run.wait_for_stderr("logged in as admin to the database postgres");
-    thread::sleep(Duration::from_millis(300));
     let _http = Peer::http_on(http_port, response("200 OK", ""));
     let pid = run.pid();
     run.finish().expect_status(0).expect_stdout(&format!("pid {pid}\nargs a b $HOME\n"));

@@ -104,7 +104,7 @@ fn an_endless_body_is_read_to_one_mebibyte_only() {
     let peer = Peer::start(|mut stream, _| {
         read_request(&mut stream);
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
-        while stream.write_all(&[b'x'; 65536]).is_ok() {}
+        while stream.write_all(&[b'x'; 8192]).is_ok() {}
     });
     Run::new().target(peer.url("/")).finish().expect_status(0);
     Run::new()

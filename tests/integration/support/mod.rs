@@ -28,11 +28,6 @@ pub fn executable() -> PathBuf {
     std::env::var_os("WHEN_READY_BIN").map_or_else(|| env!("CARGO_BIN_EXE_when-ready").into(), PathBuf::from)
 }
 
-/// Whether the executable has TLS.
-pub fn has_tls() -> bool {
-    cfg!(feature = "tls")
-}
-
 /// A port that nothing listens on, outside the ephemeral range, and that no other test is given.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -183,7 +178,10 @@ impl Run {
 
 /// What a stream has brought so far, readable while more comes.
 #[derive(Clone)]
-struct Collected(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+struct Collected(Arc<(Mutex<Bytes>, Condvar)>);
+
+/// The bytes so far, and whether the stream has ended.
+type Bytes = (Vec<u8>, bool);
 
 impl Collected {
     fn from(stream: Option<impl Read + Send + 'static>) -> Self {
