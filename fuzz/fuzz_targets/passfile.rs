@@ -1,0 +1,9 @@
+//! No password file panics.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use when_ready::probe::postgres::passfile::{Key, password};
+
+fuzz_target!(|content: &str| {
+    drop(password(content, Key { host: "db", port: 5432, database: "app", user: "me" }));
+});

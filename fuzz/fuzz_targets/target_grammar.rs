@@ -1,0 +1,19 @@
+//! No word panics, and no error or display shows a password.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use when_ready::target::variables::Lookup;
+use when_ready::target::{Context, HttpDefaults, Target};
+
+fuzz_target!(|word: &str| {
+    let http = HttpDefaults::default();
+    let env = |name: &str| (name == "PW").then(|| "hunter2secret".to_owned());
+    let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    let context = Context { lookup: Lookup { env: &env, file: &file }, http: &http };
+    let word = format!("postgres://u:${{PW}}@{word}");
+    match Target::parse(&word, &context) {
+        Ok(target) => assert!(!target.to_string().contains("hunter2secret")),
+        Err(error) => assert!(!error.to_string().contains("hunter2secret")),
+    }
+    drop(Target::parse(word.trim_start_matches("postgres://u:${PW}@"), &context));
+});
