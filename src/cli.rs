@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pico_args::{Arguments, Keys};
+
 use crate::backoff::Backoff;
 use crate::config::{
     Check, Config, Format, Goal, OnPermanent, OnTimeout, Output, Parsed, Policy, Quorum, Shell, Terminal,
@@ -150,7 +152,7 @@ fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
     let format = given.value("format", parse_format)?;
     if !given.flag("check")? {
         for (long, is_set) in [("watch", watch.is_some()), ("format", format.is_some())] {
-            if is_set && given.values(long).1 == Source::Flag(options::find(long).map_or("", |option| option.long)) {
+            if is_set && given.values(long).1 == Source::Flag(options::find(long).map_or("", Opt::long)) {
                 return usage(format!("--{long} goes with --check"));
             }
         }
@@ -311,32 +313,24 @@ type Flags = Vec<(&'static str, Vec<String>)>;
 fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
     let words = spell_out(words);
     check_values_are_there(&words)?;
-    let mut args = pico_args::Arguments::from_vec(words.into_iter().map(OsString::from).collect());
+    let mut args = Arguments::from_vec(words.into_iter().map(OsString::from).collect());
     let mut flags = Vec::new();
     for option in OPTIONS {
-        let long: &'static str = Box::leak(format!("--{}", option.long).into_boxed_str());
-        let short: &'static str = option.short.map_or("", |letter| Box::leak(format!("-{letter}").into_boxed_str()));
+        let keys = || option.short.map_or_else(|| Keys::from(option.flag), |short| Keys::from([short, option.flag]));
         let mut values = Vec::new();
         if option.takes == Takes::Nothing {
-            let given = |args: &mut pico_args::Arguments| {
-                if short.is_empty() { args.contains(long) } else { args.contains([short, long]) }
-            };
-            while given(&mut args) {
+            while args.contains(keys()) {
                 values.push("true".to_owned());
             }
             // `--any=false` overrules WHEN_READY_ANY=true.
-            while let Ok(Some(value)) = args.opt_value_from_str::<_, String>(long) {
+            while let Ok(Some(value)) = args.opt_value_from_str::<_, String>(option.flag) {
                 values.push(value);
             }
         } else {
-            let found = if short.is_empty() {
-                args.values_from_str::<_, String>(long)
-            } else {
-                args.values_from_str::<_, String>([short, long])
-            };
-            values = found.map_err(|error| UsageError(format!("--{}: {error}", option.long)))?;
+            let found = args.values_from_str::<_, String>(keys());
+            values = found.map_err(|error| UsageError(format!("{}: {error}", option.flag)))?;
         }
-        flags.push((option.long, values));
+        flags.push((option.long(), values));
     }
     let mut targets = Vec::new();
     for word in args.finish() {
@@ -368,7 +362,7 @@ fn spell_out(words: Vec<String>) -> Vec<String> {
 fn cluster(letters: &str) -> Option<Vec<String>> {
     let mut out = Vec::new();
     for (index, letter) in letters.char_indices() {
-        let option = OPTIONS.iter().find(|option| option.short == Some(letter))?;
+        let option = OPTIONS.iter().find(|option| option.short.is_some_and(|short| short.ends_with(letter)))?;
         out.push(format!("-{letter}"));
         if option.takes != Takes::Nothing {
             let value = letters[index + letter.len_utf8()..].trim_start_matches('=');
@@ -382,15 +376,13 @@ fn cluster(letters: &str) -> Option<Vec<String>> {
 /// `--timeout --quiet` would take `--quiet` for the duration.
 fn check_values_are_there(words: &[String]) -> Result<(), UsageError> {
     for (index, word) in words.iter().enumerate() {
-        let option = OPTIONS.iter().find(|option| {
-            word.strip_prefix("--") == Some(option.long)
-                || option.short.is_some_and(|letter| *word == format!("-{letter}"))
-        });
+        let option =
+            OPTIONS.iter().find(|option| word == option.flag || option.short.is_some_and(|short| word == short));
         let Some(option) = option.filter(|option| option.takes != Takes::Nothing) else { continue };
         let next = words.get(index + 1);
         if next.is_none_or(|next| next.len() > 1 && next.starts_with('-')) {
             let value = option.takes.placeholder().unwrap_or_default();
-            return usage(format!("--{} needs a value: --{} {value}", option.long, option.long));
+            return usage(format!("{} needs a value: {} {value}", option.flag, option.flag));
         }
     }
     Ok(())

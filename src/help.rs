@@ -65,9 +65,8 @@ pub fn version() -> String {
 }
 
 /// The names under which an option is typed.
-fn names(option: &Opt) -> Vec<String> {
-    let short = option.short.map(|letter| format!("-{letter}"));
-    short.into_iter().chain([format!("--{}", option.long)]).collect()
+fn names(option: &Opt) -> Vec<&'static str> {
+    option.short.into_iter().chain([option.flag]).collect()
 }
 
 /// `--completions`
@@ -90,7 +89,7 @@ fn bash() -> String {
         };
         let _ = writeln!(cases, "        {}) {reply}; return ;;", names(option).join("|"));
     }
-    let all: Vec<String> = OPTIONS.iter().flat_map(names).collect();
+    let all: Vec<&str> = OPTIONS.iter().flat_map(names).collect();
     format!(
         "_when_ready() {{\n    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} i\n    \
          for ((i = 1; i < COMP_CWORD; i++)); do\n        \
@@ -123,7 +122,7 @@ fn zsh() -> String {
 fn fish() -> String {
     let mut out = String::from("complete -c when-ready -f\n");
     for option in OPTIONS {
-        let short = option.short.map_or_else(String::new, |letter| format!(" -s {letter}"));
+        let short = option.short.map_or_else(String::new, |short| format!(" -s {}", &short[1..]));
         let value = match option.takes {
             Takes::Nothing => String::new(),
             Takes::File => " -r -F".to_owned(),
@@ -131,7 +130,7 @@ fn fish() -> String {
             Takes::Value(_) => " -x".to_owned(),
         };
         let help = option.help.replace('\'', "\\'");
-        let _ = writeln!(out, "complete -c when-ready{short} -l {}{value} -d '{help}'", option.long);
+        let _ = writeln!(out, "complete -c when-ready{short} -l {}{value} -d '{help}'", option.long());
     }
     out
 }
@@ -180,7 +179,7 @@ mod tests {
         let help = help();
         assert!(help.find("Examples:").unwrap() < help.find("Targets").unwrap());
         for option in OPTIONS {
-            assert!(help.contains(&format!("--{}", option.long)), "{}", option.long);
+            assert!(help.contains(option.flag), "{}", option.flag);
         }
         assert!(help.lines().all(|line| line.chars().count() <= 120), "it fits a wide terminal");
     }
@@ -189,10 +188,10 @@ mod tests {
     fn every_option_is_completed_and_in_the_man_page() {
         for text in [completions(Shell::Bash), completions(Shell::Zsh)] {
             for option in OPTIONS {
-                assert!(text.contains(&format!("--{}", option.long)), "{}", option.long);
+                assert!(text.contains(option.flag), "{}", option.flag);
             }
         }
-        assert!(OPTIONS.iter().all(|option| completions(Shell::Fish).contains(&format!("-l {}", option.long))));
-        assert!(OPTIONS.iter().all(|option| man().contains(&option.long.replace('-', "\\-"))));
+        assert!(OPTIONS.iter().all(|option| completions(Shell::Fish).contains(&format!("-l {}", option.long()))));
+        assert!(OPTIONS.iter().all(|option| man().contains(&option.flag.replace('-', "\\-"))));
     }
 }
