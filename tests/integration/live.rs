@@ -94,7 +94,7 @@ fn the_view_fits_a_narrow_terminal_and_survives_a_resize() {
         lines.len() == 3 && lines[0].ends_with('…') && lines.iter().all(|line| line.chars().count() < 40)
     });
     let screen = terminal.wait_for("status 124");
-    assert!(screen.contains("not ready after 4s"), "{screen}");
+    assert!(screen.contains("not ready after "), "{screen}");
     assert!(!screen.contains(" left"), "the view is gone: {screen}");
 }
 
