@@ -194,13 +194,17 @@ impl Stream {
     }
 
     /// Says good-bye in order, so that the server's log stays clean; what fails here does not matter.
-    pub fn close(mut self) {
-        #[cfg(feature = "tls")]
-        if let Self::Tls(stream) = &mut self {
-            stream.conn.send_close_notify();
-            drop(stream.flush());
-        }
-        drop(self.connection().socket.shutdown(std::net::Shutdown::Write));
+    pub fn close(self) {
+        let connection = match self {
+            Self::Plain(connection) => connection,
+            #[cfg(feature = "tls")]
+            Self::Tls(mut stream) => {
+                stream.conn.send_close_notify();
+                drop(stream.flush());
+                stream.sock
+            }
+        };
+        drop(connection.socket.shutdown(std::net::Shutdown::Write));
     }
 }
 

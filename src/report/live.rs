@@ -23,11 +23,17 @@ const ERASE_BELOW: &str = "\x1b[J";
 pub(super) struct View {
     /// The width of each line drawn, to know how many rows they take after a resize.
     drawn: Vec<usize>,
+    /// When it was drawn.
+    at: Option<Duration>,
 }
 
 impl View {
     /// Draws the targets in place of what was drawn before.
     pub(super) fn draw(&mut self, sink: &mut Sink, titles: &[String], gate: &Gate, deadline: Deadline, now: Duration) {
+        if self.at.is_some_and(|at| now < at.saturating_add(FRAME)) {
+            return;
+        }
+        self.at = Some(now);
         let (width, height) = size();
         let lines = lines(titles, gate, deadline, now, height);
         let lines: Vec<String> = lines.iter().map(|line| fit(line, width.saturating_sub(1))).collect();
@@ -45,6 +51,7 @@ impl View {
         if !self.drawn.is_empty() {
             sink.raw(self.back(size().0).as_bytes());
             self.drawn.clear();
+            self.at = None;
         }
     }
 
@@ -139,7 +146,7 @@ mod tests {
 
     #[test]
     fn after_a_resize_the_wrapped_rows_are_counted() {
-        let view = View { drawn: vec![79, 10] };
+        let view = View { drawn: vec![79, 10], at: None };
         assert_eq!(view.back(80), "\r\x1b[2A\x1b[J");
         assert_eq!(view.back(40), "\r\x1b[3A\x1b[J");
         assert_eq!(View::default().back(80), "");

@@ -1,5 +1,6 @@
 //! What the tests are written with: a run of the executable, servers, ports and certificates.
 
+#[cfg(feature = "tls")]
 pub mod certificates;
 pub mod nginx;
 pub mod peer;
