@@ -3,7 +3,10 @@
 //! `WHEN_READY_BIN=/path` runs the same tests against any build.
 
 #![allow(missing_docs)]
-#![expect(clippy::disallowed_methods, reason = "tests look at the product from outside: they have clocks of their own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the product from outside: they have clocks of their own"
+)]
 
 mod support;
 
@@ -12,6 +15,8 @@ mod gate;
 mod http;
 mod live;
 mod output;
+mod postgres;
+mod redis;
 #[cfg(feature = "tls")]
 mod tls;
 mod usage;

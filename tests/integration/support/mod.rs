@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod nginx;
 pub mod peer;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod redis;
 
@@ -149,6 +150,11 @@ impl Run {
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Several variables.
+    pub fn envs(self, variables: &[(&str, &str)]) -> Self {
+        variables.iter().fold(self, |run, (name, value)| run.env(name, value))
     }
 
     /// COMMAND and its arguments.

@@ -1,6 +1,7 @@
 //! Real PostgreSQL servers in temporary directories.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -9,12 +10,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{directory, eventually, free_port, postgres_tool, unprivileged};
+use super::{Reaper, directory, eventually, free_port, postgres_tool, unprivileged};
 
 /// The superuser's name and password in every cluster.
 pub const SUPERUSER: &str = "admin";
 /// The superuser's password.
 pub const PASSWORD: &str = "s3cret-admin-pw";
+
+/// Who is let in where a test says nothing else.
+const HBA: &str = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n\
+                   host replication all 127.0.0.1/32 scram-sha-256\n";
 
 /// A cluster, running or not.
 pub struct Postgres {
@@ -62,10 +67,35 @@ impl Postgres {
 
     /// A cluster that runs and accepts connections.
     pub fn started() -> Self {
+        Self::started_with(&[], "")
+    }
+
+    /// The same with `-c` options, and with lines before the usual ones of `pg_hba.conf`.
+    pub fn started_with(options: &[&str], hba: &str) -> Self {
         let mut cluster = Self::new();
-        cluster.start(&[]);
+        cluster.hba(&format!("{hba}\n{HBA}"));
+        cluster.start(options);
         cluster.wait_until_up();
         cluster
+    }
+
+    /// A hot standby of `primary`, which runs and follows it.
+    pub fn standby_of(primary: &Self) -> Self {
+        let directory = directory();
+        let copied = unprivileged(&postgres_tool("pg_basebackup"))
+            .args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf", "-h", "127.0.0.1", "-U", SUPERUSER, "-p"])
+            .arg(primary.port.to_string())
+            .arg("-D")
+            .arg(directory.path().join("data"))
+            .env("PGPASSWORD", PASSWORD)
+            .current_dir(directory.path())
+            .output()
+            .expect("pg_basebackup");
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        let mut standby = Self { directory, port: free_port(), child: None };
+        standby.start(&[]);
+        standby.wait_until_up();
+        standby
     }
 
     /// The directory with the socket, the log and the data.
@@ -112,14 +142,18 @@ impl Postgres {
 
     /// Sends the postmaster a signal: TERM is a smart, INT a fast, QUIT an immediate shutdown.
     pub fn signal(&self, signal: Signal) {
-        let pid = self.child.as_ref().expect("it runs").id();
-        kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+        kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
     }
 
     /// Stops it and waits until it is gone.
     pub fn stop(&mut self, signal: Signal) {
         self.signal(signal);
         drop(self.child.take().expect("it runs").wait());
+    }
+
+    /// The process ID of the postmaster.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// Runs SQL as the superuser.
@@ -144,9 +178,37 @@ impl Postgres {
         }
     }
 
+    /// A session of `user` that is logged in, and idle until it is dropped.
+    pub fn session(&self, user: &str) -> Option<Session> {
+        let child = Command::new(postgres_tool("psql"))
+            .args(["-X", "-At", "-q", "-h", "127.0.0.1", "-U", user, "-d", "postgres", "-p"])
+            .arg(self.port.to_string())
+            .env("PGPASSWORD", PASSWORD)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("psql");
+        let mut session = Session(Reaper(child));
+        session.run("").then_some(session)
+    }
+
     /// `postgres://admin:PASSWORD@127.0.0.1:PORT/` and `rest`
     pub fn url(&self, rest: &str) -> String {
         format!("postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/{rest}", self.port)
+    }
+}
+
+/// A session that lasts until it is dropped.
+pub struct Session(Reaper);
+
+impl Session {
+    /// Runs SQL to its end; false if the session has ended.
+    pub fn run(&mut self, sql: &str) -> bool {
+        let child = &mut self.0.0;
+        let (stdin, stdout) = (child.stdin.as_mut().expect("piped"), child.stdout.as_mut().expect("piped"));
+        let mut answer = [0; 5];
+        writeln!(stdin, "{sql}; select 'done';").and_then(|()| stdout.read_exact(&mut answer)).is_ok()
     }
 }
 

@@ -1,0 +1,749 @@
+//! PostgreSQL in every state that it has, as servers and poolers really answer.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::peer::{Peer, hold};
+use crate::support::pgbouncer::Pgbouncer;
+use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER};
+use crate::support::{Finished, Run, directory, eventually, free_port};
+
+/// Waits for one target and expects it to become ready.
+#[track_caller]
+fn ready(url: impl Into<String>) -> Finished {
+    Run::new().target(url).timeout("60s").finish().expect_status(0)
+}
+
+/// Probes one target once and expects it not to be ready.
+#[track_caller]
+fn not_ready(url: impl Into<String>) -> Finished {
+    Run::new().target(url).args(["--max-attempts", "1"]).timeout("60s").finish().expect_status(124)
+}
+
+/// Expects the wait to end at the first failure, as one that waiting cannot mend.
+#[track_caller]
+fn fails_for_good(url: impl Into<String>) -> Finished {
+    Run::new().target(url).arg("--fail-fast").timeout("60s").finish().expect_status(1)
+}
+
+/// The name of the user that runs the tests.
+fn system_user() -> String {
+    let output = Command::new("id").arg("-un").output().expect("id");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+mod login {
+    use super::*;
+
+    #[test]
+    fn every_password_method_logs_in_and_trust_needs_no_password() {
+        let server = Postgres::started_with(
+            &["log_connections=on"],
+            "host all by_md5 all md5\nhost all by_cleartext all password\nhost all by_trust all trust",
+        );
+        server.psql("create role by_scram login password 'pw'");
+        server.psql("create role by_cleartext login password 'pw'");
+        server.psql("create role by_trust login");
+        server.psql("set password_encryption = 'md5'; create role by_md5 login password 'pw'");
+        for (user, method) in [("by_scram", "scram-sha-256"), ("by_md5", "md5"), ("by_cleartext", "password")] {
+            ready(format!("postgres://{user}:pw@127.0.0.1:{}/postgres", server.port))
+                .expect_stderr(&format!("ready: logged in as {user} to the database postgres (attempt 1,"));
+            assert!(server.log().contains(&format!("method={method} ")), "{}", server.log());
+            fails_for_good(format!("postgres://{user}:wrong@127.0.0.1:{}/postgres", server.port))
+                .expect_stderr(&format!("password authentication failed for user \"{user}\" (28P01)"));
+        }
+        ready(format!("postgres://by_trust@127.0.0.1:{}/postgres", server.port))
+            .expect_stderr("ready: logged in as by_trust to the database postgres");
+    }
+
+    #[test]
+    fn peer_authentication_logs_in_over_the_socket() {
+        let user = system_user();
+        let server = Postgres::started_with(&[], "local all all peer");
+        server.psql(&format!("create role \"{user}\" login"));
+        let socket = server.path().display();
+        ready(format!("postgres://{user}@/postgres?host={socket}&port={}", server.port))
+            .expect_stderr(&format!("{socket}/.s.PGSQL.{}/postgres: ready: logged in as {user} to", server.port));
+        let encoded = socket.to_string().replace('/', "%2F");
+        ready(format!("postgres://{user}@{encoded}:{}/postgres", server.port)).expect_stderr("ready: logged in");
+        fails_for_good(format!("postgres://{SUPERUSER}:x@/postgres?host={socket}&port={}", server.port))
+            .expect_stderr("Peer authentication failed for user \"admin\" (28000)");
+    }
+
+    #[test]
+    fn a_wrong_password_is_retried_until_the_deadline_and_ends_a_fail_fast_wait() {
+        let server = Postgres::started();
+        let url = format!("postgres://{SUPERUSER}:not-it@127.0.0.1:{}/postgres", server.port);
+        let reason = "password authentication failed for user \"admin\" (28P01): check user and password";
+        Run::new()
+            .target(&url)
+            .timeout("1s")
+            .finish()
+            .expect_status(124)
+            .expect_stderr(reason)
+            .expect_stderr("not ready after 1s")
+            .expect_nowhere(", 1 attempt;")
+            .expect_nowhere("not-it");
+        fails_for_good(url).expect_stderr(&format!("failed for good after ")).expect_stderr(reason);
+    }
+
+    #[test]
+    fn a_password_of_any_characters_comes_through_a_variable() {
+        let ascii: String = (' '..='~').collect();
+        let server = Postgres::started_with(
+            &[],
+            "host all by_md5 all md5\nhost all by_cleartext all password\nhost all by_scram all scram-sha-256",
+        );
+        // SASLprep (RFC 4013) maps U+00A0 to a space, drops U+00AD and takes the long s for an s.
+        for password in [ascii.as_str(), " pä€😀 ", "x\u{a0}y\u{ad}zſ", "%41%", "${HOME}$$"] {
+            let quoted = password.replace('\'', "''");
+            server.psql("drop role if exists by_scram, by_cleartext, by_md5");
+            server.psql(&format!("create role by_scram login password '{quoted}'"));
+            server.psql(&format!("create role by_cleartext login password '{quoted}'"));
+            server.psql(&format!("set password_encryption = 'md5'; create role by_md5 login password '{quoted}'"));
+            for user in ["by_scram", "by_cleartext", "by_md5"] {
+                Run::new()
+                    .target(format!("postgres://{user}:${{PW}}@127.0.0.1:{}/postgres", server.port))
+                    .env("PW", password)
+                    .arg("--fail-fast")
+                    .arg("-v")
+                    .timeout("60s")
+                    .finish()
+                    .expect_status(0)
+                    .expect_stderr("ready: logged in")
+                    .expect_nowhere(password);
+            }
+        }
+    }
+
+    #[test]
+    fn the_password_comes_from_pgpassword() {
+        let server = Postgres::started();
+        let target = format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres", server.port);
+        let run = || Run::new().target(&target).timeout("60s");
+        run().env("PGPASSWORD", PASSWORD).finish().expect_status(0).expect_stderr("ready: logged in as admin");
+        run()
+            .arg("--fail-fast")
+            .env("PGPASSWORD", "wrong")
+            .finish()
+            .expect_status(1)
+            .expect_stderr("28P01")
+            .expect_nowhere("wrong");
+        // What the URL leaves out comes from the environment, and what it says wins.
+        Run::new()
+            .target("postgres://")
+            .envs(&[("PGHOST", "127.0.0.1"), ("PGUSER", SUPERUSER), ("PGPASSWORD", PASSWORD), ("PGDATABASE", "template1")])
+            .env("PGPORT", server.port.to_string())
+            .timeout("60s")
+            .finish()
+            .expect_status(0)
+            .expect_stderr("ready: logged in as admin to the database template1");
+        Run::new()
+            .target(server.url("postgres"))
+            .envs(&[("PGPASSWORD", "wrong"), ("PGUSER", "nobody"), ("PGDATABASE", "nowhere")])
+            .timeout("60s")
+            .finish()
+            .expect_status(0)
+            .expect_stderr("ready: logged in as admin to the database postgres");
+    }
+
+    #[test]
+    fn the_password_comes_from_a_password_file_that_only_its_owner_reads() {
+        let server = Postgres::started();
+        let home = directory();
+        let file = home.path().join(".pgpass");
+        fs::write(&file, format!("# a comment\nelsewhere:*:*:*:no\n127.0.0.1:*:*:{SUPERUSER}:{PASSWORD}\n")).unwrap();
+        let target = format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres", server.port);
+        let run = || Run::new().target(&target).timeout("60s");
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        run().env("PGPASSFILE", &file).finish().expect_status(0).expect_stderr("ready: logged in as admin");
+        run().env("HOME", home.path()).finish().expect_status(0).expect_stderr("ready: logged in as admin");
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+        run()
+            .env("PGPASSFILE", &file)
+            .finish()
+            .expect_status(0)
+            .expect_stderr("ready: accepting connections; no password given, login not tried")
+            .expect_stderr(&format!("{} is ignored: group or others may read it; chmod 600", file.display()));
+    }
+
+    #[test]
+    fn without_a_password_it_is_ready_when_it_accepts_connections() {
+        let server = Postgres::started();
+        let says = "ready: accepting connections; no password given, login not tried";
+        ready(format!("postgres://127.0.0.1:{}", server.port)).expect_stderr(says);
+        ready(format!("postgres://nobody@127.0.0.1:{}/nowhere", server.port)).expect_stderr(says);
+        for expectation in ["?target_session_attrs=primary", "#query=select%201"] {
+            fails_for_good(format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres{expectation}", server.port))
+                .expect_stderr("needs a login, and no password is given: put it in the URL, PGPASSWORD or PGPASSFILE");
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_created_later_is_waited_for() {
+        let server = Postgres::started();
+        let run = Run::new().target(server.url("later")).timeout("60s").spawn();
+        run.wait_for_stderr("not ready: database \"later\" does not exist (3D000)");
+        server.psql("create database later");
+        run.finish().expect_status(0).expect_stderr("ready: logged in as admin to the database later");
+    }
+
+    #[test]
+    fn a_role_that_is_created_later_is_waited_for() {
+        let server = Postgres::started();
+        let url = format!("postgres://later:pw@127.0.0.1:{}/postgres", server.port);
+        let run = Run::new().target(url).timeout("60s").spawn();
+        run.wait_for_stderr("not ready: password authentication failed for user \"later\" (28P01)");
+        server.psql("create role later login password 'pw'");
+        run.finish().expect_status(0).expect_stderr("ready: logged in as later");
+    }
+
+    #[test]
+    fn a_missing_entry_of_pg_hba_is_named_and_waited_for() {
+        let server = Postgres::started();
+        server.hba(&format!("host all {SUPERUSER} all scram-sha-256\n"));
+        server.signal(Signal::SIGHUP);
+        server.psql("create role app login password 'pw'");
+        let reason = "no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"postgres\", no encryption (28000)";
+        let url = format!("postgres://app:pw@127.0.0.1:{}/postgres", server.port);
+        eventually("the new pg_hba.conf", || {
+            let run = Run::new().target(&url).args(["--max-attempts", "1"]).finish();
+            run.stderr.contains(reason)
+        });
+        fails_for_good(&url).expect_stderr(reason);
+        // It answers, and that is all that is asked of it.
+        ready(format!("postgres://app@127.0.0.1:{}/postgres", server.port))
+            .expect_stderr("ready: accepting connections; no password given, login not tried: no pg_hba.conf entry");
+        let run = Run::new().target(&url).timeout("60s").spawn();
+        run.wait_for_stderr(reason);
+        server.hba("host all all all scram-sha-256\n");
+        server.signal(Signal::SIGHUP);
+        run.finish().expect_status(0).expect_stderr("ready: logged in as app");
+    }
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::TcpStream;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+    use super::*;
+    use crate::support::certificates::{Ca, Files};
+
+    /// A server with TLS that lets nobody in without.
+    fn server_with(files: &Files, options: &[&str], hba: &str) -> Postgres {
+        let cert = format!("ssl_cert_file={}", files.cert.display());
+        let key = format!("ssl_key_file={}", files.key.display());
+        let options = [&["ssl=on", &cert, &key], options].concat();
+        Postgres::started_with(&options, &format!("{hba}\nhostnossl all app all reject"))
+    }
+
+    #[test]
+    fn a_server_without_tls_is_refused_by_the_modes_that_want_it() {
+        let server = Postgres::started();
+        for mode in ["disable", "allow", "prefer"] {
+            ready(server.url(&format!("postgres?sslmode={mode}"))).expect_stderr("ready: logged in as admin");
+        }
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let says = "the server has no TLS, and sslmode wants it";
+            not_ready(server.url(&format!("postgres?sslmode={mode}"))).expect_stderr(says);
+            fails_for_good(server.url(&format!("postgres?sslmode={mode}"))).expect_stderr(says);
+        }
+    }
+
+    #[test]
+    fn a_server_that_insists_on_tls_is_checked_as_sslmode_says() {
+        let ca = Ca::new();
+        let files = ca.issue("server", &["127.0.0.1", "localhost"]);
+        let server = server_with(&files, &[], "");
+        server.psql("create role app login password 'pw'");
+        let url = |rest: &str| format!("postgres://app:pw@127.0.0.1:{}/postgres?{rest}", server.port);
+        let root = ca.file();
+        let root = root.display();
+        for rest in [
+            String::new(),
+            "sslmode=prefer".to_owned(),
+            "sslmode=allow".to_owned(),
+            "sslmode=require".to_owned(),
+            format!("sslmode=require&sslrootcert={root}"),
+            format!("sslmode=verify-ca&sslrootcert={root}"),
+            format!("sslmode=verify-full&sslrootcert={root}"),
+        ] {
+            ready(url(&rest)).expect_stderr("ready: logged in as app");
+        }
+        Run::new()
+            .target(url("sslmode=verify-full"))
+            .arg("--tls-ca")
+            .arg(root.to_string())
+            .timeout("60s")
+            .finish()
+            .expect_status(0);
+        fails_for_good(url("sslmode=disable")).expect_stderr("no encryption (28000)");
+        for mode in ["verify-ca", "verify-full"] {
+            fails_for_good(url(&format!("sslmode={mode}")))
+                .expect_stderr("the server's certificate is from an unknown CA: give that CA with --tls-ca FILE");
+        }
+        // It has the name of the right one.
+        let other = Ca::new();
+        // libpq: a CA makes `require` as strict as `verify-ca`.
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let rest = format!("sslmode={mode}&sslrootcert={}", other.file().display());
+            fails_for_good(url(&rest)).expect_stderr("the server's certificate is signed by a CA of the same name but with another key");
+        }
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_fails_only_verify_full() {
+        let ca = Ca::new();
+        let server = server_with(&ca.issue("other", &["db.example"]), &[], "");
+        let root = ca.file();
+        let url = |mode: &str| server.url(&format!("postgres?sslmode={mode}&sslrootcert={}", root.display()));
+        for mode in ["require", "verify-ca"] {
+            ready(url(mode));
+        }
+        fails_for_good(url("verify-full"))
+            .expect_stderr("the server's certificate is not for 127.0.0.1 but for")
+            .expect_stderr("db.example");
+    }
+
+    #[test]
+    fn an_expired_certificate_fails_the_modes_that_verify() {
+        let ca = Ca::new();
+        let server = server_with(&ca.issue_expired("server", &["127.0.0.1"]), &[], "");
+        let root = ca.file();
+        ready(server.url("postgres?sslmode=require"));
+        for mode in ["verify-ca", "verify-full"] {
+            fails_for_good(server.url(&format!("postgres?sslmode={mode}&sslrootcert={}", root.display())))
+                .expect_stderr("the server's certificate has expired: renew it");
+        }
+    }
+
+    #[test]
+    fn a_client_certificate_logs_in() {
+        let ca = Ca::new();
+        let client = ca.issue("app", &[]);
+        let other = Ca::new();
+        let stranger = other.issue("app", &[]);
+        let server = server_with(
+            &ca.issue("server", &["127.0.0.1"]),
+            &[&format!("ssl_ca_file={}", ca.file().display())],
+            "hostssl all app all cert clientcert=verify-full\nhostssl all certified all scram-sha-256 clientcert=verify-ca",
+        );
+        server.psql("create role app login");
+        server.psql("create role certified login password 'pw'");
+        let url = |user: &str, files: &Files| {
+            format!(
+                "postgres://{user}@127.0.0.1:{}/postgres?sslmode=verify-full&sslrootcert={}&sslcert={}&sslkey={}",
+                server.port,
+                ca.file().display(),
+                files.cert.display(),
+                files.key.display()
+            )
+        };
+        ready(url("app", &client)).expect_stderr("ready: logged in as app to the database postgres");
+        ready(url("certified:pw", &client)).expect_stderr("ready: logged in as certified to the database postgres");
+        fails_for_good(url("app:x", &stranger)).expect_stderr("the server does not take this client's certificate");
+        let plain = format!("postgres://app@127.0.0.1:{}/postgres?sslmode=require", server.port);
+        Run::new()
+            .target(&plain)
+            .args(["--tls-cert", client.cert.to_str().unwrap(), "--tls-key", client.key.to_str().unwrap()])
+            .timeout("60s")
+            .finish()
+            .expect_status(0)
+            .expect_stderr("ready: logged in as app");
+        Run::new()
+            .target(&plain)
+            .env("PGPASSWORD", "x")
+            .arg("--fail-fast")
+            .timeout("60s")
+            .finish()
+            .expect_status(1)
+            .expect_stderr("connection requires a valid client certificate (28000)");
+    }
+
+    /// Moves what has come from one side to the other; false at its end.
+    fn pump(from: &mut impl Read, to: &mut impl Write) -> bool {
+        let mut chunk = [0; 4096];
+        match from.read(&mut chunk) {
+            Ok(0) => false,
+            Ok(n) => to.write_all(&chunk[..n]).and_then(|()| to.flush()).is_ok(),
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
+    }
+
+    fn chain(path: &Path) -> Vec<CertificateDer<'static>> {
+        vec![CertificateDer::from_pem_file(path).unwrap()]
+    }
+
+    /// One who ends TLS on the way with a certificate of their own, and passes everything on.
+    fn man_in_the_middle(files: &Files, server_port: u16, ca: &Ca) -> Peer {
+        let mut roots = RootCertStore::empty();
+        roots.add(chain(&ca.file()).remove(0)).unwrap();
+        let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+        let front = ServerConfig::builder().with_no_client_auth().with_single_cert(chain(&files.cert), key).unwrap();
+        let back = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let (front, back) = (Arc::new(front), Arc::new(back));
+        Peer::start(move |mut client, _| {
+            let mut server = TcpStream::connect(("127.0.0.1", server_port)).unwrap();
+            let mut request = [0; 8];
+            client.read_exact(&mut request).unwrap();
+            server.write_all(&request).unwrap();
+            let mut answer = [0];
+            server.read_exact(&mut answer).unwrap();
+            client.write_all(&answer).unwrap();
+            for stream in [&client, &server] {
+                stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+            }
+            let mut client = StreamOwned::new(ServerConnection::new(Arc::clone(&front)).unwrap(), client);
+            let name = "127.0.0.1".try_into().unwrap();
+            let mut server = StreamOwned::new(ClientConnection::new(Arc::clone(&back), name).unwrap(), server);
+            while pump(&mut client, &mut server) && pump(&mut server, &mut client) {}
+        })
+    }
+
+    #[test]
+    fn channel_binding_finds_a_man_in_the_middle() {
+        let ca = Ca::new();
+        let files = ca.issue("server", &["127.0.0.1"]);
+        let server = server_with(&files, &[], "");
+        let url = |port| format!("postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{port}/postgres?sslmode=require");
+        ready(url(server.port)).expect_stderr("ready: logged in");
+        // Passed on with the server's own certificate, the session is the same to both sides.
+        let honest = man_in_the_middle(&files, server.port, &ca);
+        ready(url(honest.port)).expect_stderr("ready: logged in");
+        let forged = man_in_the_middle(&ca.issue("forged", &["127.0.0.1"]), server.port, &ca);
+        fails_for_good(url(forged.port)).expect_stderr("SCRAM channel binding check failed (28000)");
+    }
+
+    #[test]
+    fn probes_over_tls_leave_nothing_in_the_log() {
+        let ca = Ca::new();
+        let server = server_with(&ca.issue("server", &["127.0.0.1"]), &[], "hostssl all admin 127.0.0.1/32 trust");
+        let length = server.log().len();
+        for (target, successes) in [
+            (format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres?sslmode=require#query=select%201", server.port), 200),
+            (format!("postgres://nobody@127.0.0.1:{}/?sslmode=require", server.port), 50),
+        ] {
+            succeeds_often(&target, successes);
+        }
+        assert_eq!(logged_since(length, &server), "");
+    }
+}
+
+/// What a server has logged since its log was so long, but for checkpoints.
+fn logged_since(length: usize, server: &Postgres) -> String {
+    server.log()[length..].lines().filter(|line| !line.contains("checkpoint")).collect::<Vec<_>>().join("\n")
+}
+
+mod life {
+    use super::*;
+
+    #[test]
+    fn a_server_in_recovery_is_not_ready_until_it_has_recovered() {
+        let mut server = Postgres::new();
+        let go = server.path().join("go");
+        fs::write(server.data().join("recovery.signal"), "").unwrap();
+        let restore = format!("restore_command=while [ ! -e {} ]; do sleep 0.02; done; false", go.display());
+        server.start(&[&restore]);
+        let login = Run::new().target(server.url("postgres")).timeout("60s").spawn();
+        let accepting = Run::new().target(format!("postgres://127.0.0.1:{}", server.port)).timeout("60s").spawn();
+        for run in [&login, &accepting] {
+            run.wait_for_stderr("not ready: the database system is starting up (57P03)");
+        }
+        fs::write(&go, "").unwrap();
+        login.finish().expect_status(0).expect_stderr("ready: logged in as admin to the database postgres");
+        accepting.finish().expect_status(0).expect_stderr("ready: accepting connections");
+    }
+
+    /// The processes that `parent` has started.
+    fn children(parent: u32) -> Vec<Pid> {
+        let path = format!("/proc/{parent}/task/{parent}/children");
+        let text = fs::read_to_string(path).expect("/proc");
+        text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_server_that_recovers_from_a_crash_is_waited_for() {
+        let mut server = Postgres::started();
+        let run = Run::new()
+            .target(server.url("postgres#query=select%201%20from%20pg_roles%20where%20rolname='go'"))
+            .arg("-v")
+            .timeout("60s")
+            .spawn();
+        run.wait_for_stderr("the query returns no row yet");
+        for child in children(server.pid()) {
+            // Some have ended by themselves.
+            let _ = kill(child, Signal::SIGKILL);
+        }
+        eventually("the crash in the log", || server.log().contains("all server processes terminated; reinitializing"));
+        server.wait_until_up();
+        server.stop(Signal::SIGQUIT);
+        run.wait_for_stderr("nothing listens there yet");
+        server.start(&[]);
+        server.wait_until_up();
+        server.psql("create role go");
+        let finished = run.finish().expect_status(0).expect_stderr("the query returns a row");
+        for line in finished.stderr.lines().filter(|line| line.contains("not ready: ")) {
+            let is_known = [
+                "the query returns no row yet",
+                "(57P03)",
+                "(57P02)",
+                "(57P01)",
+                "connection refused by",
+                "closed the connection before it answered",
+                "reset the connection before it answered",
+            ];
+            assert!(is_known.iter().any(|text| line.contains(text)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_standby_is_ready_for_what_it_is_asked_and_for_more_once_promoted() {
+        let primary = Postgres::started();
+        let standby = Postgres::standby_of(&primary);
+        let of_standby = |attrs: &str| standby.url(&format!("postgres?target_session_attrs={attrs}"));
+        let of_primary = |attrs: &str| primary.url(&format!("postgres?target_session_attrs={attrs}"));
+        for attrs in ["any", "read-only", "standby", "prefer-standby"] {
+            ready(of_standby(attrs)).expect_stderr("ready: logged in as admin to the database postgres");
+        }
+        for attrs in ["any", "read-write", "primary"] {
+            ready(of_primary(attrs)).expect_stderr("ready: logged in as admin to the database postgres");
+        }
+        not_ready(of_standby("read-write"))
+            .expect_stderr("not ready: sessions are read-only here (target_session_attrs=read-write)");
+        not_ready(of_standby("primary"))
+            .expect_stderr("not ready: it is a standby, not the primary (target_session_attrs=primary)");
+        not_ready(of_primary("read-only"))
+            .expect_stderr("not ready: sessions are read-write here (target_session_attrs=read-only)");
+        not_ready(of_primary("standby"))
+            .expect_stderr("not ready: it is the primary, not a standby (target_session_attrs=standby)");
+
+        // Of two hosts the second is the one that is wanted.
+        let two = |attrs: &str, first: u16, second: u16| {
+            format!(
+                "postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{first},127.0.0.1:{second}/postgres?target_session_attrs={attrs}"
+            )
+        };
+        ready(two("read-write", standby.port, primary.port)).expect_stderr("ready: logged in");
+        ready(two("standby", primary.port, standby.port)).expect_stderr("ready: logged in");
+        ready(two("primary", free_port(), primary.port)).expect_stderr("ready: logged in");
+        let closed = free_port();
+        not_ready(two("primary", closed, standby.port))
+            .expect_stderr(&format!("127.0.0.1:{closed}: connection refused"))
+            .expect_stderr(&format!("127.0.0.1:{}: it is a standby, not the primary", standby.port));
+
+        let runs = ["read-write", "primary"].map(|attrs| Run::new().target(of_standby(attrs)).timeout("60s").spawn());
+        for run in &runs {
+            run.wait_for_stderr("not ready: ");
+        }
+        assert_eq!(standby.psql("select pg_promote()"), "t");
+        for run in runs {
+            run.finish().expect_status(0).expect_stderr("ready: logged in");
+        }
+    }
+
+    #[test]
+    fn a_server_out_of_connections_is_waited_for() {
+        let server = Postgres::started_with(
+            &["max_connections=2", "superuser_reserved_connections=0", "max_wal_senders=0"],
+            "",
+        );
+        let mut sessions = Vec::new();
+        eventually("all connections taken", || {
+            sessions.extend(server.session(SUPERUSER));
+            sessions.len() == 2
+        });
+        let login = Run::new().target(server.url("postgres")).timeout("60s").spawn();
+        let accepting = Run::new().target(format!("postgres://127.0.0.1:{}", server.port)).timeout("60s").spawn();
+        for run in [&login, &accepting] {
+            run.wait_for_stderr("not ready: sorry, too many clients already (53300)");
+        }
+        sessions.clear();
+        login.finish().expect_status(0).expect_stderr("ready: logged in");
+        accepting.finish().expect_status(0).expect_stderr("ready: accepting connections");
+    }
+
+    #[test]
+    fn a_role_out_of_connections_is_waited_for() {
+        let server = Postgres::started();
+        server.psql(&format!("create role app login connection limit 1 password '{PASSWORD}'"));
+        let session = server.session("app").expect("a session");
+        let run = Run::new()
+            .target(format!("postgres://app:{PASSWORD}@127.0.0.1:{}/postgres", server.port))
+            .timeout("60s")
+            .spawn();
+        run.wait_for_stderr("not ready: too many connections for role \"app\" (53300)");
+        drop(session);
+        run.finish().expect_status(0).expect_stderr("ready: logged in as app");
+    }
+
+    #[test]
+    fn a_server_that_shuts_down_before_the_last_target_is_ready_is_waited_for_again() {
+        let mut server = Postgres::started();
+        let last = free_port();
+        let run = Run::new()
+            .target(format!("db={}", server.url("postgres")))
+            .target(format!("last=127.0.0.1:{last}"))
+            .timeout("80s")
+            .command(["echo", "run"])
+            .spawn();
+        run.wait_for_stderr("/postgres): ready: logged in");
+        let was_ready = Instant::now();
+        server.stop(Signal::SIGINT);
+        // What was ready for longer than 5 s is asked once more.
+        thread::sleep(Duration::from_millis(5200).saturating_sub(was_ready.elapsed()));
+        let _last = Peer::start_on(last, |stream, _| hold(stream));
+        run.wait_for_stderr("/postgres): not ready: connection refused by");
+        assert!(!run.stderr_so_far().contains("all is ready"));
+        server.start(&[]);
+        run.finish().expect_status(0).expect_stdout("run\n");
+    }
+}
+
+mod query {
+    use super::*;
+
+    #[test]
+    fn a_row_is_waited_for() {
+        let server = Postgres::started();
+        ready(server.url("postgres#query=select%201"))
+            .expect_stderr("ready: logged in as admin to the database postgres, the query returns a row");
+        ready(server.url("postgres#query=select%20null")).expect_stderr("the query returns a row");
+        ready(server.url("postgres#query=select%20repeat('x',1000000)%20from%20generate_series(1,1000)"))
+            .expect_stderr("the query returns a row");
+        not_ready(server.url("postgres#query=select%201%20where%20false")).expect_stderr("the query returns no row yet");
+        not_ready(server.url("postgres#query=listen%20x")).expect_stderr("the query returns no row yet");
+        not_ready(server.url("postgres#query=select%201;select%202"))
+            .expect_stderr("the query fails: cannot insert multiple commands into a prepared statement (42601)");
+        not_ready(server.url("postgres#query=select%201/0")).expect_stderr("the query fails: division by zero (22012)");
+
+        let target = server.url("postgres#query=select%201%20from%20migrations%20where%20version=7");
+        let run = Run::new().target(target).timeout("60s").spawn();
+        run.wait_for_stderr("not ready: the query fails: relation \"migrations\" does not exist (42P01)");
+        server.psql("create table migrations (version int)");
+        run.wait_for_stderr("not ready: the query returns no row yet");
+        server.psql("insert into migrations values (7)");
+        run.finish().expect_status(0).expect_stderr("the query returns a row").expect_nowhere("version=7");
+    }
+
+    #[test]
+    fn a_query_that_hangs_ends_with_its_attempt() {
+        let server = Postgres::started();
+        Run::new()
+            .target(server.url("postgres#query=select%20pg_sleep(60)"))
+            .args(["--attempt-timeout", "1s", "--max-attempts", "1"])
+            .timeout("60s")
+            .finish()
+            .expect_status(124)
+            .expect_elapsed(1000..=20_000)
+            .expect_stderr("connected, but no answer within 1s");
+    }
+
+    #[test]
+    fn a_query_that_waits_for_a_lock_becomes_ready_with_it() {
+        let server = Postgres::started();
+        server.psql("create table t as select 1");
+        let mut session = server.session(SUPERUSER).expect("a session");
+        assert!(session.run("begin; lock t"));
+        let run = Run::new().target(server.url("postgres#query=select%201%20from%20t")).timeout("60s").spawn();
+        eventually("the query waits", || {
+            server.psql("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") != "0"
+        });
+        drop(session);
+        run.finish().expect_status(0).expect_stderr("the query returns a row");
+    }
+}
+
+/// Probes a target until so many attempts have succeeded, all of them the first ones.
+#[track_caller]
+fn succeeds_often(target: &str, successes: u32) {
+    Run::new()
+        .target(target)
+        .args(["--successes", &successes.to_string(), "--interval", "1ms"])
+        .timeout("80s")
+        .finish()
+        .expect_status(0)
+        .expect_stderr(&format!("(attempt {successes},"));
+}
+
+#[test]
+fn a_thousand_probes_leave_neither_a_line_in_the_log_nor_a_connection() {
+    // Most need no password: the hashing of SCRAM is slow where it is not optimized.
+    let server = Postgres::started_with(&[], "host all by_trust all trust");
+    server.psql("create role by_trust login");
+    let length = server.log().len();
+    let (port, socket) = (server.port, server.path().display());
+    for (target, successes) in [
+        (format!("postgres://by_trust@127.0.0.1:{port}/postgres"), 400),
+        (format!("postgres://by_trust@127.0.0.1:{port}/postgres?target_session_attrs=read-write#query=select%201"), 300),
+        (format!("postgres://127.0.0.1:{port}"), 150),
+        (format!("postgres:///?host={socket}&port={port}"), 100),
+        (server.url("postgres"), 50),
+    ] {
+        succeeds_often(&target, successes);
+    }
+    eventually("no connection left", || {
+        server.psql("select count(*) from pg_stat_activity where application_name = 'when-ready'") == "0"
+    });
+    assert_eq!(logged_since(length, &server), "");
+}
+
+mod pgbouncer {
+    use super::*;
+
+    #[test]
+    fn a_login_goes_through_to_the_server() {
+        let server = Postgres::started();
+        let pooler = Pgbouncer::before(server.port, "");
+        ready(pooler.url("app")).expect_stderr("ready: logged in as admin to the database app");
+        ready(pooler.url("app?target_session_attrs=read-write#query=select%201")).expect_stderr("the query returns a row");
+        ready(format!("postgres://127.0.0.1:{}", pooler.port)).expect_stderr("ready: accepting connections");
+        not_ready(pooler.url("nowhere")).expect_stderr("not ready: no such database: nowhere (08P01) (pgbouncer)");
+        for user in [SUPERUSER, "nobody"] {
+            fails_for_good(format!("postgres://{user}:wrong@127.0.0.1:{}/app", pooler.port))
+                .expect_stderr("failed for good")
+                .expect_stderr("check user and password");
+        }
+        let length = pooler.log().len();
+        succeeds_often(&pooler.url("app"), 20);
+        let log = pooler.log();
+        let complaints: Vec<&str> =
+            log[length..].lines().filter(|line| ["WARNING", "ERROR"].iter().any(|level| line.contains(level))).collect();
+        assert!(complaints.is_empty(), "{complaints:?}");
+    }
+
+    #[test]
+    fn a_server_that_is_down_behind_it_is_waited_for() {
+        let mut server = Postgres::new();
+        let pooler = Pgbouncer::before(server.port, "server_login_retry = 1\nquery_wait_timeout = 1");
+        let run = Run::new().target(pooler.url("app")).timeout("60s").spawn();
+        run.wait_for_stderr("not ready: query_wait_timeout (08P01)");
+        server.start(&[]);
+        run.finish().expect_status(0).expect_stderr("ready: logged in as admin to the database app");
+    }
+
+    #[test]
+    fn a_pooler_without_a_connection_to_spare_is_waited_for() {
+        let server = Postgres::started();
+        let pooler = Pgbouncer::before(server.port, "max_client_conn = 1");
+        let target = pooler.url("app");
+        // The one client, who has not said anything yet.
+        let client = std::net::TcpStream::connect(("127.0.0.1", pooler.port)).unwrap();
+        let run = Run::new().target(target).timeout("60s").spawn();
+        run.wait_for_stderr("not ready: no more connections allowed (max_client_conn) (08P01) (pgbouncer)");
+        drop(client);
+        run.finish().expect_status(0).expect_stderr("ready: logged in");
+    }
+}

@@ -1,0 +1,1 @@
+//! Redis in every state that it has.
