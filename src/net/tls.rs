@@ -320,6 +320,9 @@ fn describe(error: &rustls::Error) -> NotReady {
             Cert::UnknownIssuer | Cert::BadSignature => {
                 rejected("the server's certificate is from an unknown CA: give that CA with --tls-ca FILE")
             }
+            Cert::BadSignature => rejected(
+                "the server's certificate is signed by a CA of the same name but with another key: give that CA with --tls-ca FILE",
+            ),
             Cert::NotValidForName => rejected("the server's certificate is for another name"),
             Cert::NotValidForNameContext { expected, presented } => {
                 let presented = quoted(presented.join(", ").as_bytes());
