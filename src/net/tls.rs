@@ -336,6 +336,9 @@ fn describe(error: &rustls::Error) -> NotReady {
         rustls::Error::AlertReceived(alert) => match alert {
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            // The signature on the certificate: its CA has the right name and another key.
+            | AlertDescription::DecryptError
             | AlertDescription::UnknownCA
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateExpired
