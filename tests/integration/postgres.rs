@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::support::peer::{Peer, hold};
 use crate::support::pgbouncer::Pgbouncer;
-use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER};
+use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER, Session};
 use crate::support::{Finished, Run, directory, eventually, free_port};
 
 /// Waits for one target and expects it to become ready.
@@ -295,12 +295,15 @@ mod tls {
             fails_for_good(url(&format!("sslmode={mode}")))
                 .expect_stderr("the server's certificate is from an unknown CA: give that CA with --tls-ca FILE");
         }
-        // It has the name of the right one.
-        let other = Ca::new();
         // libpq: a CA makes `require` as strict as `verify-ca`.
         for mode in ["require", "verify-ca", "verify-full"] {
-            let rest = format!("sslmode={mode}&sslrootcert={}", other.file().display());
-            fails_for_good(url(&rest)).expect_stderr("the server's certificate is signed by a CA of the same name but with another key");
+            for (other, says) in [
+                (Ca::named("Other CA"), "the server's certificate is from an unknown CA"),
+                (Ca::new(), "the server's certificate is signed by a CA of the same name but with another key"),
+            ] {
+                fails_for_good(url(&format!("sslmode={mode}&sslrootcert={}", other.file().display())))
+                    .expect_stderr(says);
+            }
         }
     }
 
@@ -334,8 +337,8 @@ mod tls {
     fn a_client_certificate_logs_in() {
         let ca = Ca::new();
         let client = ca.issue("app", &[]);
-        let other = Ca::new();
-        let stranger = other.issue("app", &[]);
+        let others = [Ca::new(), Ca::named("Other CA")];
+        let strangers = others.each_ref().map(|other| other.issue("app", &[]));
         let server = server_with(
             &ca.issue("server", &["127.0.0.1"]),
             &[&format!("ssl_ca_file={}", ca.file().display())],
@@ -354,7 +357,9 @@ mod tls {
         };
         ready(url("app", &client)).expect_stderr("ready: logged in as app to the database postgres");
         ready(url("certified:pw", &client)).expect_stderr("ready: logged in as certified to the database postgres");
-        fails_for_good(url("app:x", &stranger)).expect_stderr("the server does not take this client's certificate");
+        for stranger in &strangers {
+            fails_for_good(url("app:x", stranger)).expect_stderr("the server does not take this client's certificate");
+        }
         let plain = format!("postgres://app@127.0.0.1:{}/postgres?sslmode=require", server.port);
         Run::new()
             .target(&plain)
@@ -739,8 +744,7 @@ mod pgbouncer {
         let server = Postgres::started();
         let pooler = Pgbouncer::before(server.port, "max_client_conn = 1");
         let target = pooler.url("app");
-        // The one client, who has not said anything yet.
-        let client = std::net::TcpStream::connect(("127.0.0.1", pooler.port)).unwrap();
+        let client = Session::open(pooler.port, SUPERUSER, "app").expect("a session");
         let run = Run::new().target(target).timeout("60s").spawn();
         run.wait_for_stderr("not ready: no more connections allowed (max_client_conn) (08P01) (pgbouncer)");
         drop(client);

@@ -21,12 +21,17 @@ pub struct Files {
 }
 
 impl Ca {
-    /// A new CA.
+    /// A new CA; all that are made so have the same name and other keys.
     pub fn new() -> Self {
+        Self::named("Test CA")
+    }
+
+    /// A new CA of this name.
+    pub fn named(name: &str) -> Self {
         let directory = super::directory();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "Test CA");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
         fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();

@@ -180,17 +180,7 @@ impl Postgres {
 
     /// A session of `user` that is logged in, and idle until it is dropped.
     pub fn session(&self, user: &str) -> Option<Session> {
-        let child = Command::new(postgres_tool("psql"))
-            .args(["-X", "-At", "-q", "-h", "127.0.0.1", "-U", user, "-d", "postgres", "-p"])
-            .arg(self.port.to_string())
-            .env("PGPASSWORD", PASSWORD)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("psql");
-        let mut session = Session(Reaper(child));
-        session.run("").then_some(session)
+        Session::open(self.port, user, "postgres")
     }
 
     /// `postgres://admin:PASSWORD@127.0.0.1:PORT/` and `rest`
@@ -203,6 +193,21 @@ impl Postgres {
 pub struct Session(Reaper);
 
 impl Session {
+    /// A session with the server or pooler on `port`, if it lets the user in.
+    pub fn open(port: u16, user: &str, database: &str) -> Option<Self> {
+        let child = Command::new(postgres_tool("psql"))
+            .args(["-X", "-At", "-q", "-h", "127.0.0.1", "-U", user, "-d", database, "-p"])
+            .arg(port.to_string())
+            .env("PGPASSWORD", PASSWORD)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("psql");
+        let mut session = Self(Reaper(child));
+        session.run("").then_some(session)
+    }
+
     /// Runs SQL to its end; false if the session has ended.
     pub fn run(&mut self, sql: &str) -> bool {
         let child = &mut self.0.0;
