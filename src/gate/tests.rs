@@ -1,1 +1,411 @@
+//! The gate in virtual time: what the scripts of its targets lead to, and what it never does.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::backoff::Backoff;
+use crate::config::{Goal, OnTimeout};
+use crate::not_ready::Kind;
+use crate::probe::Ready;
+use crate::retry::MAX_IN_FLIGHT;
+
+const MS: Duration = Duration::from_millis(1);
+/// How long a target stays as it is. Four of these are more than `STALE` and three are less, by far
+/// more than the gate takes to notice.
+const CELL: Duration = Duration::from_millis(1300);
+/// An attempt whose time is up and that has not reported is given up this much later.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// What a target does with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Succeed,
+    Refuse,
+    FailForGood,
+    /// It leaves the attempt unanswered until its time is up.
+    NotAnswer,
+    /// It does not even let the attempt end: a name service that hangs.
+    Hang,
+}
+
+/// A target as the fake world plays it.
+#[derive(Debug, Clone)]
+struct Script {
+    /// What it does in each cell of time; the last one lasts.
+    cells: Vec<Does>,
+    /// How long an answer takes.
+    latency: Duration,
+}
+
+impl Script {
+    fn always(does: Does) -> Self {
+        Self { cells: vec![does], latency: Duration::ZERO }
+    }
+
+    fn at(&self, cell: usize) -> Does {
+        self.cells[cell.min(self.cells.len() - 1)]
+    }
+}
+
+/// A world without threads, in which waiting takes no time.
+struct Fake {
+    now: Duration,
+    scripts: Vec<Script>,
+    /// What will be reported, by time and order of beginning.
+    due: BTreeMap<(Duration, usize), Message>,
+    starts: Vec<(Duration, Start)>,
+    /// After waking so often, somebody sends SIGTERM.
+    patience: usize,
+    jitter: f64,
+}
+
+impl Fake {
+    fn new(scripts: &[Script]) -> Self {
+        let (now, due, starts) = (Duration::ZERO, BTreeMap::new(), Vec::new());
+        Self { now, scripts: scripts.to_vec(), due, starts, patience: 30_000, jitter: 1.0 }
+    }
+
+    fn cell(&self) -> usize {
+        usize::try_from(self.now.as_nanos() / CELL.as_nanos()).unwrap_or(usize::MAX)
+    }
+
+    /// The starts at one target.
+    fn starts_at(&self, target: usize) -> impl Iterator<Item = (Duration, Duration)> {
+        self.starts.iter().filter(move |(_, start)| start.target == target).map(|(at, start)| (*at, start.budget))
+    }
+
+    /// The most attempts of one target that were under way at once, had each lasted its whole time.
+    fn most_in_flight_unanswered(&self, target: usize) -> usize {
+        let overlapping =
+            |at| self.starts_at(target).filter(move |(began, budget)| *began <= at && at < *began + *budget);
+        self.starts_at(target).map(|(at, _)| overlapping(at).count()).max().unwrap_or(0)
+    }
+}
+
+impl World for Fake {
+    fn now(&mut self) -> Duration {
+        self.now
+    }
+
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    fn start(&mut self, start: Start) -> Result<(), NotReady> {
+        let script = &self.scripts[start.target];
+        let outcome = match script.at(self.cell()) {
+            Does::Succeed => Some(Ok(Ready { proof: "yes".to_owned() })),
+            Does::Refuse => Some(Err(NotReady::new(Kind::ConnectionRefused, "refused"))),
+            Does::FailForGood => Some(Err(NotReady::new(Kind::WrongProtocol, "wrong protocol"))),
+            Does::NotAnswer | Does::Hang => None,
+        };
+        let at = match outcome {
+            Some(_) if script.latency < start.budget => Some(script.latency),
+            None if script.at(self.cell()) == Does::Hang => None,
+            _ => Some(start.budget),
+        };
+        let outcome = outcome.filter(|_| at == Some(script.latency));
+        let outcome = outcome.unwrap_or_else(|| Err(Stage::Exchanging.timed_out(start.budget)));
+        if let Some(at) = at {
+            let message = Message::Done { target: start.target, attempt: start.attempt, outcome };
+            self.due.insert((self.now.saturating_add(at), self.starts.len()), message);
+        }
+        self.starts.push((self.now, start));
+        Ok(())
+    }
+
+    fn stage(&mut self, _: usize, _: u32) -> Stage {
+        Stage::Resolving
+    }
+
+    fn next(&mut self, until: Option<Duration>) -> Option<Message> {
+        let Some(patience) = self.patience.checked_sub(1) else { return Some(Message::Signal(15)) };
+        self.patience = patience;
+        let until = until.unwrap_or(Duration::MAX);
+        match self.due.first_key_value() {
+            Some((&(at, _), _)) if at <= until => {
+                self.now = self.now.max(at);
+                self.due.pop_first().map(|(_, message)| message)
+            }
+            _ if until == Duration::MAX => Some(Message::Signal(15)),
+            _ => {
+                self.now = self.now.max(until);
+                None
+            }
+        }
+    }
+
+    fn jitter(&mut self) -> f64 {
+        self.jitter = -self.jitter;
+        self.jitter
+    }
+}
+
+/// Nobody.
+struct Nobody;
+
+impl Observer for Nobody {
+    fn observe(&mut self, _: &Event<'_>, _: &Gate, _: Duration) {}
+
+    fn tick(&self) -> Option<Duration> {
+        None
+    }
+}
+
+fn policy(timeout: Deadline) -> Policy {
+    Policy {
+        timeout,
+        attempt_timeout: 5000 * MS,
+        backoff: Backoff { initial: 10 * MS, factor: 1.03, cap: 500 * MS },
+        max_attempts: None,
+        successes: 1,
+        quorum: Quorum::All,
+        goal: Goal::Ready,
+        on_permanent: OnPermanent::Retry,
+        on_timeout: OnTimeout::Fail,
+    }
+}
+
+fn rules(policy: &Policy, own_deadline: Deadline) -> Rules {
+    Rules {
+        backoff: policy.backoff,
+        attempt_timeout: policy.attempt_timeout,
+        max_attempts: policy.max_attempts,
+        successes: policy.successes,
+        deadline: policy.timeout,
+        own_deadline,
+    }
+}
+
+fn run(policy: &Policy, scripts: &[Script], own_deadlines: &[Deadline]) -> (Verdict, Fake) {
+    let rules = own_deadlines.iter().map(|own| rules(policy, *own)).collect();
+    let mut world = Fake::new(scripts);
+    let verdict = Gate::with_rules(rules, policy).run(&mut world, &mut Nobody);
+    (verdict, world)
+}
+
+fn run_one(policy: &Policy, script: Script) -> (Verdict, Fake) {
+    run(policy, &[script], &[Deadline::Never])
+}
+
+/// A wait whose deadlines fall into the middle of cells.
+#[derive(Debug, Clone)]
+struct Case {
+    scripts: Vec<Script>,
+    /// The cell of each target's own deadline.
+    own_deadlines: Vec<Option<usize>>,
+    last_cell: usize,
+    quorum: Quorum,
+    on_permanent: OnPermanent,
+    successes: u32,
+}
+
+/// The reference: what becomes of the wait, cell by cell.
+fn expected(case: &Case) -> Verdict {
+    let count = case.scripts.len();
+    // Since when it is ready; whether it ever was; whether it is given up.
+    let (mut since, mut was, mut lost) = (vec![None; count], vec![false; count], vec![false; count]);
+    for cell in 0..=case.last_cell {
+        // First the targets that are awaited, then those that were ready long ago.
+        for again in [false, true] {
+            let all_ready = since.iter().all(Option::is_some);
+            for target in 0..count {
+                let asked = match since[target] {
+                    None => !again && !lost[target],
+                    Some(then) => again && all_ready && case.quorum == Quorum::All && cell - then >= 4,
+                };
+                let does = case.scripts[target].at(cell);
+                if asked {
+                    since[target] = (does == Does::Succeed).then_some(cell);
+                    was[target] |= does == Does::Succeed;
+                }
+                if asked && does == Does::FailForGood && case.on_permanent == OnPermanent::Fail {
+                    lost[target] = true;
+                    if case.quorum == Quorum::All || lost.iter().all(|lost| *lost) {
+                        return Verdict::Failed(target);
+                    }
+                }
+            }
+        }
+        match case.quorum {
+            Quorum::Any if since.iter().any(Option::is_some) => return Verdict::Ready,
+            Quorum::All if since.iter().all(Option::is_some) => return Verdict::Ready,
+            _ => {}
+        }
+        for target in 0..count {
+            lost[target] |= !was[target] && case.own_deadlines[target].is_some_and(|own| own <= cell);
+        }
+        if lost.iter().all(|lost| *lost) || case.quorum == Quorum::All && lost.contains(&true) {
+            return Verdict::TimedOut;
+        }
+    }
+    Verdict::TimedOut
+}
+
+fn any_does() -> impl Strategy<Value = Does> {
+    prop_oneof![
+        3 => Just(Does::Succeed),
+        4 => Just(Does::Refuse),
+        1 => Just(Does::FailForGood),
+        2 => Just(Does::NotAnswer),
+        1 => Just(Does::Hang),
+    ]
+}
+
+fn any_script() -> impl Strategy<Value = Script> {
+    let cells = prop::collection::vec(any_does(), 1..12);
+    (cells, 0..20u32).prop_map(|(cells, latency)| Script { cells, latency: latency * MS })
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let targets = prop::collection::vec((any_script(), prop::option::weighted(0.3, 0..12usize)), 1..4);
+    let quorum = prop_oneof![2 => Just(Quorum::All), 1 => Just(Quorum::Any)];
+    let on_permanent = prop_oneof![Just(OnPermanent::Retry), Just(OnPermanent::Fail)];
+    (targets, 0..16usize, quorum, on_permanent, 1..4u32).prop_map(
+        |(targets, last_cell, quorum, on_permanent, successes)| {
+            let (scripts, own_deadlines) = targets.into_iter().unzip();
+            Case { scripts, own_deadlines, last_cell, quorum, on_permanent, successes }
+        },
+    )
+}
+
+/// The middle of a cell.
+fn within(cell: usize) -> Duration {
+    CELL * u32::try_from(cell).unwrap() + CELL / 2
+}
+
+fn any_duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::ZERO),
+        (0..5000u64).prop_map(Duration::from_millis),
+        (0..u64::MAX).prop_map(Duration::from_nanos),
+        (0..u64::MAX).prop_map(Duration::from_secs),
+        Just(Duration::MAX),
+    ]
+}
+
+fn any_deadline() -> impl Strategy<Value = Deadline> {
+    prop_oneof![Just(Deadline::Never), any_duration().prop_map(Deadline::At)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_verdict_is_what_the_scripts_lead_to(case in any_case()) {
+        let policy = Policy {
+            attempt_timeout: 200 * MS,
+            backoff: Backoff { initial: 10 * MS, factor: 1.5, cap: 50 * MS },
+            successes: case.successes,
+            quorum: case.quorum,
+            on_permanent: case.on_permanent,
+            ..policy(Deadline::At(within(case.last_cell)))
+        };
+        let own: Vec<Deadline> =
+            case.own_deadlines.iter().map(|own| own.map_or(Deadline::Never, |own| Deadline::At(within(own)))).collect();
+        let (verdict, world) = run(&policy, &case.scripts, &own);
+        match (verdict, expected(&case)) {
+            // Which of several is seen first to fail for good depends on milliseconds.
+            (Verdict::Failed(_), Verdict::Failed(_)) => {}
+            (verdict, expected) => prop_assert_eq!(verdict, expected),
+        }
+        prop_assert!(world.now <= within(case.last_cell), "late: {:?}", world.now);
+        for target in 0..case.scripts.len() {
+            let mut was_ready = false;
+            for (at, budget) in world.starts_at(target) {
+                prop_assert!(at < within(case.last_cell) && at + budget <= within(case.last_cell));
+                prop_assert!(budget <= policy.attempt_timeout);
+                // Only one that was ready in time may be asked once more after its own deadline.
+                if let Deadline::At(own) = own[target] {
+                    prop_assert!(was_ready || at < own && at + budget <= own);
+                }
+                let cell = usize::try_from(at.as_millis() / CELL.as_millis()).unwrap();
+                was_ready |= case.scripts[target].at(cell) == Does::Succeed;
+            }
+        }
+    }
+
+    #[test]
+    fn silent_peers_never_make_it_late_and_are_asked_by_four_at_most(
+        hangs: bool, deadline in 1..30_000u64, attempt_timeout in 1..8000u64, interval in 0..5000u64,
+    ) {
+        let policy = Policy {
+            attempt_timeout: Duration::from_millis(attempt_timeout),
+            backoff: Backoff { initial: Duration::from_millis(interval), factor: 1.03, cap: 5000 * MS },
+            ..policy(Deadline::At(Duration::from_millis(deadline)))
+        };
+        let (verdict, world) = run_one(&policy, Script::always(if hangs { Does::Hang } else { Does::NotAnswer }));
+        prop_assert_eq!(verdict, Verdict::TimedOut);
+        prop_assert_eq!(world.now, Duration::from_millis(deadline));
+        prop_assert!(world.most_in_flight_unanswered(0) <= MAX_IN_FLIGHT);
+        // It is never left alone for longer than an attempt and the grace of one that hangs take.
+        let begun: Vec<Duration> = world.starts_at(0).map(|(at, _)| at).collect();
+        let most = policy.attempt_timeout.max(500 * MS) + GRACE;
+        prop_assert!(begun.windows(2).all(|pair| pair[1] - pair[0] <= most), "{:?}", begun);
+    }
+
+    #[test]
+    fn one_last_attempt_is_made_just_before_the_deadline(
+        deadline in 1..20_000u64, interval in 0..20_000u64, factor in 1.0..4.0f64, cap in 1..20_000u64,
+    ) {
+        let deadline = Duration::from_millis(deadline);
+        let cap = Duration::from_millis(cap);
+        let policy = Policy {
+            backoff: Backoff { initial: Duration::from_millis(interval).max(MS).min(cap), factor, cap },
+            ..policy(Deadline::At(deadline))
+        };
+        let (verdict, world) = run_one(&policy, Script::always(Does::Refuse));
+        prop_assert!(matches!(verdict, Verdict::TimedOut | Verdict::Interrupted(_)));
+        if verdict == Verdict::TimedOut {
+            let (last, _) = world.starts_at(0).last().unwrap();
+            prop_assert!(last < deadline && deadline - last <= 50 * MS, "{:?} of {:?}", last, deadline);
+        }
+    }
+
+    #[test]
+    fn extreme_durations_neither_overflow_nor_hang(
+        does in any_does(), timeout in any_deadline(), own in any_deadline(), attempt_timeout in any_duration(),
+        initial in any_duration(), cap in any_duration(), factor in 1.0..=f64::MAX,
+        max_attempts in prop::option::of(1..5u32), successes in prop_oneof![Just(1), Just(u32::MAX)],
+    ) {
+        let backoff = Backoff { initial, factor, cap };
+        let policy = Policy { attempt_timeout, backoff, max_attempts, successes, ..policy(timeout) };
+        let rules = vec![rules(&policy, own)];
+        let mut world = Fake::new(&[Script::always(does)]);
+        world.patience = 200;
+        let verdict = Gate::with_rules(rules, &policy).run(&mut world, &mut Nobody);
+        prop_assert!(verdict != Verdict::Ready || does == Does::Succeed);
+        for (at, budget) in world.starts_at(0) {
+            prop_assert!(budget <= attempt_timeout);
+            prop_assert!(!timeout.is_past(at) && timeout.remaining(at).is_none_or(|left| budget <= left));
+        }
+    }
+}
+
+#[test]
+fn without_a_deadline_only_a_signal_ends_the_wait() {
+    let (verdict, world) = run_one(&policy(Deadline::Never), Script::always(Does::Refuse));
+    assert_eq!(verdict, Verdict::Interrupted(15));
+    assert!(world.now > Duration::from_secs(1000));
+}
+
+#[test]
+fn a_target_that_falls_before_the_last_is_ready_is_waited_for_again() {
+    use Does::{Refuse, Succeed};
+    let twice = Script { cells: vec![Succeed, Refuse, Refuse, Refuse, Refuse, Refuse, Succeed], latency: MS };
+    let late = Script { cells: vec![Refuse, Refuse, Refuse, Refuse, Refuse, Succeed], latency: MS };
+    let (verdict, world) =
+        run(&policy(Deadline::At(60_000 * MS)), &[twice, late], &[Deadline::At(1000 * MS), Deadline::Never]);
+    assert_eq!(verdict, Verdict::Ready);
+    assert!(world.now >= CELL * 6 && world.now < CELL * 7, "ready at {:?}", world.now);
+}
+
+#[test]
+fn the_last_allowed_attempt_ends_the_wait_at_once() {
+    let policy = Policy { max_attempts: Some(3), ..policy(Deadline::At(60_000 * MS)) };
+    let (verdict, world) = run_one(&policy, Script::always(Does::Refuse));
+    assert_eq!((verdict, world.starts.len()), (Verdict::TimedOut, 3));
+    assert!(world.now < 100 * MS, "ended at {:?}", world.now);
+}
