@@ -52,7 +52,9 @@ struct Job {
 struct Queue {
     jobs: VecDeque<Job>,
     threads: usize,
-    idle: usize,
+    /// Jobs that a thread has taken and not finished. Threads that wait for a job are not counted: one
+    /// that has just sent its outcome does not wait yet, and would look busy to whoever got the outcome.
+    running: usize,
     /// Outcomes of an earlier round are nobody's any more.
     round: u32,
 }
@@ -141,16 +143,16 @@ fn work(shared: &Shared, sender: &Sender<Message>) {
             if let Some(job) = queue.jobs.pop_front() {
                 break job;
             }
-            queue.idle += 1;
             queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
         };
+        queue.running += 1;
         drop(queue);
         let Context { targets, goal, tls } = &shared.context;
         let Start { target, attempt, budget } = job.start;
         let outcome = probe::run(&targets[target], *goal, tls, &Budget::new(budget, job.progress));
         // Under the lock, so that no outcome slips in after a restart has emptied the channel.
-        let queue = shared.lock();
+        let mut queue = shared.lock();
+        queue.running -= 1;
         if queue.round != job.round {
             continue;
         }
@@ -167,9 +169,8 @@ impl World for Workers {
 
     fn has_room(&mut self) -> bool {
         let queue = self.shared.lock();
-        let busy = queue.threads - queue.idle.min(queue.threads);
         let limit = if self.refused { queue.threads.max(1) } else { self.max_threads };
-        busy + queue.jobs.len() < limit.max(1) || queue.threads == 0
+        queue.running + queue.jobs.len() < limit.max(1) || queue.threads == 0
     }
 
     fn start(&mut self, start: Start) -> Result<(), NotReady> {
@@ -179,7 +180,10 @@ impl World for Workers {
         let mut queue = self.shared.lock();
         let round = queue.round;
         queue.jobs.push_back(Job { round, start, progress });
-        if queue.jobs.len() > queue.idle && queue.threads < self.max_threads && (!self.refused || queue.threads == 0) {
+        if queue.running + queue.jobs.len() > queue.threads
+            && queue.threads < self.max_threads
+            && (!self.refused || queue.threads == 0)
+        {
             match self.spawn() {
                 Ok(()) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {
