@@ -131,10 +131,12 @@ fn probe_layer(
         Layer::Plain => Stream::Plain(connection),
         Layer::Tls | Layer::TlsIfOffered => start_tls(target, host, layer, connection, tls, budget)?,
     };
+    // A server without TLS has already been tried without.
+    let is_last = layer == Layer::TlsIfOffered && matches!(stream, Stream::Plain(_));
     let mut session = Session { stream, buffer: BytesMut::new(), budget, parameters: Parameters::default() };
     let outcome = session.run(target, login);
     session.stream.close();
-    outcome
+    outcome.map_err(|end| LayerFailure { try_next: end.try_next && !is_last, ..end })
 }
 
 /// `SSLRequest`, and the handshake where the server agrees.
