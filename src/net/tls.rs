@@ -316,8 +316,7 @@ fn describe(error: &rustls::Error) -> NotReady {
             Cert::NotValidYet | Cert::NotValidYetContext { .. } => {
                 rejected("the server's certificate is not valid yet: is the clock right?")
             }
-            // A CA of the same name with another key gives a bad signature.
-            Cert::UnknownIssuer | Cert::BadSignature => {
+            Cert::UnknownIssuer => {
                 rejected("the server's certificate is from an unknown CA: give that CA with --tls-ca FILE")
             }
             Cert::BadSignature => rejected(

@@ -138,7 +138,12 @@ mod login {
         // What the URL leaves out comes from the environment, and what it says wins.
         Run::new()
             .target("postgres://")
-            .envs(&[("PGHOST", "127.0.0.1"), ("PGUSER", SUPERUSER), ("PGPASSWORD", PASSWORD), ("PGDATABASE", "template1")])
+            .envs(&[
+                ("PGHOST", "127.0.0.1"),
+                ("PGUSER", SUPERUSER),
+                ("PGPASSWORD", PASSWORD),
+                ("PGDATABASE", "template1"),
+            ])
             .env("PGPORT", server.port.to_string())
             .timeout("60s")
             .finish()
@@ -210,7 +215,8 @@ mod login {
         server.hba(&format!("host all {SUPERUSER} all scram-sha-256\n"));
         server.signal(Signal::SIGHUP);
         server.psql("create role app login password 'pw'");
-        let reason = "no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"postgres\", no encryption (28000)";
+        let reason =
+            "no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"postgres\", no encryption (28000)";
         let url = format!("postgres://app:pw@127.0.0.1:{}/postgres", server.port);
         eventually("the new pg_hba.conf", || {
             let run = Run::new().target(&url).args(["--max-attempts", "1"]).finish();
@@ -438,7 +444,10 @@ mod tls {
         let server = server_with(&ca.issue("server", &["127.0.0.1"]), &[], "hostssl all admin 127.0.0.1/32 trust");
         let length = server.log().len();
         for (target, successes) in [
-            (format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres?sslmode=require#query=select%201", server.port), 200),
+            (
+                format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres?sslmode=require#query=select%201", server.port),
+                200,
+            ),
             (format!("postgres://nobody@127.0.0.1:{}/?sslmode=require", server.port), 50),
         ] {
             succeeds_often(&target, successes);
@@ -561,10 +570,8 @@ mod life {
 
     #[test]
     fn a_server_out_of_connections_is_waited_for() {
-        let server = Postgres::started_with(
-            &["max_connections=2", "superuser_reserved_connections=0", "max_wal_senders=0"],
-            "",
-        );
+        let server =
+            Postgres::started_with(&["max_connections=2", "superuser_reserved_connections=0", "max_wal_senders=0"], "");
         let mut sessions = Vec::new();
         eventually("all connections taken", || {
             sessions.extend(server.session(SUPERUSER));
@@ -628,7 +635,8 @@ mod query {
         ready(server.url("postgres#query=select%20null")).expect_stderr("the query returns a row");
         ready(server.url("postgres#query=select%20repeat('x',1000000)%20from%20generate_series(1,1000)"))
             .expect_stderr("the query returns a row");
-        not_ready(server.url("postgres#query=select%201%20where%20false")).expect_stderr("the query returns no row yet");
+        not_ready(server.url("postgres#query=select%201%20where%20false"))
+            .expect_stderr("the query returns no row yet");
         not_ready(server.url("postgres#query=listen%20x")).expect_stderr("the query returns no row yet");
         not_ready(server.url("postgres#query=select%201;select%202"))
             .expect_stderr("the query fails: cannot insert multiple commands into a prepared statement (42601)");
@@ -692,7 +700,10 @@ fn a_thousand_probes_leave_neither_a_line_in_the_log_nor_a_connection() {
     let (port, socket) = (server.port, server.path().display());
     for (target, successes) in [
         (format!("postgres://by_trust@127.0.0.1:{port}/postgres"), 400),
-        (format!("postgres://by_trust@127.0.0.1:{port}/postgres?target_session_attrs=read-write#query=select%201"), 300),
+        (
+            format!("postgres://by_trust@127.0.0.1:{port}/postgres?target_session_attrs=read-write#query=select%201"),
+            300,
+        ),
         (format!("postgres://127.0.0.1:{port}"), 150),
         (format!("postgres:///?host={socket}&port={port}"), 100),
         (server.url("postgres"), 50),
@@ -713,7 +724,8 @@ mod pgbouncer {
         let server = Postgres::started();
         let pooler = Pgbouncer::before(server.port, "");
         ready(pooler.url("app")).expect_stderr("ready: logged in as admin to the database app");
-        ready(pooler.url("app?target_session_attrs=read-write#query=select%201")).expect_stderr("the query returns a row");
+        ready(pooler.url("app?target_session_attrs=read-write#query=select%201"))
+            .expect_stderr("the query returns a row");
         ready(format!("postgres://127.0.0.1:{}", pooler.port)).expect_stderr("ready: accepting connections");
         not_ready(pooler.url("nowhere")).expect_stderr("not ready: no such database: nowhere (08P01) (pgbouncer)");
         for user in [SUPERUSER, "nobody"] {
@@ -724,8 +736,10 @@ mod pgbouncer {
         let length = pooler.log().len();
         succeeds_often(&pooler.url("app"), 20);
         let log = pooler.log();
-        let complaints: Vec<&str> =
-            log[length..].lines().filter(|line| ["WARNING", "ERROR"].iter().any(|level| line.contains(level))).collect();
+        let complaints: Vec<&str> = log[length..]
+            .lines()
+            .filter(|line| ["WARNING", "ERROR"].iter().any(|level| line.contains(level)))
+            .collect();
         assert!(complaints.is_empty(), "{complaints:?}");
     }
 

@@ -33,7 +33,7 @@ fn a_certificate_of_a_ca_of_ones_own_is_verified() {
     run(port, &["--tls-ca", path(&ca.file())]).finish().expect_status(0).expect_stderr("HTTP 200 OK");
     run(port, &[]).env("SSL_CERT_FILE", ca.file()).finish().expect_status(0);
     fail_fast(port, &[]).expect_stderr("from an unknown CA: give that CA with --tls-ca FILE");
-    fail_fast(port, &["--tls-ca", path(&Ca::new().file())]).expect_stderr("from an unknown CA");
+    fail_fast(port, &["--tls-ca", path(&Ca::new().file())]).expect_stderr("of the same name but with another key");
     run(port, &["--tls-insecure"]).finish().expect_status(0);
 }
 
