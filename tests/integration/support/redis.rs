@@ -54,12 +54,14 @@ impl Redis {
 
     /// Sends a command as it is typed and gives the first bytes of the answer.
     pub fn command(&self, line: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("Redis");
+        self.connection().ask(line)
+    }
+
+    /// A connection that lasts until it is dropped.
+    pub fn connection(&self) -> Connection {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("Redis");
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        let mut answer = [0; 4096];
-        let n = stream.read(&mut answer).unwrap_or(0);
-        String::from_utf8_lossy(&answer[..n]).into_owned()
+        Connection(stream)
     }
 
     /// What it has logged.
@@ -72,5 +74,18 @@ impl Redis {
         self.process.take();
         let empty = directory();
         std::mem::replace(&mut self.directory, empty)
+    }
+}
+
+/// A connection to a server.
+pub struct Connection(TcpStream);
+
+impl Connection {
+    /// Sends a command as it is typed and gives the first bytes of the answer; none once it is closed.
+    pub fn ask(&mut self, line: &str) -> String {
+        let mut answer = [0; 4096];
+        let written = self.0.write_all(format!("{line}\r\n").as_bytes());
+        let n = written.and_then(|()| self.0.read(&mut answer)).unwrap_or(0);
+        String::from_utf8_lossy(&answer[..n]).into_owned()
     }
 }
