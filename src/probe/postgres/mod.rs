@@ -6,6 +6,7 @@ pub mod wire;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
@@ -15,16 +16,18 @@ use postgres_protocol::message::frontend;
 use super::redis::net_guess;
 use super::{Outcome, Ready};
 use crate::net::tls::Tls;
-use crate::net::{self, Budget, Connection, Stream};
+use crate::net::{self, Budget, Connection, Progress, Stream};
 use crate::not_ready::{Kind, NotReady, quoted};
 use crate::secret::Secret;
 use crate::target::Postgres;
 use crate::target::postgres::{Host, SessionAttrs, SslMode};
 use passfile::Key;
-use wire::{Authentication, Message, ServerError};
+use wire::{Authentication, Message, ServerError, SessionKey};
 
 /// A server that asks for more is not honest: `PBKDF2` would run for minutes.
 const MAX_SCRAM_ITERATIONS: u32 = 1_000_000;
+/// How long a server has to take note that a query has outlived its attempt.
+const CANCEL_TIME: Duration = Duration::from_millis(500);
 /// Tells whether the session may write, for servers before 14 and poolers that do not report it.
 const SESSION_QUERY: &str =
     "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
@@ -123,20 +126,41 @@ fn probe_layer(
     tls: &Tls,
     budget: &Budget,
 ) -> Result<Ready, LayerFailure> {
-    let connection = match host {
-        Host::Tcp(address) => net::connect(address, budget)?,
-        Host::Socket { .. } => net::connect_unix(&PathBuf::from(host.to_string()), budget)?,
-    };
+    let connection = connect(host, budget)?;
     let stream = match layer {
         Layer::Plain => Stream::Plain(connection),
         Layer::Tls | Layer::TlsIfOffered => start_tls(target, host, layer, connection, tls, budget)?,
     };
     // A server without TLS has already been tried without.
     let is_last = layer == Layer::TlsIfOffered && matches!(stream, Stream::Plain(_));
-    let mut session = Session { stream, buffer: BytesMut::new(), budget, parameters: Parameters::default() };
+    let mut session = Session { stream, buffer: BytesMut::new(), budget, parameters: Parameters::default(), key: None };
     let outcome = session.run(target, login);
+    if let (Err(LayerFailure { failure: NotReady { kind: Kind::TimedOut, .. }, .. }), Some(key)) =
+        (&outcome, session.key)
+    {
+        cancel(host, key);
+    }
     session.stream.close();
     outcome.map_err(|end| LayerFailure { try_next: end.try_next && !is_last, ..end })
+}
+
+fn connect(host: &Host, budget: &Budget) -> Result<Connection, NotReady> {
+    match host {
+        Host::Tcp(address) => net::connect(address, budget),
+        Host::Socket { .. } => net::connect_unix(&PathBuf::from(host.to_string()), budget),
+    }
+}
+
+/// Ends a query that hangs: the server would not notice that nobody waits for it, and attempt by
+/// attempt be left without connections.
+fn cancel(host: &Host, key: SessionKey) {
+    let budget = Budget::new(CANCEL_TIME, Progress::default());
+    let mut request = BytesMut::new();
+    frontend::cancel_request(key.process, key.secret, &mut request);
+    if let Ok(mut connection) = connect(host, &budget) {
+        // The server closes the connection once it has done so. It promises nothing, and neither do we.
+        drop(connection.write_all(&request).and_then(|()| connection.read(&mut [0])));
+    }
 }
 
 /// `SSLRequest`, and the handshake where the server agrees.
@@ -271,6 +295,7 @@ struct Session<'a> {
     buffer: BytesMut,
     budget: &'a Budget,
     parameters: Parameters,
+    key: Option<SessionKey>,
 }
 
 impl Session<'_> {
@@ -307,6 +332,10 @@ impl Session<'_> {
                 Message::Error(error) => return judge_startup(target, login, &error, authenticated),
                 Message::Parameter(name, value) => {
                     self.note(&name, &value);
+                    continue;
+                }
+                Message::Key(key) => {
+                    self.key = Some(key);
                     continue;
                 }
                 Message::ReadyForQuery if authenticated => return Ok(Level::LoggedIn),
@@ -477,7 +506,7 @@ impl Session<'_> {
                     return Err(NotReady::new(Kind::Forbidden, "the query is a COPY FROM STDIN, which returns no row"));
                 }
                 Message::ReadyForQuery => break,
-                Message::Parameter(..) | Message::Other | Message::Authentication(_) => {}
+                Message::Parameter(..) | Message::Key(_) | Message::Other | Message::Authentication(_) => {}
             }
         }
         failed.map_or(Ok(row), Err)

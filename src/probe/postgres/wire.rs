@@ -20,6 +20,8 @@ pub enum Message {
     Error(ServerError),
     /// A setting, like `in_hot_standby`.
     Parameter(String, String),
+    /// What a request to end the session's query is made with.
+    Key(SessionKey),
     /// The session is ready for a query.
     ReadyForQuery,
     /// A row of a result, with its values as text where they are short.
@@ -28,6 +30,15 @@ pub enum Message {
     CopyIn,
     /// Anything else.
     Other,
+}
+
+/// `BackendKeyData`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionKey {
+    /// The process that serves the session.
+    pub process: i32,
+    /// Proves that the request comes from the session's client.
+    pub secret: i32,
 }
 
 /// How a server wants to be convinced.
@@ -163,6 +174,9 @@ fn parse(frame: &[u8]) -> Result<Message, ProtocolError> {
             body.name().map_err(|_| ProtocolError)?.to_owned(),
             body.value().map_err(|_| ProtocolError)?.to_owned(),
         ),
+        Backend::BackendKeyData(body) => {
+            Message::Key(SessionKey { process: body.process_id(), secret: body.secret_key() })
+        }
         Backend::ReadyForQuery(_) => Message::ReadyForQuery,
         Backend::DataRow(body) => {
             let buffer = body.buffer();
@@ -234,7 +248,7 @@ mod tests {
             (frame(b'Z', b"I"), Message::ReadyForQuery),
             (frame(b'D', b"\0\x02\0\0\0\x01t\xff\xff\xff\xff"), Message::Row(vec![Some("t".into()), None])),
             (frame(b'C', b"SELECT 1\0"), Message::Other),
-            (frame(b'K', &[0; 8]), Message::Other),
+            (frame(b'K', &[0, 0, 0, 1, 0, 0, 0, 2]), Message::Key(SessionKey { process: 1, secret: 2 })),
             (frame(b's', b""), Message::Other),
         ]
     }
