@@ -652,16 +652,28 @@ mod query {
     }
 
     #[test]
-    fn a_query_that_hangs_ends_with_its_attempt() {
+    fn a_query_that_hangs_ends_with_its_attempt_on_the_server_too() {
         let server = Postgres::started();
-        Run::new()
-            .target(server.url("postgres#query=select%20pg_sleep(60)"))
-            .args(["--attempt-timeout", "1s", "--max-attempts", "1"])
-            .timeout("60s")
-            .finish()
-            .expect_status(124)
-            .expect_elapsed(1000..=20_000)
-            .expect_stderr("connected, but no answer within 1s");
+        let pooler = Pgbouncer::before(server.port, "");
+        let socket = server.path().display();
+        for target in [
+            server.url("postgres"),
+            pooler.url("app"),
+            format!("postgres://{SUPERUSER}:{PASSWORD}@/postgres?host={socket}&port={}", server.port),
+        ] {
+            let length = server.log().len();
+            let run = Run::new()
+                .target(format!("{target}#query=select%20pg_sleep(3600)"))
+                .args(["--attempt-timeout", "1s"])
+                .timeout("60s")
+                .spawn();
+            run.wait_for_stderr("not ready: connected, but no answer within 1s");
+            eventually("the end of the query", || {
+                server.log()[length..].contains("canceling statement due to user request")
+            });
+            run.signal(Signal::SIGTERM);
+            run.finish().expect_status(128 + 15).expect_stderr("last: connected, but no answer within 1s");
+        }
     }
 
     #[test]
