@@ -40,7 +40,8 @@ fn config() -> ureq::config::Config {
         .allow_non_standard_methods(true)
         .user_agent(concat!("when-ready/", env!("CARGO_PKG_VERSION")))
         .max_response_header_size(MAX_HEADER)
-        .input_buffer_size(MAX_HEADER)
+        // One byte more: a full buffer would look like the end of the connection.
+        .input_buffer_size(MAX_HEADER + 1)
         .output_buffer_size(16 << 10)
         .build()
 }
