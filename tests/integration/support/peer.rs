@@ -18,12 +18,18 @@ pub struct Peer {
 impl Peer {
     /// Does `script` to every connection, each on a thread; the number of the connection is passed.
     pub fn start(script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        Self::start_on(super::free_port(), script)
+        // Another test run on this machine may take the port first.
+        let listener = std::iter::repeat_with(|| TcpListener::bind(("127.0.0.1", super::free_port())).ok());
+        Self::serve(listener.take(50).flatten().next().expect("a port to listen on"), script)
     }
 
     /// The same on a port that is known before.
     pub fn start_on(port: u16, script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port to listen on");
+        Self::serve(TcpListener::bind(("127.0.0.1", port)).expect("a port to listen on"), script)
+    }
+
+    fn serve(listener: TcpListener, script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+        let port = listener.local_addr().expect("an address").port();
         let stop = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(AtomicUsize::new(0));
         let (stopping, counter) = (Arc::clone(&stop), Arc::clone(&connections));
