@@ -7,7 +7,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A pipe that poll calls writable takes this much without blocking (`PIPE_BUF`, pipe(7)).
 const CHUNK: usize = 4096;
-/// How long one chunk may wait for a reader: a log driver that is busy, not one that is dead.
+/// How long one chunk may wait for a reader: a log driver that is busy, not one that is dead. After
+/// a line that was lost, none waits until one has gone through: hundreds of targets have hundreds of
+/// lines, and the deadline does not wait for them.
 const PATIENCE_MS: u16 = 5;
 
 /// Lines to standard error; what nobody takes is dropped and counted.
@@ -42,12 +44,12 @@ impl Sink {
         drop(self.write(bytes));
     }
 
-    #[expect(clippy::unused_self, reason = "the stream belongs to the sink")]
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
+        let patience = if self.dropped == 0 { PATIENCE_MS } else { 0 };
         for chunk in bytes.chunks(CHUNK) {
             let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-            let is_writable = matches!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(n) if n > 0)
+            let is_writable = matches!(poll(&mut fds, PollTimeout::from(patience)), Ok(n) if n > 0)
                 && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLOUT));
             if !is_writable {
                 return Err(io::ErrorKind::WouldBlock.into());
