@@ -11,6 +11,7 @@
 mod support;
 
 mod check;
+mod containers;
 mod gate;
 mod http;
 mod live;
