@@ -129,6 +129,6 @@ fn a_pod_waits_in_its_init_container_and_is_probed() {
     // The probe, as podman runs it.
     let probe = || output(&mut podman.command(&["healthcheck", "run", &app]));
     eventually(|| both(&probe()), || probe().status.success());
-    podman.podman(&["exec", &app, "rm", "/srv/www/health"]);
+    podman.podman(&["exec", &app, "/bin/rm", "/srv/www/health"]);
     assert_eq!(probe().status.code(), Some(1), "{}", both(&probe()));
 }
