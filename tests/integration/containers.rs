@@ -297,7 +297,7 @@ fn the_example_gates_an_application_and_checks_its_health() {
 /// What a container wrote in one of its runs, cut where its application began.
 fn application_logs(container: &Container) -> String {
     let logs = container.logs();
-    logs.lines().filter(|line| !line.starts_with("when-ready:")).map(|line| format!("{line}\n")).collect()
+    logs.split_inclusive('\n').filter(|line| !line.starts_with("when-ready:")).collect()
 }
 
 /// Waits until a container has been restarted so often.

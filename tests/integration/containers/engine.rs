@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::tool;
 
 /// How long anything may take that happens in an engine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the files beside this one are.
 pub fn files() -> PathBuf {
@@ -278,10 +278,5 @@ impl Container {
         let found = || self.inspect("{{.State.Status}} {{with .State.Health}}{{.Status}}{{end}}");
         let wanted = format!("running {health}");
         eventually(|| format!("{health}, but {}:\n{}", found(), self.logs()), || found() == wanted);
-    }
-
-    /// Runs a command in it.
-    pub fn exec(&self, args: &[&str]) -> Output {
-        output(docker(["exec", &self.name]).args(args))
     }
 }
