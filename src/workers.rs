@@ -175,7 +175,6 @@ impl World for Workers {
 
     fn start(&mut self, start: Start) -> Result<(), NotReady> {
         let progress = Progress::default();
-        self.progress.retain(|&(target, attempt), _| target != start.target || attempt + 64 > start.attempt);
         self.progress.insert((start.target, start.attempt), progress.clone());
         let mut queue = self.shared.lock();
         let round = queue.round;
@@ -203,11 +202,15 @@ impl World for Workers {
     }
 
     fn next(&mut self, until: Option<Duration>) -> Option<Message> {
-        let Some(until) = until else {
-            return self.receiver.recv().ok();
-        };
         let now = self.now();
-        self.receiver.recv_timeout(until.saturating_sub(now)).ok()
+        let message = match until {
+            None => self.receiver.recv().ok(),
+            Some(until) => self.receiver.recv_timeout(until.saturating_sub(now)).ok(),
+        };
+        if let Some(Message::Done { target, attempt, .. }) = &message {
+            self.progress.remove(&(*target, *attempt));
+        }
+        message
     }
 
     fn jitter(&mut self) -> f64 {

@@ -3,16 +3,15 @@
 //! `WHEN_READY_BIN=/path` runs the same tests against any build.
 
 #![allow(missing_docs)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests look at the product from outside: they have clocks of their own"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests look at the product from outside: they have clocks of their own")]
 
 mod support;
 
 mod check;
 mod containers;
+mod corpus;
 mod gate;
+mod hostile;
 mod http;
 mod live;
 mod output;

@@ -1,0 +1,67 @@
+//! Inputs that fuzzing found to reach different code, run again: nothing panics, nothing is shown.
+
+use std::fs;
+use std::path::Path;
+
+use when_ready::probe::postgres::{passfile, wire};
+use when_ready::probe::redis::resp;
+use when_ready::target::variables::Lookup;
+use when_ready::target::{Context, HttpDefaults, Target};
+
+fn each(corpus: &str, mut check: impl FnMut(&[u8])) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(corpus);
+    let mut count = 0;
+    for entry in fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
+        check(&fs::read(entry.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert!(count > 0, "{} is empty", directory.display());
+}
+
+#[test]
+fn what_servers_might_say_to_a_postgres_probe() {
+    each("postgres_wire", |bytes| {
+        let mut rest = bytes;
+        while let Ok(Some(decoded)) = wire::decode(rest) {
+            assert!(decoded.used > 0 && decoded.used <= rest.len());
+            rest = &rest[decoded.used..];
+        }
+        wire::scram_iterations(bytes);
+    });
+}
+
+#[test]
+fn what_servers_might_say_to_a_redis_probe() {
+    each("redis_resp", |bytes| {
+        let mut rest = bytes;
+        while let Ok(Some((_, used))) = resp::parse(rest) {
+            assert!(used > 0 && used <= rest.len());
+            rest = &rest[used..];
+        }
+    });
+}
+
+#[test]
+fn what_users_might_write_as_a_target() {
+    let http = HttpDefaults::default();
+    let env = |name: &str| (name == "PW").then(|| "hunter2secret".to_owned());
+    let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    let context = Context { lookup: Lookup { env: &env, file: &file }, http: &http };
+    each("target_grammar", |bytes| {
+        let word = format!("postgres://u:${{PW}}@{}", String::from_utf8_lossy(bytes));
+        let shown = match Target::parse(&word, &context) {
+            Ok(target) => target.to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(!shown.contains("hunter2secret"), "{shown}");
+        drop(Target::parse(&String::from_utf8_lossy(bytes), &context));
+    });
+}
+
+#[test]
+fn what_a_password_file_might_hold() {
+    each("passfile", |bytes| {
+        let key = passfile::Key { host: "db", port: 5432, database: "app", user: "me" };
+        drop(passfile::password(&String::from_utf8_lossy(bytes), key));
+    });
+}

@@ -1,0 +1,496 @@
+//! Peers that do everything wrong: none may make the gate late, large, wrong or panic.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::peer::Peer;
+use crate::support::{Finished, Run};
+
+/// The deadline of every cell, and how much later than that a loaded machine may let it end; the
+/// product promises 100 ms, and the table shows what it was.
+const DEADLINE: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_millis(600);
+/// The most memory of a run, in KiB.
+const MAX_MEMORY: u64 = 16 << 10;
+const CELLS_AT_ONCE: usize = 8;
+const TWO_GIB: u32 = 0x7fff_ffff;
+
+/// What the gate takes the peer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Tcp,
+    Http,
+    Redis,
+    Postgres,
+}
+
+/// Where the hostility begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Plain,
+    /// Instead of the TLS handshake.
+    #[cfg(feature = "tls")]
+    BeforeTls,
+    /// After a TLS handshake in order.
+    #[cfg(feature = "tls")]
+    WithinTls,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Protocol {
+    name: &'static str,
+    wire: Wire,
+    layer: Layer,
+    /// Around the port.
+    url: (&'static str, &'static str),
+}
+
+const fn protocol(name: &'static str, wire: Wire, layer: Layer, url: (&'static str, &'static str)) -> Protocol {
+    Protocol { name, wire, layer, url }
+}
+
+const PROTOCOLS: &[Protocol] = &[
+    protocol("tcp", Wire::Tcp, Layer::Plain, ("tcp://127.0.0.1:", "")),
+    protocol("http", Wire::Http, Layer::Plain, ("http://127.0.0.1:", "/#status=200&body=ok")),
+    protocol("redis", Wire::Redis, Layer::Plain, ("redis://127.0.0.1:", "/#key=k")),
+    protocol("postgres", Wire::Postgres, Layer::Plain, ("postgres://u:p@127.0.0.1:", "/d?sslmode=disable")),
+    #[cfg(feature = "tls")]
+    protocol("https", Wire::Http, Layer::BeforeTls, ("https://127.0.0.1:", "/#status=200&body=ok")),
+    #[cfg(feature = "tls")]
+    protocol("rediss", Wire::Redis, Layer::BeforeTls, ("rediss://127.0.0.1:", "/#key=k")),
+    #[cfg(feature = "tls")]
+    protocol("postgres+ssl", Wire::Postgres, Layer::BeforeTls, ("postgres://u:p@127.0.0.1:", "/d?sslmode=require")),
+    #[cfg(feature = "tls")]
+    protocol("in https", Wire::Http, Layer::WithinTls, ("https://127.0.0.1:", "/#status=200&body=ok")),
+    #[cfg(feature = "tls")]
+    protocol("in rediss", Wire::Redis, Layer::WithinTls, ("rediss://127.0.0.1:", "/#key=k")),
+    #[cfg(feature = "tls")]
+    protocol("in postgres", Wire::Postgres, Layer::WithinTls, ("postgres://u:p@127.0.0.1:", "/d?sslmode=require")),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behaviour {
+    Silence,
+    OneByteASecond,
+    ResetAtOnce,
+    HalfClose,
+    Garbage,
+    /// One byte for ever.
+    EndlessByte,
+    /// Messages of the protocol for ever, none of which is the answer.
+    EndlessMessages,
+    ClaimsTwoGib,
+    HundredThousandFields,
+    RedirectLoop,
+    TenMibLine,
+    TlsAlert,
+    AnotherProtocol,
+    ResetAfterFirstByte,
+    ResetMidHeader,
+    ResetMidMessage,
+    CloseMidMessage,
+}
+
+impl Behaviour {
+    const ALL: [Self; 17] = [
+        Self::Silence,
+        Self::OneByteASecond,
+        Self::ResetAtOnce,
+        Self::HalfClose,
+        Self::Garbage,
+        Self::EndlessByte,
+        Self::EndlessMessages,
+        Self::ClaimsTwoGib,
+        Self::HundredThousandFields,
+        Self::RedirectLoop,
+        Self::TenMibLine,
+        Self::TlsAlert,
+        Self::AnotherProtocol,
+        Self::ResetAfterFirstByte,
+        Self::ResetMidHeader,
+        Self::ResetMidMessage,
+        Self::CloseMidMessage,
+    ];
+}
+
+/// What is right for a cell; of several phrases one must be given as a reason.
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    Ready,
+    /// Whichever the kernel tells first.
+    ReadyOrNot,
+    Pending(&'static [&'static str]),
+    Permanent(&'static [&'static str]),
+}
+
+const NO_ANSWER: Expected = Expected::Pending(&["no answer within", "no TLS handshake within"]);
+const CLOSED: Expected =
+    Expected::Pending(&["the peer closed the connection", "the peer reset the connection", "reset the connection"]);
+
+fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
+    let wrong_protocol = match (protocol.layer, protocol.wire) {
+        #[cfg(feature = "tls")]
+        (Layer::BeforeTls, Wire::Http | Wire::Redis) => Expected::Permanent(&["does not speak TLS"]),
+        #[cfg(feature = "tls")]
+        (Layer::BeforeTls, _) => Expected::Permanent(&["does not speak Postgres' protocol", "does not speak TLS"]),
+        (_, Wire::Http) => Expected::Permanent(&["does not answer as an HTTP server", "larger than 64 KiB"]),
+        (_, Wire::Redis) => Expected::Permanent(&["does not speak Redis' protocol"]),
+        (_, Wire::Postgres | Wire::Tcp) => Expected::Permanent(&["does not speak Postgres' protocol"]),
+    };
+    #[cfg(feature = "tls")]
+    if protocol.layer == Layer::BeforeTls {
+        match (protocol.wire, behaviour) {
+            (_, Behaviour::TlsAlert) => return Expected::Pending(&["the server ended the TLS handshake"]),
+            // Its first byte is what a server without TLS, or one that cannot fork, answers.
+            (Wire::Postgres, Behaviour::EndlessMessages | Behaviour::HundredThousandFields) => {
+                return Expected::Permanent(&["the server has no TLS"]);
+            }
+            (Wire::Postgres, Behaviour::TenMibLine) => {
+                return Expected::Pending(&["the server ended the connection before TLS"]);
+            }
+            (_, Behaviour::EndlessMessages | Behaviour::ClaimsTwoGib | Behaviour::RedirectLoop) => {
+                return wrong_protocol;
+            }
+            _ => {}
+        }
+    }
+    match (protocol.wire, behaviour) {
+        (Wire::Tcp, Behaviour::ResetAtOnce) => Expected::ReadyOrNot,
+        (Wire::Tcp, _) => Expected::Ready,
+        (_, Behaviour::Silence | Behaviour::OneByteASecond) => NO_ANSWER,
+        (
+            _,
+            Behaviour::ResetAtOnce
+            | Behaviour::HalfClose
+            | Behaviour::ResetAfterFirstByte
+            | Behaviour::ResetMidHeader
+            | Behaviour::ResetMidMessage
+            | Behaviour::CloseMidMessage,
+        ) => CLOSED,
+        (Wire::Http, Behaviour::ClaimsTwoGib) => Expected::Pending(&["the body lacks the expected text"]),
+        (Wire::Http, Behaviour::RedirectLoop) => Expected::Pending(&["HTTP 302 Found: a redirect"]),
+        (Wire::Redis, Behaviour::RedirectLoop) => Expected::Pending(&["moves the key from node to node"]),
+        (Wire::Postgres, Behaviour::EndlessMessages | Behaviour::HundredThousandFields) => NO_ANSWER,
+        _ => wrong_protocol,
+    }
+}
+
+/// A connection to be hostile on.
+struct Conn {
+    tcp: TcpStream,
+    io: Box<dyn Duplex>,
+}
+
+trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
+
+impl Conn {
+    fn send(&mut self, bytes: &[u8]) -> bool {
+        self.io.write_all(bytes).and_then(|()| self.io.flush()).is_ok()
+    }
+
+    /// Until the other side has had enough.
+    fn hold(&mut self) {
+        let mut chunk = [0; 1024];
+        while matches!(self.io.read(&mut chunk), Ok(n) if n > 0) {}
+    }
+
+    fn send_for_ever(&mut self, bytes: &[u8], pause: Duration) {
+        while self.send(bytes) {
+            thread::sleep(pause);
+        }
+    }
+
+    fn reset(self) {
+        drop(socket2::SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)));
+    }
+}
+
+fn postgres_message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&[tag][..], &length.to_be_bytes(), body].concat()
+}
+
+/// What a server in order answers first.
+fn answer(protocol: &Protocol) -> Vec<u8> {
+    #[cfg(feature = "tls")]
+    if protocol.layer == Layer::BeforeTls {
+        let hello = [&[0x16, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3][..], &[7; 116]].concat();
+        return if protocol.wire == Wire::Postgres { [&b"S"[..], &hello].concat() } else { hello };
+    }
+    match protocol.wire {
+        Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok is what it should".to_vec(),
+        Wire::Redis => b"+PONG\r\n".to_vec(),
+        Wire::Postgres => postgres_message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]),
+    }
+}
+
+/// What a server in order may say any number of times before its answer.
+fn preamble(protocol: &Protocol) -> Vec<u8> {
+    match protocol.wire {
+        Wire::Tcp | Wire::Http => b"X-Field: value\r\n".to_vec(),
+        Wire::Redis => b":1\r\n".to_vec(),
+        Wire::Postgres => postgres_message(b'N', b"SNOTICE\0C00000\0Mpatience\0\0"),
+    }
+}
+
+fn behave(protocol: &Protocol, behaviour: Behaviour, mut conn: Conn) {
+    let answer = answer(protocol);
+    if behaviour == Behaviour::ResetAtOnce {
+        return conn.reset();
+    }
+    if behaviour == Behaviour::HalfClose {
+        drop(conn.tcp.shutdown(Shutdown::Write));
+        return conn.hold();
+    }
+    // The request, so that what follows is an answer to it.
+    drop(conn.io.read(&mut [0; 4096]));
+    let begin: &[u8] = match protocol.wire {
+        Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\n",
+        Wire::Redis => b"*100000\r\n",
+        Wire::Postgres => b"",
+    };
+    let port = conn.tcp.local_addr().map_or(0, |address| address.port());
+    match behaviour {
+        Behaviour::Silence | Behaviour::ResetAtOnce | Behaviour::HalfClose => {}
+        Behaviour::OneByteASecond => {
+            for byte in answer {
+                if !conn.send(&[byte]) {
+                    return;
+                }
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+        Behaviour::Garbage => {
+            let mut state = 0x9e37_79b9_u32;
+            let noise = std::iter::repeat_with(|| {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                state.to_le_bytes()[1] | 0x80
+            });
+            conn.send(&noise.take(4096).collect::<Vec<u8>>());
+        }
+        Behaviour::EndlessByte => conn.send_for_ever(&[b'a'; 16 << 10], Duration::from_millis(1)),
+        Behaviour::EndlessMessages => {
+            conn.send(begin);
+            conn.send_for_ever(&preamble(protocol).repeat(100), Duration::from_millis(1));
+        }
+        Behaviour::ClaimsTwoGib => {
+            let claim = match protocol.wire {
+                Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\nContent-Length: 2147483647\r\n\r\n".to_vec(),
+                Wire::Redis => b"$2147483647\r\n".to_vec(),
+                Wire::Postgres => [&b"R"[..], &TWO_GIB.to_be_bytes()].concat(),
+            };
+            conn.send(&claim);
+            conn.send_for_ever(&[b'x'; 16 << 10], Duration::from_millis(1));
+        }
+        Behaviour::HundredThousandFields => {
+            conn.send(&[begin, &preamble(protocol).repeat(100_000)].concat());
+        }
+        Behaviour::RedirectLoop => {
+            if protocol.wire == Wire::Redis {
+                conn.send(b"+PONG\r\n");
+                drop(conn.io.read(&mut [0; 4096]));
+                conn.send(format!("-MOVED 1 127.0.0.1:{port}\r\n").as_bytes());
+            } else {
+                let head = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n";
+                conn.send(format!("{head}Location: http://127.0.0.1:{port}/\r\n\r\n").as_bytes());
+            }
+        }
+        Behaviour::TenMibLine => {
+            let begin: &[u8] = match protocol.wire {
+                Wire::Tcp | Wire::Http => b"HTTP/1.1 200 ",
+                Wire::Redis => b"+",
+                Wire::Postgres => b"E\x00\xa0\x00\x00M",
+            };
+            conn.send(&[begin, &vec![b'a'; 10 << 20], b"\r\n\r\n"].concat());
+        }
+        Behaviour::TlsAlert => {
+            if answer.starts_with(b"S\x16") {
+                conn.send(b"S");
+            }
+            conn.send(&[0x15, 3, 3, 0, 2, 2, 40]);
+        }
+        Behaviour::AnotherProtocol => {
+            let other: &[u8] = match protocol.wire {
+                Wire::Tcp | Wire::Http => b"-ERR unknown command 'GET'\r\n",
+                Wire::Redis => b"HTTP/1.1 400 Bad Request\r\n\r\n",
+                Wire::Postgres => b"SSH-2.0-OpenSSH_9.6\r\n",
+            };
+            conn.send(other);
+        }
+        Behaviour::ResetAfterFirstByte => return cut(conn, &answer[..1], true),
+        Behaviour::ResetMidHeader => return cut(conn, &answer[..4], true),
+        Behaviour::ResetMidMessage => return cut(conn, &answer[..answer.len() - 2], true),
+        Behaviour::CloseMidMessage => return cut(conn, &answer[..answer.len() - 2], false),
+    }
+    conn.hold();
+}
+
+fn cut(mut conn: Conn, bytes: &[u8], resets: bool) {
+    conn.send(bytes);
+    if resets {
+        // What is under way is lost with the reset: it is let through first.
+        thread::sleep(Duration::from_millis(5));
+        conn.reset();
+    }
+}
+
+/// Does what a server in order does up to where the hostility begins.
+fn admit(protocol: &Protocol, tls: &Acceptor, mut tcp: TcpStream) -> Option<Conn> {
+    let again = tcp.try_clone().ok()?;
+    #[cfg(feature = "tls")]
+    if protocol.layer == Layer::WithinTls {
+        if protocol.wire == Wire::Postgres {
+            tcp.read_exact(&mut [0; 8]).ok()?;
+            tcp.write_all(b"S").ok()?;
+        }
+        let session = rustls::ServerConnection::new(Arc::clone(tls)).ok()?;
+        let mut stream = rustls::StreamOwned::new(session, tcp);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).ok()?;
+        }
+        return Some(Conn { tcp: again, io: Box::new(stream) });
+    }
+    let _ = (protocol, tls, &mut tcp);
+    Some(Conn { tcp: again, io: Box::new(tcp) })
+}
+
+#[cfg(feature = "tls")]
+type Acceptor = Arc<rustls::ServerConfig>;
+#[cfg(not(feature = "tls"))]
+type Acceptor = ();
+
+#[cfg(feature = "tls")]
+fn acceptor() -> Acceptor {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let ca = crate::support::certificates::Ca::new();
+    let files = ca.issue("localhost", &["127.0.0.1"]);
+    let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+}
+
+#[cfg(not(feature = "tls"))]
+fn acceptor() -> Acceptor {}
+
+/// Runs the gate to its end; gives the most memory it had, in KiB.
+fn measured(run: Run) -> (Finished, u64) {
+    let running = run.spawn();
+    let status = format!("/proc/{}/status", running.pid());
+    let is_over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&is_over);
+    let watcher = thread::spawn(move || {
+        let mut peak = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+            peak = peak.max(kib.unwrap_or(0));
+            thread::sleep(Duration::from_millis(5));
+        }
+        peak
+    });
+    let finished = running.finish();
+    is_over.store(true, Ordering::Relaxed);
+    (finished, watcher.join().unwrap())
+}
+
+fn gate(url: &str) -> Run {
+    let run = Run::new().target(url).args(["-t", "1s", "--attempt-timeout", "700ms"]);
+    if cfg!(feature = "tls") { run.arg("--tls-insecure") } else { run }
+}
+
+/// One row of the table, and what is wrong with it.
+struct Row {
+    shown: String,
+    late: Duration,
+    memory: u64,
+    wrong: Vec<String>,
+}
+
+fn try_cell(protocol: &Protocol, behaviour: Behaviour, tls: &Acceptor) -> Row {
+    let (scripted, acceptor) = (*protocol, tls.clone());
+    let peer = Peer::start(move |tcp, _| {
+        if let Some(conn) = admit(&scripted, &acceptor, tcp) {
+            behave(&scripted, behaviour, conn);
+        }
+    });
+    let url = format!("{}{}{}", protocol.url.0, peer.port, protocol.url.1);
+    let (run, memory) = measured(gate(&url).command(["echo", "ran"]));
+    let expected = expected(protocol, behaviour);
+    let late = run.elapsed.saturating_sub(DEADLINE);
+    let reason = run.stderr.lines().last().unwrap_or_default();
+    let reason = reason.rsplit_once("last: ").map_or(reason, |(_, reason)| reason);
+    let mut wrong = Vec::new();
+    let mut check = |holds: bool, what: String| {
+        if !holds {
+            wrong.push(format!("{} x {behaviour:?}: {what}\n{}", protocol.name, run.stderr));
+        }
+    };
+    check(late <= SLACK, format!("{late:?} late"));
+    check(memory < MAX_MEMORY, format!("{memory} KiB"));
+    check(!run.stderr.contains("panicked"), "panicked".to_owned());
+    check((run.stdout == "ran\n") == (run.status == 0), format!("status {} with {:?}", run.status, run.stdout));
+    match expected {
+        Expected::Ready => check(run.status == 0, format!("status {}", run.status)),
+        Expected::ReadyOrNot => check(matches!(run.status, 0 | 124), format!("status {}", run.status)),
+        Expected::Pending(phrases) | Expected::Permanent(phrases) => {
+            check(run.status == 124, format!("status {}", run.status));
+            // Not the last reason alone: on a loaded machine the last attempt may run out of time.
+            check(phrases.iter().any(|phrase| run.stderr.contains(phrase)), format!("none of {phrases:?}"));
+        }
+    }
+    if let Expected::Permanent(_) = expected {
+        let fast = gate(&url).arg("--fail-fast").finish();
+        check(fast.status == 1, format!("status {} under --fail-fast after {:?}", fast.status, fast.elapsed));
+        check(fast.elapsed <= DEADLINE + SLACK, format!("--fail-fast took {:?}", fast.elapsed));
+    }
+    let elapsed = run.elapsed.as_millis();
+    let shown = format!(
+        "{:<12} {:<21} {:>4} {elapsed:>5} ms {memory:>6} KiB  {reason}",
+        protocol.name,
+        format!("{behaviour:?}"),
+        run.status
+    );
+    Row { shown, late, memory, wrong }
+}
+
+#[test]
+fn no_peer_makes_the_gate_late_large_wrong_or_panic() {
+    let cells: VecDeque<(&Protocol, Behaviour)> =
+        PROTOCOLS.iter().flat_map(|protocol| Behaviour::ALL.map(|behaviour| (protocol, behaviour))).collect();
+    let (tls, cells) = (acceptor(), Mutex::new(cells));
+    let rows = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..CELLS_AT_ONCE {
+            scope.spawn(|| {
+                while let Some((protocol, behaviour)) = { cells.lock().unwrap().pop_front() } {
+                    let row = try_cell(protocol, behaviour, &tls);
+                    rows.lock().unwrap().push(row);
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort_by(|a, b| a.shown.cmp(&b.shown));
+    let mut table = String::new();
+    for row in &rows {
+        let _ = writeln!(table, "{}", row.shown);
+    }
+    let latest = rows.iter().map(|row| row.late).max().unwrap_or_default();
+    let largest = rows.iter().map(|row| row.memory).max().unwrap_or_default();
+    println!("{table}{} cells, at most {latest:?} late, at most {largest} KiB", rows.len());
+    let wrong: Vec<String> = rows.into_iter().flat_map(|row| row.wrong).collect();
+    assert!(wrong.is_empty(), "{} cells are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
