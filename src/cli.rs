@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pico_args::{Arguments, Keys};
+use pico_args::Arguments;
 
 use crate::backoff::Backoff;
 use crate::config::{
@@ -17,11 +17,9 @@ use crate::deadline::Deadline;
 use crate::duration;
 use crate::options::{self, OPTIONS, Opt, Takes};
 use crate::target::http::{Statuses, parse_header, parse_method};
+use crate::target::redact_word;
 use crate::target::variables::Lookup;
 use crate::target::{Context, Endpoint, HttpDefaults, Target, positive};
-
-/// What every usage error ends with.
-const HINT: &str = "`when-ready --help` shows the usage";
 
 /// A wrong command line or environment: exit status 2, before anything is probed.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,7 +120,10 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
     });
     let words = words
         .into_iter()
-        .map(|word| word.into_string().map_err(|word| UsageError(format!("{} is not UTF-8", word.display()))))
+        .map(|word| {
+            word.into_string()
+                .map_err(|word| UsageError(format!("`{}` is not UTF-8", redact_word(&word.to_string_lossy()))))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let (flags, targets) = extract(words)?;
     let given = Given { flags, lookup };
@@ -203,7 +204,7 @@ fn targets(words: &[String], context: &Context<'_>) -> Result<Vec<Target>, Usage
 }
 
 fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
-    let initial = given.value("interval", duration::parse)?.unwrap_or(Duration::from_millis(10));
+    let initial = given.value("interval", duration::parse_positive)?.unwrap_or(Duration::from_millis(10));
     let cap = given.value("max-interval", duration::parse)?;
     if let Some(cap) = cap.filter(|cap| *cap < initial) {
         return usage(format!(
@@ -316,20 +317,8 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
     let mut args = Arguments::from_vec(words.into_iter().map(OsString::from).collect());
     let mut flags = Vec::new();
     for option in OPTIONS {
-        let keys = || option.short.map_or_else(|| Keys::from(option.flag), |short| Keys::from([short, option.flag]));
-        let mut values = Vec::new();
-        if option.takes == Takes::Nothing {
-            while args.contains(keys()) {
-                values.push("true".to_owned());
-            }
-            // `--any=false` overrules WHEN_READY_ANY=true.
-            while let Ok(Some(value)) = args.opt_value_from_str::<_, String>(option.flag) {
-                values.push(value);
-            }
-        } else {
-            let found = args.values_from_str::<_, String>(keys());
-            values = found.map_err(|error| UsageError(format!("{}: {error}", option.flag)))?;
-        }
+        let found = args.values_from_str::<_, String>(option.flag);
+        let values = found.map_err(|error| UsageError(format!("{}: {error}", option.flag)))?;
         flags.push((option.long(), values));
     }
     let mut targets = Vec::new();
@@ -339,7 +328,7 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
             let name = word.split('=').next().unwrap_or_default().to_owned();
             return match options::suggestion(&name) {
                 Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", shown(&name))),
-                None => usage(format!("unknown option `{}`; {HINT}", shown(&name))),
+                None => usage(format!("unknown option `{}`; `when-ready --help` shows the usage", shown(&name))),
             };
         }
         targets.push(word);
@@ -347,24 +336,47 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
     Ok((flags, targets))
 }
 
-/// `-qt5` and `-t5` become words of their own, as getopt reads them; `--any=true` stays one word.
+/// One spelling for all: `-qt5`, `-t=5` and `--timeout=5` become `--quiet true --timeout 5`, so that
+/// of a repeated option the last wins, however it is written.
 fn spell_out(words: Vec<String>) -> Vec<String> {
     let mut out = Vec::with_capacity(words.len());
+    let mut is_value = false;
     for word in words {
-        let mut letters = word.chars();
-        let is_cluster = letters.next() == Some('-') && letters.next().is_some_and(|c| c != '-') && word.len() > 2;
-        let parts = if is_cluster { cluster(&word[1..]) } else { None };
-        out.extend(parts.unwrap_or_else(|| vec![word]));
+        if is_value {
+            out.push(word);
+            is_value = false;
+            continue;
+        }
+        let parts = if word.starts_with("--") { long(&word) } else { cluster(&word) };
+        match parts {
+            Some(parts) => {
+                is_value = parts.len() % 2 == 1;
+                out.extend(parts);
+            }
+            None => out.push(word),
+        }
     }
     out
 }
 
-fn cluster(letters: &str) -> Option<Vec<String>> {
+/// `--timeout`, `--timeout=5`, `--any`, `--any=false`
+fn long(word: &str) -> Option<Vec<String>> {
+    let (flag, value) = word.split_once('=').map_or((word, None), |(flag, value)| (flag, Some(value)));
+    let option = OPTIONS.iter().find(|option| option.flag == flag)?;
+    let value = value.or((option.takes == Takes::Nothing).then_some("true"));
+    Some([option.flag].into_iter().chain(value).map(str::to_owned).collect())
+}
+
+/// `-q`, `-t5`, `-qt5`, as getopt reads them.
+fn cluster(word: &str) -> Option<Vec<String>> {
+    let letters = word.strip_prefix('-').filter(|letters| !letters.is_empty())?;
     let mut out = Vec::new();
     for (index, letter) in letters.char_indices() {
         let option = OPTIONS.iter().find(|option| option.short.is_some_and(|short| short.ends_with(letter)))?;
-        out.push(format!("-{letter}"));
-        if option.takes != Takes::Nothing {
+        out.push(option.flag.to_owned());
+        if option.takes == Takes::Nothing {
+            out.push("true".to_owned());
+        } else {
             let value = letters[index + letter.len_utf8()..].trim_start_matches('=');
             out.extend(Some(value.to_owned()).filter(|value| !value.is_empty()));
             return Some(out);
@@ -376,8 +388,7 @@ fn cluster(letters: &str) -> Option<Vec<String>> {
 /// `--timeout --quiet` would take `--quiet` for the duration.
 fn check_values_are_there(words: &[String]) -> Result<(), UsageError> {
     for (index, word) in words.iter().enumerate() {
-        let option =
-            OPTIONS.iter().find(|option| word == option.flag || option.short.is_some_and(|short| word == short));
+        let option = OPTIONS.iter().find(|option| word == option.flag);
         let Some(option) = option.filter(|option| option.takes != Takes::Nothing) else { continue };
         let next = words.get(index + 1);
         if next.is_none_or(|next| next.len() > 1 && next.starts_with('-')) {

@@ -60,8 +60,9 @@ pub enum Message {
 pub trait World {
     /// The time since the wait began.
     fn now(&mut self) -> Duration;
-    /// Whether a further attempt can begin now.
-    fn has_room(&mut self) -> bool;
+    /// Whether a further attempt of this target can begin now. An attempt that is stuck in the name
+    /// service takes room of its own target only.
+    fn has_room(&mut self, target: usize) -> bool;
     /// Begins an attempt.
     ///
     /// # Errors
@@ -145,7 +146,7 @@ impl Gate {
                 }
                 return verdict;
             }
-            let has_room = self.start_due(world, observer, now);
+            let held_up = self.start_due(world, observer, now);
             if now >= reminder {
                 observer.observe(&Event::StillWaiting, self, now);
                 reminder = now.saturating_add(REMINDER);
@@ -154,7 +155,7 @@ impl Gate {
                 observer.observe(&Event::Tick, self, now);
                 now.saturating_add(tick)
             });
-            let until = [self.wakes_at(has_room), Some(reminder), tick].into_iter().flatten().min();
+            let until = [self.wakes_at(&held_up), Some(reminder), tick].into_iter().flatten().min();
             match world.next(until) {
                 Some(Message::Signal(signal)) => {
                     let now = world.now();
@@ -197,20 +198,22 @@ impl Gate {
         }
     }
 
-    /// Begins what is due; says whether there is room for more.
-    fn start_due(&mut self, world: &mut impl World, observer: &mut impl Observer, now: Duration) -> bool {
+    /// Begins what is due; gives the targets that there is no room for before a message comes.
+    fn start_due(&mut self, world: &mut impl World, observer: &mut impl Observer, now: Duration) -> Vec<usize> {
+        let mut held_up = Vec::new();
         let mut due: Vec<usize> = (0..self.trackers.len()).filter(|&index| self.trackers[index].is_due(now)).collect();
         due.sort_by_key(|&index| self.trackers[index].urgency());
         for target in due {
-            if !world.has_room() {
-                return false;
+            if !world.has_room(target) {
+                held_up.push(target);
+                continue;
             }
             let (attempt, budget) = self.trackers[target].begin(now);
             if let Err(failure) = world.start(Start { target, attempt, budget }) {
                 self.finish(world, observer, target, attempt, Err(failure));
             }
         }
-        true
+        held_up
     }
 
     /// Ends the attempts that are stuck where no deadline reaches: in the name service.
@@ -226,11 +229,11 @@ impl Gate {
     /// At the end, a target that never answered is explained by what its attempts were doing.
     fn explain_silence(&mut self, world: &mut impl World, now: Duration) {
         for (target, tracker) in self.trackers.iter_mut().enumerate() {
-            let failure = match tracker.under_way(now).first() {
-                Some(&(attempt, since)) => world.stage(target, attempt).timed_out(since),
-                None => Stage::Starting.timed_out(now),
-            };
-            tracker.note_reason(failure);
+            match tracker.unanswered(now) {
+                Some((attempt, since)) => tracker.note_reason(world.stage(target, attempt).timed_out(since)),
+                None if tracker.last.is_none() => tracker.note_reason(Stage::Starting.timed_out(now)),
+                None => {}
+            }
         }
     }
 
@@ -242,7 +245,7 @@ impl Gate {
             }
             Quorum::All | Quorum::Each if self.trackers.iter().all(is(State::Ready)) => {
                 let mut confirmed = true;
-                for tracker in self.trackers.iter_mut().filter(|tracker| tracker.age(now) > STALE) {
+                for tracker in self.trackers.iter_mut().filter(|tracker| tracker.wants_confirmation(now, STALE)) {
                     tracker.confirm(now);
                     confirmed = false;
                 }
@@ -266,8 +269,10 @@ impl Gate {
         (is_lost || self.policy.timeout.is_past(now)).then_some(Verdict::TimedOut)
     }
 
-    fn wakes_at(&self, has_room: bool) -> Option<Duration> {
-        let targets = self.trackers.iter().filter_map(|tracker| tracker.wakes_at(has_room)).min();
+    fn wakes_at(&self, held_up: &[usize]) -> Option<Duration> {
+        let targets = (0..self.trackers.len())
+            .filter_map(|target| self.trackers[target].wakes_at(!held_up.contains(&target)))
+            .min();
         let deadline = match self.policy.timeout {
             Deadline::At(at) => Some(at),
             Deadline::Never => None,

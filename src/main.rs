@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use when_ready::cli::{self, UsageError};
-use when_ready::config::{Check, Config, Format, OnTimeout, Parsed, Policy, Quorum, Terminal, Verbosity};
+use when_ready::config::{Check, Config, Format, OnTimeout, Parsed, Policy, Quorum, Terminal, TlsOptions, Verbosity};
 use when_ready::deadline::Deadline;
 use when_ready::exit_status::ExitStatus;
 use when_ready::gate::{Gate, Message, Verdict, World};
@@ -16,11 +16,20 @@ use when_ready::launch::{self, LaunchError};
 use when_ready::net::tls::Tls;
 use when_ready::report::{Level, Report, Reporter, Sink, Watch, write_termination_message};
 use when_ready::signals::Signals;
+use when_ready::target::Target;
 use when_ready::target::variables::Lookup;
 use when_ready::workers::{Context, Workers};
 use when_ready::{clock, help};
 
 fn main() -> ExitCode {
+    let channel = mpsc::channel();
+    let signals = match Signals::install(channel.0.clone()) {
+        Ok(signals) => signals,
+        Err(error) => {
+            Sink::stderr().line(&format!("when-ready: signals cannot be watched: {error}"));
+            return ExitStatus::Usage.into();
+        }
+    };
     let lookup = Lookup { env: &environment, file: &|path| std::fs::read_to_string(path) };
     #[expect(clippy::disallowed_methods, reason = "main alone touches argv")]
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -29,8 +38,8 @@ fn main() -> ExitCode {
         Ok(Parsed::Version) => print(&help::version()),
         Ok(Parsed::Completions(shell)) => print(&help::completions(shell)),
         Ok(Parsed::Man) => print(&help::man()),
-        Ok(Parsed::Run(config)) => run(&config),
-        Ok(Parsed::Check(config, how)) => check(*config, how),
+        Ok(Parsed::Run(config)) => run(&config, &signals, channel).or_else(|stop| Ok(tell(&config, &stop))),
+        Ok(Parsed::Check(config, how)) => check(*config, how, &signals, channel),
         Err(error) => Err(Stop::usage(&error)),
     };
     let stop = match status {
@@ -55,7 +64,14 @@ impl Stop {
 
 #[expect(clippy::disallowed_methods, reason = "main alone touches the environment")]
 fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    let value = std::env::var_os(name)?;
+    // An option that is not UTF-8 must be a bad value, not a silent default; anything else that is
+    // not UTF-8 cannot be sent to a peer, and counts as unset.
+    match value.into_string() {
+        Ok(value) => Some(value),
+        Err(value) if name.starts_with("WHEN_READY_") => Some(value.to_string_lossy().into_owned()),
+        Err(_) => None,
+    }
 }
 
 fn print(text: &str) -> Result<ExitStatus, Stop> {
@@ -64,18 +80,28 @@ fn print(text: &str) -> Result<ExitStatus, Stop> {
     Ok(ExitStatus::Ready)
 }
 
+/// Tells why the process ends in the format of its log.
+fn tell(config: &Config, stop: &Stop) -> ExitStatus {
+    Reporter::new(config).note(Level::Error, &stop.message, Duration::ZERO);
+    stop.status
+}
+
+/// Where outcomes and signals arrive.
+type Channel = (mpsc::Sender<Message>, mpsc::Receiver<Message>);
+
 /// Waits for everything, then hands over.
-fn run(config: &Config) -> Result<ExitStatus, Stop> {
+fn run(config: &Config, signals: &Signals, channel: Channel) -> Result<ExitStatus, Stop> {
     if let Some(command) = &config.command {
         look_up(&command[0])?;
     }
     let tls = load_tls(config)?;
-    let (sender, receiver) = mpsc::channel();
-    let signals = install(sender.clone())?;
     let mut reporter = Reporter::new(config);
     let mut gate = Gate::new(&config.targets, &config.policy);
-    let mut workers = Workers::new(context(config, tls), (sender, receiver));
+    let mut workers = Workers::new(context(config, tls), channel);
+    signals.wait();
     let verdict = gate.run(&mut workers, &mut reporter);
+    let interrupted = signals.leave();
+    let verdict = interrupted.map_or(verdict, Verdict::Interrupted);
     let elapsed = workers.now();
     reporter.conclude(verdict, &gate, elapsed);
     let report = Report::new(&config.targets, &gate, verdict, elapsed);
@@ -99,7 +125,7 @@ fn run(config: &Config) -> Result<ExitStatus, Stop> {
             } else {
                 reporter.exec(&program, elapsed);
             }
-            hand_over(command, &signals)
+            hand_over(command, signals)
         }
         None if runs_even_so => Ok(status),
         None => {
@@ -110,9 +136,7 @@ fn run(config: &Config) -> Result<ExitStatus, Stop> {
 }
 
 fn hand_over(command: &[OsString], signals: &Signals) -> Result<ExitStatus, Stop> {
-    if let Some(signal) = signals.leave() {
-        return Ok(ExitStatus::Signal(signal));
-    }
+    signals.restore();
     let error = launch::exec(command);
     look_up(&command[0])?;
     let message = match error.kind() {
@@ -149,19 +173,19 @@ fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &
 }
 
 /// Probes everything once, or once every so often.
-fn check(config: Config, how: Check) -> Result<ExitStatus, Stop> {
+fn check(config: Config, how: Check, signals: &Signals, channel: Channel) -> Result<ExitStatus, Stop> {
     let config = once(config);
     let tls = load_tls(&config)?;
-    let (sender, receiver) = mpsc::channel();
-    install(sender.clone())?;
     let in_colour = config.output.terminal == Terminal::Allowed && std::io::stdout().is_terminal();
-    let mut workers = Workers::new(context(&config, tls), (sender, receiver));
+    let mut workers = Workers::new(context(&config, tls), channel);
     let mut watch = Watch::default();
     loop {
         workers.restart();
+        signals.wait();
         let mut gate = Gate::new(&config.targets, &config.policy);
         let verdict = gate.run(&mut workers, &mut Reporter::silent(&config));
         let elapsed = workers.now();
+        let verdict = signals.leave().map_or(verdict, Verdict::Interrupted);
         if let Verdict::Interrupted(signal) = verdict {
             return Ok(ExitStatus::Signal(signal));
         }
@@ -183,6 +207,7 @@ fn check(config: Config, how: Check) -> Result<ExitStatus, Stop> {
         let Some(pause) = how.watch else {
             return Ok(if verdict == Verdict::Ready { ExitStatus::Ready } else { ExitStatus::NotHealthy });
         };
+        signals.wait();
         let until = workers.now().saturating_add(pause);
         while workers.now() < until {
             if let Some(Message::Signal(signal)) = workers.next(Some(until)) {
@@ -210,15 +235,14 @@ fn once(config: Config) -> Config {
     Config { targets: targets.collect(), policy, output, ..config }
 }
 
+/// Reads the TLS files only where a target can use them: an inherited `SSL_CERT_FILE` that names no
+/// file stops no wait for a TCP port.
 fn load_tls(config: &Config) -> Result<Tls, Stop> {
-    Tls::load(&config.tls).map_err(|problem| Stop { message: problem, status: ExitStatus::Usage })
+    let nothing = TlsOptions::default();
+    let options = if config.targets.iter().any(Target::may_use_tls) { &config.tls } else { &nothing };
+    Tls::load(options).map_err(|problem| Stop { message: problem, status: ExitStatus::Usage })
 }
 
 fn context(config: &Config, tls: Tls) -> Context {
     Context { targets: config.targets.clone(), goal: config.policy.goal, tls }
-}
-
-fn install(sender: mpsc::Sender<Message>) -> Result<Signals, Stop> {
-    Signals::install(sender)
-        .map_err(|error| Stop { message: format!("signals cannot be watched: {error}"), status: ExitStatus::Usage })
 }

@@ -143,19 +143,25 @@ impl Kind {
     }
 }
 
-/// The most characters of a peer's message that are shown.
-const MAX_QUOTED: usize = 300;
+/// The most characters of a peer's message that are kept.
+const MAX_QUOTED: usize = 4096;
+/// The most characters of a reason that are shown.
+const MAX_SHOWN: usize = 400;
 
-/// A peer's message as one printable line: control characters become spaces, and what is too long
-/// is cut, so that no server can write to an operator's terminal or flood a log.
+/// A peer's message as printable text: control characters become spaces, so that no server can
+/// write to an operator's terminal. It is not cut yet: secrets are looked for first.
 pub fn quoted(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let mut line: String =
-        text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(MAX_QUOTED).collect();
-    if text.chars().nth(MAX_QUOTED).is_some() {
-        line.push('…');
+    text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(MAX_QUOTED).collect()
+}
+
+/// A reason as one line of bounded length, so that no server can flood a log.
+pub fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Bidirectional controls and line separators reorder or break a line (UAX 9, UAX 14).
@@ -179,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_peers_message_is_one_harmless_line() {
-        assert_eq!(quoted(b"a\r\nb\x1b[31mc\0"), "a b [31mc");
+        assert_eq!(one_line(&quoted(b"a\r\nb\x1b[31mc\0")), "a b [31mc");
         assert_eq!(quoted("x\u{202e}y".as_bytes()), "x y");
         assert_eq!(quoted(b"\xff\xfe"), "\u{fffd}\u{fffd}");
-        assert_eq!(quoted("é".repeat(400).as_bytes()).chars().count(), 301);
+        assert_eq!(one_line(&quoted("é".repeat(500).as_bytes())).chars().count(), 401);
     }
 }

@@ -91,7 +91,10 @@ pub struct Tracker {
     failed_in_a_row: u32,
     succeeded_in_a_row: u32,
     last_success_began: Option<Duration>,
-    confirmed_at: Duration,
+    became_ready: Duration,
+    /// Whether it has been asked once more since it became ready.
+    confirmed: bool,
+    failed_at: Duration,
     /// When it became ready.
     pub ready_after: Option<Duration>,
     /// How long the last attempt took that was answered.
@@ -118,7 +121,9 @@ impl Tracker {
             failed_in_a_row: 0,
             succeeded_in_a_row: 0,
             last_success_began: None,
-            confirmed_at: Duration::ZERO,
+            became_ready: Duration::ZERO,
+            confirmed: false,
+            failed_at: Duration::ZERO,
             ready_after: None,
             latency: None,
             proof: None,
@@ -217,7 +222,9 @@ impl Tracker {
             return Change::Success(proof);
         }
         self.state = State::Ready;
-        self.confirmed_at = now;
+        if was == State::Waiting {
+            self.became_ready = now;
+        }
         self.ready_after.get_or_insert(now);
         self.in_flight.clear();
         self.next = None;
@@ -234,6 +241,8 @@ impl Tracker {
         let fell = self.state == State::Confirming;
         self.succeeded_in_a_row = 0;
         self.state = State::Waiting;
+        self.confirmed = false;
+        self.failed_at = now;
         self.hanging = failure.kind == Kind::TimedOut && flight.ends <= now.saturating_add(GRACE);
         let at = if self.hanging {
             self.last_began.saturating_add(self.spacing()).max(now)
@@ -265,21 +274,26 @@ impl Tracker {
             .collect()
     }
 
-    /// The attempts under way, and for how long.
-    pub fn under_way(&self, now: Duration) -> Vec<(u32, Duration)> {
-        self.in_flight.iter().map(|flight| (flight.attempt, now.saturating_sub(flight.began))).collect()
+    /// The oldest attempt under way that tells more than the last failure does, and its age: without
+    /// a failure any, else one that began after it and has gone unanswered for a while.
+    pub fn unanswered(&self, now: Duration) -> Option<(u32, Duration)> {
+        let flight = self.in_flight.first()?;
+        let age = now.saturating_sub(flight.began);
+        let tells_more = self.last.is_none() || flight.began >= self.failed_at && age >= PATIENCE;
+        tells_more.then_some((flight.attempt, age))
     }
 
     /// Asks a target once more that was ready a while ago.
     pub fn confirm(&mut self, now: Duration) {
         self.state = State::Confirming;
+        self.confirmed = true;
         self.failed_in_a_row = 0;
         self.next = Some(now);
     }
 
-    /// How long ago it was last seen ready.
-    pub fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.confirmed_at)
+    /// Whether it became ready longer ago than `stale`, and has not been asked once more since.
+    pub fn wants_confirmation(&self, now: Duration, stale: Duration) -> bool {
+        !self.confirmed && now.saturating_sub(self.became_ready) > stale
     }
 
     /// Whether its own deadline has passed, or there is nothing left to try.
@@ -294,12 +308,10 @@ impl Tracker {
         self.in_flight.clear();
     }
 
-    /// Records why it was not ready when the wait ended, if no attempt had told.
+    /// Records why it was not ready when the wait ended.
     pub fn note_reason(&mut self, failure: NotReady) {
-        if self.last.is_none() {
-            *self.failures.entry(failure.kind).or_insert(0) += 1;
-            self.last = Some(failure);
-        }
+        *self.failures.entry(failure.kind).or_insert(0) += 1;
+        self.last = Some(failure);
     }
 }
 

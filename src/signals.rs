@@ -24,6 +24,8 @@ const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Si
 pub struct Signals {
     /// While it is set, the handlers end the process themselves.
     leaving: Arc<AtomicBool>,
+    /// Whether no thread passes signals on to the gate.
+    unwatched: bool,
     /// The number of the last signal, 0 for none.
     arrived: Arc<AtomicUsize>,
     /// The mask that COMMAND inherits.
@@ -31,7 +33,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers; each signal is sent to `sender` too. Call it before any thread starts.
+    /// Installs the handlers, which end the process at once with 128+N until [`Self::wait`]; from then
+    /// on each signal is sent to `sender`. Call it before anything else.
     ///
     /// A signal that was ignored at the start (as nohup does) stays ignored.
     ///
@@ -39,7 +42,7 @@ impl Signals {
     ///
     /// When the system refuses a handler or a socket pair.
     pub fn install(sender: Sender<Message>) -> io::Result<Self> {
-        let leaving = Arc::new(AtomicBool::new(false));
+        let leaving = Arc::new(AtomicBool::new(true));
         let arrived = Arc::new(AtomicUsize::new(0));
         let (mut read, write) = UnixStream::pair()?;
         let ignored = ignored_mask();
@@ -67,23 +70,27 @@ impl Signals {
                 }
             }
         });
-        if watcher.is_err() {
-            // Without a thread to tell the gate, the handlers end the process by themselves.
-            leaving.store(true, Ordering::SeqCst);
-        }
-        Ok(Self { leaving, arrived, original })
+        // Without a thread to tell the gate, the handlers go on to end the process by themselves.
+        let unwatched = watcher.is_err();
+        Ok(Self { unwatched, leaving, arrived, original })
     }
 
-    /// From here on a signal ends the process at once with 128+N. Gives the one that has come
-    /// already, if any, and hands the original mask back.
+    /// From here on a signal is a message, until [`Self::leave`].
+    pub fn wait(&self) {
+        self.leaving.store(self.unwatched, Ordering::SeqCst);
+    }
+
+    /// From here on a signal ends the process at once with 128+N, as it did before [`Self::wait`].
+    /// Gives the one that has come already, if any.
     pub fn leave(&self) -> Option<i32> {
         self.leaving.store(true, Ordering::SeqCst);
-        let arrived = i32::try_from(self.arrived.load(Ordering::SeqCst)).ok().filter(|number| *number != 0);
-        if arrived.is_none() {
-            // It fails for no set of signals (pthread_sigmask(3)).
-            let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.original), None);
-        }
-        arrived
+        i32::try_from(self.arrived.load(Ordering::SeqCst)).ok().filter(|number| *number != 0)
+    }
+
+    /// Hands the original mask back, for COMMAND.
+    pub fn restore(&self) {
+        // It fails for no set of signals (pthread_sigmask(3)).
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.original), None);
     }
 }
 

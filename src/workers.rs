@@ -55,8 +55,18 @@ struct Queue {
     /// Jobs that a thread has taken and not finished. Threads that wait for a job are not counted: one
     /// that has just sent its outcome does not wait yet, and would look busy to whoever got the outcome.
     running: usize,
+    /// How many jobs of each target are queued or running, those of an earlier round too.
+    taken: HashMap<usize, usize>,
     /// Outcomes of an earlier round are nobody's any more.
     round: u32,
+}
+
+impl Queue {
+    fn release(&mut self, target: usize) {
+        if let Some(taken) = self.taken.get_mut(&target) {
+            *taken = taken.saturating_sub(1);
+        }
+    }
 }
 
 struct Shared {
@@ -106,7 +116,9 @@ impl Workers {
     pub fn restart(&mut self) {
         let mut queue = self.shared.lock();
         queue.round = queue.round.wrapping_add(1);
-        queue.jobs.clear();
+        for job in std::mem::take(&mut queue.jobs) {
+            queue.release(job.start.target);
+        }
         let kept: Vec<Message> =
             self.receiver.try_iter().filter(|message| matches!(message, Message::Signal(_))).collect();
         drop(queue);
@@ -153,6 +165,7 @@ fn work(shared: &Shared, sender: &Sender<Message>) {
         // Under the lock, so that no outcome slips in after a restart has emptied the channel.
         let mut queue = shared.lock();
         queue.running -= 1;
+        queue.release(target);
         if queue.round != job.round {
             continue;
         }
@@ -167,8 +180,11 @@ impl World for Workers {
         clock::now().saturating_duration_since(self.begun)
     }
 
-    fn has_room(&mut self) -> bool {
+    fn has_room(&mut self, target: usize) -> bool {
         let queue = self.shared.lock();
+        if queue.taken.get(&target).is_some_and(|taken| *taken >= MAX_IN_FLIGHT) {
+            return false;
+        }
         let limit = if self.refused { queue.threads.max(1) } else { self.max_threads };
         queue.running + queue.jobs.len() < limit.max(1) || queue.threads == 0
     }
@@ -179,6 +195,7 @@ impl World for Workers {
         let mut queue = self.shared.lock();
         let round = queue.round;
         queue.jobs.push_back(Job { round, start, progress });
+        *queue.taken.entry(start.target).or_insert(0) += 1;
         if queue.running + queue.jobs.len() > queue.threads
             && queue.threads < self.max_threads
             && (!self.refused || queue.threads == 0)
@@ -187,6 +204,7 @@ impl World for Workers {
                 Ok(()) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {
                     queue.jobs.pop_back();
+                    queue.release(start.target);
                     return Err(no_thread(&error));
                 }
                 Err(_) => self.refused = true,

@@ -62,7 +62,12 @@ fn values_may_be_joined_to_their_option() {
 
 #[test]
 fn of_a_repeated_option_the_last_wins() {
-    assert_eq!(run(&["a:1", "-t", "5", "--timeout", "7"]).policy.timeout, Deadline::At(Duration::from_secs(7)));
+    for args in [["-t5", "--timeout=7"], ["--timeout=5", "-t7"], ["--timeout=5s", "-t=7"]] {
+        let config = run(&["a:1", args[0], args[1]]);
+        assert_eq!(config.policy.timeout, Deadline::At(Duration::from_secs(7)), "{args:?}");
+    }
+    assert_eq!(run(&["a:1", "--any=false", "--any"]).policy.quorum, Quorum::Any);
+    assert_eq!(run(&["a:1", "--any", "--any=false"]).policy.quorum, Quorum::All);
 }
 
 #[test]

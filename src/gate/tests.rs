@@ -89,7 +89,7 @@ impl World for Fake {
         self.now
     }
 
-    fn has_room(&mut self) -> bool {
+    fn has_room(&mut self, _: usize) -> bool {
         true
     }
 

@@ -26,6 +26,8 @@ pub use resolve::resolve;
 pub enum Stage {
     /// It is queued, or has just begun.
     Starting,
+    /// It waits for the file system.
+    Reading,
     /// It waits for the name service.
     Resolving,
     /// It waits for a connection.
@@ -37,13 +39,15 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 5] = [Self::Starting, Self::Resolving, Self::Connecting, Self::TlsHandshake, Self::Exchanging];
+    const ALL: [Self; 6] =
+        [Self::Starting, Self::Reading, Self::Resolving, Self::Connecting, Self::TlsHandshake, Self::Exchanging];
 
     /// What an attempt says that ran out of time here.
     pub fn timed_out(self, after: Duration) -> NotReady {
         let after = crate::duration::human(after);
         let reason = match self {
             Self::Starting => format!("not probed within {after}: no thread was free"),
+            Self::Reading => format!("no answer from the file system within {after}: is the mount alive?"),
             Self::Resolving => {
                 format!(
                     "no answer from the name service within {after}: is the nameserver in /etc/resolv.conf reachable?"

@@ -357,7 +357,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let pem = std::fs::read(path).map_err(|error| unreadable(&error))?;
     let found: Vec<_> =
         CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
-    if found.is_empty() { Err(format!("{} holds no PEM certificate", path.display())) } else { Ok(found) }
+    if found.is_empty() {
+        return Err(format!("{} holds no PEM certificate", path.display()));
+    }
+    // PEM around something else would be passed over, and the server's certificate be blamed.
+    match RootCertStore::empty().add_parsable_certificates(found.iter().cloned()) {
+        (0, _) => Err(format!("{} holds no certificate that can be read", path.display())),
+        _ => Ok(found),
+    }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {

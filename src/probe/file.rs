@@ -4,9 +4,11 @@ use std::io;
 use std::path::Path;
 
 use super::{Outcome, Ready};
+use crate::net::{Budget, Stage};
 use crate::not_ready::{Kind, NotReady};
 
-pub(super) fn probe(path: &Path, nonempty: bool) -> Outcome {
+pub(super) fn probe(path: &Path, nonempty: bool, budget: &Budget) -> Outcome {
+    budget.enter(Stage::Reading);
     let shown = path.display();
     match std::fs::metadata(path) {
         Ok(_) if !nonempty => Ok(Ready::new("it exists")),

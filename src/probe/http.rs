@@ -86,7 +86,7 @@ fn judge(target: &Http, response: &mut Response<Body>, budget: &Budget) -> Outco
     }
     if !target.json.is_empty() {
         let value = serde_json::from_slice::<serde_json::Value>(&body)
-            .map_err(|_| NotReady::new(Kind::Unexpected, format!("{shown}, but the body is not JSON")))?;
+            .map_err(|_| NotReady::new(Kind::Unexpected, format!("{shown}, but {}", not_json(&body))))?;
         for expectation in &target.json {
             if !holds(expectation, &value) {
                 let found = value.pointer(&expectation.pointer).map_or("is absent", |_| "is not as expected");
@@ -96,6 +96,10 @@ fn judge(target: &Http, response: &mut Response<Body>, budget: &Budget) -> Outco
         }
     }
     Ok(Ready::new(format!("{shown}, the body as expected")))
+}
+
+fn not_json(body: &[u8]) -> &'static str {
+    if body.len() as u64 >= MAX_BODY { "the body is longer than 1 MiB" } else { "the body is not JSON" }
 }
 
 /// What to do about a status, where that is known.

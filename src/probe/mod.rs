@@ -10,7 +10,7 @@ mod tcp;
 use crate::config::Goal;
 use crate::net::Budget;
 use crate::net::tls::Tls;
-use crate::not_ready::{Kind, NotReady};
+use crate::not_ready::{Kind, NotReady, one_line};
 use crate::secret::scrub;
 use crate::target::{Endpoint, Target};
 
@@ -41,8 +41,8 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
         Endpoint::Unix(path) => tcp::probe_unix(path, budget),
         Endpoint::Http(http) => http::probe(http, tls, budget),
         Endpoint::Postgres(postgres) => postgres::probe(postgres, tls, budget),
-        Endpoint::Redis(redis) => redis::probe(redis, tls, budget),
-        Endpoint::File { path, nonempty } => file::probe(path, *nonempty),
+        Endpoint::Redis(redis) => redis::probe(redis, goal, tls, budget),
+        Endpoint::File { path, nonempty } => file::probe(path, *nonempty, budget),
         Endpoint::Dns(name) => dns::probe(name, budget),
     };
     let outcome = match goal {
@@ -51,8 +51,8 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     };
     let secrets = target.secrets();
     match outcome {
-        Ok(ready) => Ok(Ready { proof: scrub(&ready.proof, &secrets) }),
-        Err(failure) => Err(NotReady { kind: failure.kind, reason: scrub(&failure.reason, &secrets) }),
+        Ok(ready) => Ok(Ready { proof: one_line(&scrub(&ready.proof, &secrets)) }),
+        Err(failure) => Err(NotReady { kind: failure.kind, reason: one_line(&scrub(&failure.reason, &secrets)) }),
     }
 }
 

@@ -8,6 +8,7 @@ mod table;
 mod text;
 
 use std::io::IsTerminal;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -147,6 +148,7 @@ fn not_ready(gate: &Gate) -> Vec<usize> {
 
 fn last_reason(tracker: &Tracker) -> String {
     match &tracker.last {
+        _ if tracker.state == State::Confirming => "it was ready, and has not answered since".to_owned(),
         Some(failure) => failure.reason.clone(),
         None if tracker.attempts > 0 => "it succeeded, but not often enough in a row".to_owned(),
         None => "not probed yet".to_owned(),
@@ -269,7 +271,9 @@ impl Entry<'_> {
 pub fn write_termination_message(log: &TerminationLog, report: &Report) -> std::io::Result<()> {
     let message = truncate(&report.message(), MAX_TERMINATION_MESSAGE);
     let write = |path: &Path, create: bool| {
-        std::fs::OpenOptions::new().write(true).truncate(true).create(create).open(path).and_then(|mut file| {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).truncate(true).create(create).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
+        options.open(path).and_then(|mut file| {
             use std::io::Write;
             file.write_all(message.as_bytes())
         })

@@ -114,6 +114,8 @@ impl Report {
         // Through a symbolic link: the file that it leads to is replaced.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let temporary = beside(&path);
+        // As PID 1, a leftover of a container that was killed has the same name.
+        drop(std::fs::remove_file(&temporary));
         let written = std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)

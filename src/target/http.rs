@@ -24,6 +24,8 @@ pub struct Http {
     pub authority: String,
     /// The path and query as they are sent.
     pub path_and_query: Secret,
+    /// The values of the query, which may be tokens: a peer that echoes them does not get them shown.
+    pub query_values: Vec<Secret>,
     /// The path as it is shown, without the query.
     pub path: String,
     /// GET unless told otherwise.
@@ -110,7 +112,8 @@ impl Http {
             address: Address { host, port: port.unwrap_or(if tls { 443 } else { 80 }) },
             authority: parts.hosts.to_owned(),
             path_and_query: Secret::new(path_and_query),
-            path: path.to_owned(),
+            query_values: query_values(parts.query.unwrap_or_default()),
+            path: shown_path(path),
             method,
             headers,
             status,
@@ -129,7 +132,7 @@ impl Http {
     }
 
     pub(super) fn secrets(&self) -> Vec<&Secret> {
-        self.headers.iter().map(|header| &header.value).collect()
+        self.headers.iter().map(|header| &header.value).chain(&self.query_values).collect()
     }
 }
 
@@ -153,6 +156,27 @@ impl JsonExpectation {
         }
         Ok(Self { pointer: pointer.to_owned(), value })
     }
+}
+
+/// `http://user:1/x@host` is the host `user`, port 1 and a path with the rest of a password: from such
+/// a segment on, the path is not shown. (`/@scope/` is a path.)
+fn shown_path(path: &str) -> String {
+    match path.find('@').filter(|&at| !path[..at].ends_with('/')) {
+        Some(at) => format!("{}…", &path[..=path[..at].rfind('/').unwrap_or(0)]),
+        None => path.to_owned(),
+    }
+}
+
+/// The values of a query as they are written and decoded; short ones (`v=1`) are no tokens.
+fn query_values(query: &str) -> Vec<Secret> {
+    const SHORT: usize = 8;
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value))
+        .flat_map(|value| [value.to_owned(), url::decode(value).unwrap_or_default()])
+        .filter(|value| value.len() >= SHORT)
+        .map(Secret::new)
+        .collect()
 }
 
 /// A field replaces an earlier one of the same name, whatever its case (RFC 9110, section 5.1).

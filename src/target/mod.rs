@@ -183,9 +183,17 @@ impl Target {
     pub fn secrets(&self) -> Vec<&Secret> {
         match &self.endpoint {
             Endpoint::Http(http) => http.secrets(),
-            Endpoint::Postgres(postgres) => postgres.password.iter().collect(),
+            Endpoint::Postgres(postgres) => postgres.password.iter().chain(&postgres.query).collect(),
             Endpoint::Redis(redis) => redis.password.iter().collect(),
             Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a probe of it may use TLS.
+    pub fn may_use_tls(&self) -> bool {
+        match &self.endpoint {
+            Endpoint::Postgres(postgres) => postgres.sslmode != postgres::SslMode::Disable,
+            _ => self.requires_tls(),
         }
     }
 
@@ -264,7 +272,10 @@ impl Expectations {
             Endpoint::File { .. } => "timeout, successes and nonempty",
             Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::Dns(_) => "timeout and successes",
         };
-        Err(format!("`{}` after `#` means nothing to this target; it knows {known}", truncated(key)))
+        // What does not look like a key may be the rest of a password with a `#` in it.
+        let is_key = key.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'));
+        let shown = if is_key { format!("`{}`", truncated(key)) } else { "what stands".to_owned() };
+        Err(format!("{shown} after `#` means nothing to this target; it knows {known}"))
     }
 }
 
@@ -339,9 +350,28 @@ pub(crate) fn positive(text: &str) -> Result<u32, String> {
     }
 }
 
+/// `redis://user:password` without a host: what stands in the port's place is none, and is masked.
+fn without_false_port(word: &str) -> Option<String> {
+    let scheme = word.find("://")? + 3;
+    let authority = &word[scheme..];
+    let authority = &authority[..authority.find(['/', '?', '#']).unwrap_or(authority.len())];
+    let (_, port) = authority.rsplit_once(':')?;
+    let is_innocent =
+        port.is_empty() || port.starts_with("${") || port.ends_with([']', '}']) || url::parse_port(port).is_ok();
+    let begin = scheme + authority.len() - port.len();
+    (!is_innocent && !word.contains('@')).then(|| format!("{}***", &word[..begin]))
+}
+
 /// A word for an error message: everything that may be a secret is masked. It is the template, not
 /// what it expands to.
 pub fn redact_word(word: &str) -> String {
+    // `host=db password=x` is not one word; what stands behind the first space is not shown.
+    if let Some((first, _)) = word.split_once(char::is_whitespace) {
+        return format!("{} …", redact_word(first));
+    }
+    if let Some(masked) = without_false_port(word) {
+        return masked;
+    }
     let (head, tail) = match word.rfind('@') {
         Some(at) => {
             let begin = word

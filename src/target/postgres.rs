@@ -100,13 +100,15 @@ pub enum SslMode {
 }
 
 impl SslMode {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("disable", Self::Disable),
         ("allow", Self::Allow),
         ("prefer", Self::Prefer),
         ("require", Self::Require),
         ("verify-ca", Self::VerifyCa),
         ("verify-full", Self::VerifyFull),
+        // node-postgres.
+        ("no-verify", Self::Require),
     ];
 
     /// Whether a server without TLS is refused.
@@ -131,13 +133,19 @@ pub enum SessionAttrs {
 }
 
 impl SessionAttrs {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 11] = [
         ("any", Self::Any),
         ("read-write", Self::ReadWrite),
         ("read-only", Self::ReadOnly),
         ("primary", Self::Primary),
         ("standby", Self::Standby),
         ("prefer-standby", Self::Any),
+        // JDBC's targetServerType.
+        ("master", Self::Primary),
+        ("secondary", Self::Standby),
+        ("slave", Self::Standby),
+        ("preferSecondary", Self::Any),
+        ("preferSlave", Self::Any),
     ];
 
     /// The word for it.
@@ -201,8 +209,8 @@ impl Parameters {
                 // JDBC's and asyncpg's ways to say sslmode.
                 ("ssl", _) => {
                     let mode = match value.as_deref() {
-                        None | Some("true") => "require",
-                        Some("false") => "disable",
+                        None | Some("true" | "1") => "require",
+                        Some("false" | "0") => "disable",
                         Some(mode) => mode,
                     };
                     parameters.sslmode.get_or_insert_with(|| mode.to_owned());
@@ -228,27 +236,56 @@ impl Postgres {
         let (user, password) = parts.userinfo.map(url::user_and_password).transpose()?.unwrap_or_default();
         let named = url::decode(parts.path.strip_prefix('/').unwrap_or(parts.path))?;
 
-        let host = parameters.host.filter(|_| parts.hosts.is_empty());
-        let hosts = match (parts.hosts, host.or_else(|| env("PGHOST").filter(|_| parts.hosts.is_empty()))) {
-            ("", None) => list_of_hosts(DEFAULT_SOCKET_DIR, parameters.port.or_else(|| env("PGPORT")).as_deref())?,
-            ("", Some(list)) => list_of_hosts(&list, parameters.port.or_else(|| env("PGPORT")).as_deref())?,
-            (written, _) => written_hosts(written, env("PGPORT").as_deref())?,
+        let default_port = match env("PGPORT") {
+            Some(_) if parameters.port.is_some() => None,
+            Some(port) if port.contains(',') => Some(port),
+            Some(port) => {
+                url::parse_port(&port).map_err(|problem| format!("PGPORT: {problem}"))?;
+                Some(port)
+            }
+            None => None,
+        };
+        // As in libpq, what the query says wins over the authority.
+        let port = parameters.port.clone().or(default_port);
+        let hosts = match (parts.hosts, parameters.host.clone()) {
+            (_, Some(list)) => list_of_hosts(&list, port.as_deref())?,
+            ("", None) => {
+                list_of_hosts(&env("PGHOST").unwrap_or_else(|| DEFAULT_SOCKET_DIR.to_owned()), port.as_deref())?
+            }
+            (written, None) => written_hosts(written, parameters.port.as_deref(), port.as_deref())?,
         };
         let choose = |written: Option<String>, variable: &str| written.or_else(|| env(variable));
         let passfile =
             choose(parameters.passfile, "PGPASSFILE").or_else(|| env("HOME").map(|home| format!("{home}/.pgpass")));
         let connect_timeout = choose(parameters.connect_timeout, "PGCONNECT_TIMEOUT")
-            .map(|text| duration::parse(&text).map_err(|problem| format!("`connect_timeout`: {problem}")))
+            .map(|text| {
+                duration::parse(&text).map_err(|problem| format!("`connect_timeout` or PGCONNECT_TIMEOUT: {problem}"))
+            })
             .transpose()?
             .filter(|duration| !duration.is_zero());
-        let target_session_attrs = match choose(parameters.target_session_attrs, "PGTARGETSESSIONATTRS") {
-            Some(text) => one_of(&SessionAttrs::ALL, "target_session_attrs", &text)?,
-            None => SessionAttrs::Any,
+        let target_session_attrs = match (parameters.target_session_attrs, env("PGTARGETSESSIONATTRS")) {
+            (Some(text), _) => one_of(&SessionAttrs::ALL, "`target_session_attrs`", &text)?,
+            (None, Some(text)) => one_of(&SessionAttrs::ALL, "PGTARGETSESSIONATTRS", &text)?,
+            (None, None) => SessionAttrs::Any,
         };
-        let sslmode = match choose(parameters.sslmode, "PGSSLMODE") {
-            Some(text) => one_of(&SslMode::ALL, "sslmode", &text)?,
-            None => SslMode::Prefer,
+        let sslmode = match (parameters.sslmode, env("PGSSLMODE")) {
+            (Some(text), _) => Some(one_of(&SslMode::ALL, "`sslmode`", &text)?),
+            (None, Some(text)) => Some(one_of(&SslMode::ALL, "PGSSLMODE", &text)?),
+            (None, None) => None,
         };
+        let sslrootcert = choose(parameters.sslrootcert, "PGSSLROOTCERT").map(PathBuf::from);
+        let sslmode = match (sslmode, sslrootcert.as_deref().is_some_and(|path| path == "system")) {
+            (None, true) => SslMode::VerifyFull,
+            (Some(mode), true) if mode != SslMode::VerifyFull => {
+                return Err("`sslrootcert=system` goes with sslmode=verify-full only, as in libpq".to_owned());
+            }
+            (mode, _) => mode.unwrap_or(SslMode::Prefer),
+        };
+        let sslcert = choose(parameters.sslcert, "PGSSLCERT").map(PathBuf::from);
+        let sslkey = choose(parameters.sslkey, "PGSSLKEY").map(PathBuf::from);
+        if sslcert.is_some() != sslkey.is_some() {
+            return Err("`sslcert` and `sslkey` go together".to_owned());
+        }
         Ok(Self {
             hosts,
             user: Some(user)
@@ -262,9 +299,9 @@ impl Postgres {
             passfile: passfile.map(PathBuf::from),
             database: Some(named).filter(|named| !named.is_empty()).or_else(|| choose(parameters.dbname, "PGDATABASE")),
             sslmode,
-            sslrootcert: choose(parameters.sslrootcert, "PGSSLROOTCERT").map(PathBuf::from),
-            sslcert: choose(parameters.sslcert, "PGSSLCERT").map(PathBuf::from),
-            sslkey: choose(parameters.sslkey, "PGSSLKEY").map(PathBuf::from),
+            sslrootcert,
+            sslcert,
+            sslkey,
             target_session_attrs,
             connect_timeout,
             application_name: choose(parameters.application_name, "PGAPPNAME")
@@ -278,12 +315,13 @@ fn one_of<T: Copy>(all: &[(&'static str, T)], key: &str, text: &str) -> Result<T
     let found = all.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-        format!("`{key}`: `{}` is not one of {}", super::truncated(text), names.join(", "))
+        format!("{key}: `{}` is not one of {}", super::truncated(text), names.join(", "))
     })
 }
 
 /// `h1:5432,h2,[::1]:5433` as in a URI's authority.
-fn written_hosts(text: &str, default_port: Option<&str>) -> Result<Vec<Host>, String> {
+fn written_hosts(text: &str, override_port: Option<&str>, default_port: Option<&str>) -> Result<Vec<Host>, String> {
+    let override_port = override_port.map(url::parse_port).transpose()?;
     let default_port = default_port.map(url::parse_port).transpose()?.unwrap_or(DEFAULT_PORT);
     text.split(',')
         .map(|part| {
@@ -295,7 +333,7 @@ fn written_hosts(text: &str, default_port: Option<&str>) -> Result<Vec<Host>, St
                 return Ok(Host::Socket { directory: PathBuf::from(url::decode(directory)?), port });
             }
             let (host, port) = url::host_and_port(part)?;
-            Ok(Host::Tcp(Address { host, port: port.unwrap_or(default_port) }))
+            Ok(Host::Tcp(Address { host, port: override_port.or(port).unwrap_or(default_port) }))
         })
         .collect()
 }

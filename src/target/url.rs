@@ -139,7 +139,9 @@ pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
     let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if port > 0 && is_number => Ok(port),
-        _ if is_number => Err(format!("port {text} is not in 1-65535")),
+        // More digits than a port has may be a password that stands in its place.
+        _ if is_number && text.len() <= 5 => Err(format!("port {text} is not in 1-65535")),
+        _ if is_number => Err("its port is not in 1-65535".to_owned()),
         _ if text.is_empty() => Err("its port is empty; a port is a number in 1-65535".to_owned()),
         _ => Err("its port is not a number in 1-65535".to_owned()),
     }

@@ -18,7 +18,7 @@ use super::{Outcome, Ready};
 use crate::net::tls::Tls;
 use crate::net::{self, Budget, Connection, Progress, Stream};
 use crate::not_ready::{Kind, NotReady, quoted};
-use crate::secret::Secret;
+use crate::secret::{Secret, scrub};
 use crate::target::Postgres;
 use crate::target::postgres::{Host, SessionAttrs, SslMode};
 use passfile::Key;
@@ -110,9 +110,9 @@ fn probe_host(target: &Postgres, host: &Host, tls: &Tls, budget: &Budget) -> Out
         match probe_layer(target, host, layer, &login, tls, budget) {
             Ok(ready) => return Ok(ready),
             Err(LayerFailure { failure, try_next: true }) => {
-                first.get_or_insert(failure);
+                first.get_or_insert(login.scrub(failure));
             }
-            Err(LayerFailure { failure, try_next: false }) => return Err(failure),
+            Err(LayerFailure { failure, try_next: false }) => return Err(login.scrub(failure)),
         }
     }
     Err(first.unwrap_or_else(net::closed))
@@ -245,6 +245,14 @@ struct Login {
 }
 
 impl Login {
+    /// A password from a file is no part of the target, which scrubs its own.
+    fn scrub(&self, failure: NotReady) -> NotReady {
+        match &self.password {
+            Some(password) => NotReady { reason: scrub(&failure.reason, &[password]), ..failure },
+            None => failure,
+        }
+    }
+
     fn of(target: &Postgres, host: &Host) -> Self {
         if target.password.is_some() {
             return Self { password: target.password.clone(), note: String::new() };
@@ -610,6 +618,7 @@ fn judge_startup(
         "28000" => (Kind::CredentialsRejected, ""),
         "42501" => (Kind::Forbidden, ""),
         // pgbouncer has one SQLSTATE for all of its own errors.
+        "08P01" if !demands_login && error.message.contains("no such user") => return accepting(&text),
         "08P01" if error.message.contains("password") || error.message.contains("authentication") => {
             (Kind::CredentialsRejected, ": check user and password")
         }
