@@ -6,6 +6,10 @@ use when_ready::target::variables::Lookup;
 use when_ready::target::{Context, HttpDefaults, Target};
 
 fuzz_target!(|word: &str| {
+    // What the word itself holds outside the password is no secret.
+    if word.contains("hunter2") {
+        return;
+    }
     let http = HttpDefaults::default();
     let env = |name: &str| (name == "PW").then(|| "hunter2secret".to_owned());
     let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());

@@ -219,7 +219,11 @@ fn error_reply(text: &[u8]) -> NotReady {
         "NOPERM" => {
             (Kind::Forbidden, ": the user's ACL must allow the probe's commands (+ping, +select, +role, +exists)")
         }
-        "DENIED" => (Kind::Forbidden, ": set a password, or bind the server to the address that is used"),
+        // The server's own advice is a page long: what matters comes first.
+        "DENIED" => {
+            let advice = "set a password, or bind the server to the address that is used";
+            return NotReady::new(Kind::Forbidden, format!("DENIED (protected mode): {advice}. {text}"));
+        }
         _ if text.contains("max number of clients") || text.contains("max number of connections") => {
             (Kind::TooManyConnections, "")
         }
@@ -262,7 +266,7 @@ mod tests {
         ] {
             let failure = error_reply(text.as_bytes());
             assert_eq!((failure.kind, failure.permanence()), (kind, permanence), "{text}");
-            assert!(failure.reason.starts_with(text));
+            assert!(failure.reason.contains(text));
         }
     }
 
