@@ -246,7 +246,7 @@ mod tls {
             .timeout("80s")
             .finish()
             .expect_status(0)
-            .expect_stderr("(attempt 200,");
+            .expect_nowhere("not ready");
         assert_eq!(&server.log()[length..], "");
     }
 }
@@ -414,7 +414,7 @@ fn a_thousand_probes_leave_neither_a_line_in_the_log_nor_a_connection() {
             .timeout("80s")
             .finish()
             .expect_status(0)
-            .expect_stderr("(attempt 350,");
+            .expect_nowhere("not ready");
     }
     let mut admin = server.connection();
     assert_eq!(admin.ask("auth pw"), "+OK\r\n");

@@ -23,7 +23,8 @@ impl Redis {
     /// A server that is up.
     pub fn started(args: &[&str]) -> Self {
         let redis = Self::start(free_port(), args);
-        eventually("Redis", || TcpStream::connect(("127.0.0.1", redis.port)).is_ok());
+        // Whatever it answers, it has logged all that it has to say at its start.
+        eventually("Redis", || Connection::open(redis.port).is_some_and(|mut it| !it.ask("ping").is_empty()));
         redis
     }
 
@@ -59,9 +60,7 @@ impl Redis {
 
     /// A connection that lasts until it is dropped.
     pub fn connection(&self) -> Connection {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("Redis");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Connection(stream)
+        Connection::open(self.port).expect("Redis")
     }
 
     /// What it has logged.
@@ -81,6 +80,12 @@ impl Redis {
 pub struct Connection(TcpStream);
 
 impl Connection {
+    fn open(port: u16) -> Option<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Some(Self(stream))
+    }
+
     /// Sends a command as it is typed and gives the first bytes of the answer; none once it is closed.
     pub fn ask(&mut self, line: &str) -> String {
         let mut answer = [0; 4096];
