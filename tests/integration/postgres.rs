@@ -568,6 +568,22 @@ mod life {
     }
 
     #[test]
+    fn a_silent_host_leaves_the_next_one_its_time() {
+        let silent = Peer::start(|stream, _| hold(stream));
+        let server = Postgres::started();
+        let url = |rest: &str| {
+            format!(
+                "postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{},127.0.0.1:{}/postgres{rest}",
+                silent.port, server.port
+            )
+        };
+        for rest in ["", "?connect_timeout=2"] {
+            ready(url(rest)).expect_stderr("ready: logged in as admin to the database postgres");
+        }
+        assert!(silent.connections() >= 2, "it was asked first");
+    }
+
+    #[test]
     fn a_server_out_of_connections_is_waited_for() {
         let server =
             Postgres::started_with(&["max_connections=2", "superuser_reserved_connections=0", "max_wal_senders=0"], "");
@@ -635,6 +651,10 @@ mod query {
             .expect_stderr("the query returns a row");
         not_ready(server.url("postgres#query=select%201%20where%20false"))
             .expect_stderr("the query returns no row yet");
+        not_ready(server.url("postgres#query=copy%20(select%201)%20to%20stdout"))
+            .expect_stderr("the query returns no row yet");
+        fails_for_good(server.url("postgres#query=copy%20pg_am%20from%20stdin"))
+            .expect_stderr("the query is a COPY FROM STDIN, which returns no row");
         not_ready(server.url("postgres#query=listen%20x")).expect_stderr("the query returns no row yet");
         not_ready(server.url("postgres#query=select%201;select%202"))
             .expect_stderr("the query fails: cannot insert multiple commands into a prepared statement (42601)");
