@@ -39,6 +39,8 @@ fn template() -> &'static Path {
             fs::write(&password, PASSWORD).unwrap();
             let output = unprivileged(&postgres_tool("initdb"))
                 .args(["--no-sync", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "-U", SUPERUSER])
+                // 1 MiB and not 16, which each copy would cost.
+                .arg("--wal-segsize=1")
                 .arg(format!("--pwfile={}", password.display()))
                 .arg("-D")
                 .arg(directory.path().join("data"))
