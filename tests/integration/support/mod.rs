@@ -163,6 +163,12 @@ impl Run {
         self.arg("--").args(words)
     }
 
+    /// Where standard error goes, instead of into the test.
+    pub fn stderr(mut self, stream: impl Into<Stdio>) -> Self {
+        self.command.stderr(stream);
+        self
+    }
+
     /// Changes the process in a way of its own.
     pub fn configure(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.command);
