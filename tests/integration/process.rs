@@ -1,0 +1,351 @@
+//! What COMMAND inherits, how signals end the wait, what the exit status says, and scarce resources.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::peer::Peer;
+use crate::support::{Finished, Run, Running, directory, eventually, executable, free_port};
+
+const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+/// The product promises 50 ms; a loaded machine is given more.
+const PROMPTLY: Duration = Duration::from_millis(500);
+/// What a loaded machine may add to a deadline; the product promises 100 ms.
+const SLACK: u64 = 600;
+
+/// Runs `command` behind `sh -c SCRIPT`, with the gate between them and without it, and asserts
+/// that the command says the same.
+#[track_caller]
+fn expect_the_same(script: &str, command: &[&str]) -> String {
+    let script = format!("{script} \"$@\"");
+    let peer = Peer::start(|_, _| {});
+    let target = format!("127.0.0.1:{}", peer.port);
+    let behind = Run::through("sh", &["-c", &script, "sh"]).args(["-q", &target]).command(command.to_vec());
+    let behind = behind.finish().expect_status(0);
+    let mut plain = std::process::Command::new("sh");
+    plain.args(["-c", &script, "sh"]).args(command).stdin(Stdio::null());
+    let plain = plain.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).output().unwrap();
+    assert!(plain.status.success(), "{plain:?}");
+    let (behind, plain) = (lasting(&behind.stdout), lasting(&String::from_utf8_lossy(&plain.stdout)));
+    assert_eq!(behind, plain, "behind the gate it differs");
+    behind
+}
+
+/// Of /proc/PID/status, what does not differ from one process to the next; anything else as it is.
+fn lasting(text: &str) -> String {
+    const PASSING: [&str; 14] = [
+        "Tgid:",
+        "Pid:",
+        "PPid:",
+        "NSpid:",
+        "NStgid:",
+        "NSpgid:",
+        "SigQ:",
+        "Vm",
+        "Rss",
+        "Threads:",
+        "voluntary_ctxt",
+        "nonvoluntary_ctxt",
+        "HugetlbPages:",
+        "x86_Thread",
+    ];
+    let is_lasting = |line: &&str| !PASSING.iter().any(|prefix| line.starts_with(prefix));
+    text.split_inclusive('\n').filter(is_lasting).collect()
+}
+
+const STATUS: [&str; 2] = ["cat", "/proc/self/status"];
+
+fn mask(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    u64::from_str_radix(line.trim_start_matches(':').trim(), 16).unwrap()
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal as i32 - 1)
+}
+
+#[test]
+fn the_command_has_the_signal_mask_and_dispositions_that_the_gate_was_started_with() {
+    let plain = expect_the_same("exec", &STATUS);
+    assert_eq!((mask(&plain, "SigBlk"), mask(&plain, "SigCgt")), (0, 0), "{plain}");
+    assert_eq!(mask(&plain, "SigIgn") & bit(Signal::SIGPIPE), 0, "SIGPIPE has its default action: {plain}");
+    let blocked = expect_the_same("exec env --block-signal=TERM --block-signal=USR1", &STATUS);
+    assert_eq!(mask(&blocked, "SigBlk"), bit(Signal::SIGTERM) | bit(Signal::SIGUSR1));
+    let ignored = expect_the_same("exec env --ignore-signal=HUP --ignore-signal=USR2", &STATUS);
+    let both = bit(Signal::SIGHUP) | bit(Signal::SIGUSR2);
+    assert_eq!(mask(&ignored, "SigIgn") & both, both);
+}
+
+#[test]
+fn the_command_has_the_descriptors_that_the_gate_was_started_with_and_no_other() {
+    expect_the_same("exec", &["ls", "/proc/self/fd"]);
+    let more = expect_the_same("exec 7</dev/null 9>/dev/null; exec", &["ls", "/proc/self/fd"]);
+    assert!(more.contains("7\n9\n"), "{more}");
+}
+
+#[test]
+fn the_command_has_the_gates_directory_umask_limits_and_environment() {
+    assert_eq!(expect_the_same("cd /proc; exec", &["pwd"]), "/proc\n");
+    assert_eq!(expect_the_same("umask 027; exec", &["sh", "-c", "umask"]), "0027\n");
+    expect_the_same("ulimit -c 0; ulimit -n 100; exec", &["cat", "/proc/self/limits"]);
+    let environment = expect_the_same("exec env A=1 B= WHEN_READY_TIMEOUT=30s 'C=x y'", &["env"]);
+    assert!(environment.contains("WHEN_READY_TIMEOUT=30s"), "{environment}");
+    expect_the_same("exec nice -n 5", &["nice"]);
+}
+
+/// A wait that has begun, for a port that nothing listens on.
+fn waiting(run: Run) -> Running {
+    let running = run.target(format!("127.0.0.1:{}", free_port())).timeout("60s").command(["echo", "ran"]).spawn();
+    running.wait_for_stderr("connection refused");
+    running
+}
+
+fn ended_by(running: Running, pid: u32, signal: Signal) -> (Finished, Duration) {
+    let sent = Instant::now();
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+    let finished = running.finish();
+    let took = sent.elapsed();
+    assert!(took < PROMPTLY, "{signal} took {took:?}");
+    (finished.expect_status(128 + signal as i32).expect_stdout(""), took)
+}
+
+#[test]
+fn a_signal_ends_the_wait_at_once() {
+    for signal in ENDING {
+        let running = waiting(Run::new());
+        let pid = running.pid();
+        let (finished, took) = ended_by(running, pid, signal);
+        finished.expect_stderr(&format!("interrupted by signal {}", signal as i32)).expect_stderr("connection refused");
+        println!("{signal}: {took:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_at_once_as_pid_1_too() {
+    for signal in ENDING {
+        let running = waiting(Run::through("unshare", &["--pid", "--fork", "--kill-child"]));
+        let children = format!("/proc/{0}/task/{0}/children", running.pid());
+        let first = fs::read_to_string(children).unwrap().trim().parse().expect("one child");
+        let (finished, took) = ended_by(running, first, signal);
+        finished.expect_stderr(&format!("interrupted by signal {}", signal as i32));
+        println!("{signal} as PID 1: {took:?}");
+    }
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let running = waiting(Run::through("env", &["--ignore-signal=HUP"]));
+    running.signal(Signal::SIGHUP);
+    thread::sleep(Duration::from_millis(200));
+    assert!(!running.stderr_so_far().contains("interrupted"));
+    let pid = running.pid();
+    ended_by(running, pid, Signal::SIGTERM);
+}
+
+#[test]
+fn every_exit_status_of_the_command_is_the_runs_own() {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let code @ 0..=255 = i32::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap() {
+                    let run = Run::new().env("WHEN_READY_TARGETS", "").command(["sh", "-c", &format!("exit {code}")]);
+                    run.finish().expect_status(code);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_command_that_cannot_run_is_told_from_one_that_is_not_there() {
+    let refused = format!("127.0.0.1:{}", free_port());
+    for (command, status) in [("/etc/passwd", 126), ("/etc", 126), ("/nonexistent/x", 127), ("no-such-command", 127)] {
+        // It is told when the wait begins: nobody waits for the deadline.
+        let run = Run::new().target(&refused).timeout("30s").command([command]);
+        run.finish().expect_status(status).expect_stderr(command).expect_elapsed(0..=2000);
+    }
+    let directory = directory();
+    let script = directory.path().join("script");
+    fs::write(&script, "#!/nonexistent/interpreter\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = Run::new().env("WHEN_READY_TARGETS", "").command([script.to_str().unwrap()]);
+    run.finish().expect_status(126).expect_stderr("interpreter");
+    Run::new().target(&refused).timeout("300ms").command(["true"]).finish().expect_status(124);
+}
+
+/// Pseudo-random numbers (splitmix64): any spread will do.
+fn random(seed: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[test]
+fn no_signal_is_lost_at_any_moment_from_before_main_to_after_exec() {
+    const RUNS: u64 = 300;
+    const COMMAND: &str =
+        "trap 'echo caught; exit 7' TERM; i=0; while [ $i -lt 300 ]; do sleep 0.01; i=$((i+1)); done; exit 99";
+    let peer = Peer::start(|_, _| {});
+    let (next, counts) = (AtomicU64::new(0), Mutex::new(std::collections::BTreeMap::new()));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= RUNS {
+                        return;
+                    }
+                    // Three successes 10 ms apart: about half of the moments fall into the wait.
+                    let run = Run::new().target(format!("127.0.0.1:{}#successes=3", peer.port));
+                    let running = run.args(["--log-format", "json", "-v"]).command(["sh", "-c", COMMAND]).spawn();
+                    thread::sleep(Duration::from_micros(random(number) % 60_000));
+                    running.signal(Signal::SIGTERM);
+                    let finished = running.finish();
+                    assert!(
+                        finished.status == 143 && finished.stdout.is_empty()
+                            || finished.status == 7 && finished.stdout == "caught\n",
+                        "run {number}: {finished:?}"
+                    );
+                    for line in finished.stderr.split_inclusive('\n') {
+                        let is_whole = line.ends_with('\n') && serde_json::from_str::<serde_json::Value>(line).is_ok();
+                        assert!(is_whole, "run {number}: half a line: {finished:?}");
+                    }
+                    let phase = match &finished {
+                        _ if finished.status == 7 => "caught by COMMAND",
+                        _ if finished.stderr.contains("\"interrupted\"") => "ended the wait",
+                        _ if finished.stderr.contains("\"exec\"") => "around exec",
+                        _ if finished.stderr.is_empty() => "before the wait",
+                        _ => "at the end of the wait",
+                    };
+                    *counts.lock().unwrap().entry(phase).or_insert(0) += 1;
+                }
+            });
+        }
+    });
+    println!("{RUNS} runs: {:?}", counts.into_inner().unwrap());
+}
+
+#[test]
+fn a_closed_or_full_stderr_harms_neither_the_wait_nor_the_command() {
+    let peer = Peer::start(|_, _| {});
+    for redirection in ["2>&-", "2>/dev/full"] {
+        let script = format!("exec \"$@\" {redirection}");
+        let run = Run::through("sh", &["-c", &script, "sh"]).target(format!("127.0.0.1:{}", peer.port));
+        run.command(["echo", "ran"]).finish().expect_status(0).expect_stdout("ran\n");
+        let run = Run::through("sh", &["-c", &script, "sh"]).target(format!("127.0.0.1:{}", free_port()));
+        let run = run.timeout("500ms").arg("-v").command(["echo", "ran"]);
+        run.finish().expect_status(124).expect_stdout("").expect_elapsed(500..=500 + SLACK);
+    }
+}
+
+/// A pipe that is full and stays full while its other end is kept.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // The capacity of a pipe (pipe(7)).
+    writer.write_all(&[b'.'; 65536]).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_does_not_delay_the_deadline() {
+    for targets in [1, 300] {
+        let (_reader, writer) = full_pipe();
+        let port = free_port();
+        let run = Run::new().args((0..targets).map(|n| format!("t{n}=127.0.0.1:{port}"))).timeout("1s").arg("-v");
+        let finished = run.stderr(writer).finish();
+        println!("{targets} targets, full stderr: {:?}", finished.elapsed);
+        finished.expect_status(124).expect_elapsed(1000..=1000 + SLACK);
+    }
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_does_not_delay_the_command() {
+    let (_reader, writer) = full_pipe();
+    let peer = Peer::start(|_, _| {});
+    let run = Run::new().args((0..300).map(|n| format!("t{n}=127.0.0.1:{}", peer.port))).command(["echo", "ran"]);
+    let finished = run.stderr(writer).finish();
+    finished.expect_status(0).expect_stdout("ran\n").expect_elapsed(0..=1500);
+}
+
+/// Ends well with `count` targets that are ready, and with one among them that is not.
+fn expect_no_false_ready(count: usize, run: impl Fn() -> Run) {
+    let peer = Peer::start(|_, _| {});
+    let refused = free_port();
+    let ready = |n: usize| format!("t{n}=127.0.0.1:{}", peer.port);
+    let finished = run().args((0..count).map(ready)).args(["-t", "30s"]).command(["echo", "ran"]).finish();
+    println!("{count} targets ready after {:?}", finished.elapsed);
+    finished.expect_status(0).expect_stdout("ran\n");
+    let targets = (0..count).map(|n| if n == count / 2 { format!("down=127.0.0.1:{refused}") } else { ready(n) });
+    let finished = run().args(targets).args(["-t", "4s"]).command(["echo", "ran"]).finish();
+    println!("{count} targets, one refused, ended after {:?}", finished.elapsed);
+    let finished = finished.expect_status(124).expect_stdout("").expect_elapsed(4000..=4000 + SLACK);
+    finished.expect_stderr("not ready after ").expect_stderr("down (tcp://127.0.0.1:");
+}
+
+#[test]
+fn three_hundred_targets_with_64_descriptors_are_never_falsely_ready() {
+    expect_no_false_ready(300, || Run::through("prlimit", &["--nofile=64:64"]));
+}
+
+#[test]
+fn a_thousand_targets_with_256_descriptors_are_never_falsely_ready() {
+    expect_no_false_ready(1000, || Run::through("prlimit", &["--nofile=256:256"]));
+}
+
+/// A copy of the executable that any user may run.
+fn public_copy() -> (tempfile::TempDir, PathBuf) {
+    let directory = directory();
+    let copy = directory.path().join("when-ready");
+    fs::copy(executable(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    (directory, copy)
+}
+
+/// A run as a user of its own who may have so many processes and threads.
+fn with_processes(copy: &std::path::Path, limit: u32) -> Run {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let user =
+        100_000 + std::process::id() % 10_000 * 100 + u32::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap();
+    let user = [format!("--reuid={user}"), format!("--regid={user}")];
+    let limit = format!("--nproc={limit}:{limit}");
+    let sh = ["--clear-groups", "prlimit", &limit, "sh", "-c", "shift; exec \"$0\" \"$@\""];
+    let args: Vec<&str> = user.iter().map(String::as_str).chain(sh).chain([copy.to_str().unwrap()]).collect();
+    Run::through("setpriv", &args)
+}
+
+#[test]
+fn a_limit_of_threads_makes_it_slower_and_never_wrong() {
+    let (_directory, copy) = public_copy();
+    for limit in [3, 10] {
+        expect_no_false_ready(100, || with_processes(&copy, limit));
+    }
+}
+
+#[test]
+fn without_any_thread_it_says_so_until_the_deadline() {
+    let (_directory, copy) = public_copy();
+    let peer = Peer::start(|_, _| {});
+    let run = with_processes(&copy, 1).target(format!("127.0.0.1:{}", peer.port)).timeout("1s");
+    let finished = run.command(["echo", "ran"]).finish();
+    finished.expect_status(124).expect_stdout("").expect_stderr("no thread").expect_elapsed(1000..=1000 + SLACK);
+    // And a signal still ends it.
+    let run = with_processes(&copy, 1).target(format!("127.0.0.1:{}", peer.port)).timeout("60s").spawn();
+    run.wait_for_stderr("no thread");
+    eventually("the executable runs", || {
+        fs::read_to_string(format!("/proc/{}/comm", run.pid())).unwrap() == "when-ready\n"
+    });
+    run.signal(Signal::SIGTERM);
+    run.finish().expect_status(143);
+}
