@@ -46,20 +46,18 @@ impl Signals {
         let arrived = Arc::new(AtomicUsize::new(0));
         let (mut read, write) = UnixStream::pair()?;
         let ignored = ignored_mask();
-        let mut unblocked = SigSet::empty();
-        for signal in ENDING {
+        let watched: SigSet = ENDING.into_iter().filter(|signal| ignored & (1 << (*signal as i32 - 1)) == 0).collect();
+        // Held back until everything is in place: a signal that met only the first of its handlers
+        // would be lost.
+        let mut original = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut original))?;
+        for signal in watched.iter() {
             let number = signal as i32;
-            if ignored & (1 << (number - 1)) != 0 {
-                continue;
-            }
             // In this order: the process ends first if it is leaving already.
             flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&leaving))?;
             flag::register_usize(number, Arc::clone(&arrived), usize::try_from(number).unwrap_or(0))?;
             pipe::register(number, write.try_clone()?)?;
-            unblocked.add(signal);
         }
-        let mut original = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&unblocked), Some(&mut original))?;
         let seen = Arc::clone(&arrived);
         let watcher = thread::Builder::new().name("signals".to_owned()).stack_size(64 << 10).spawn(move || {
             let mut byte = [0];
@@ -72,6 +70,7 @@ impl Signals {
         });
         // Without a thread to tell the gate, the handlers go on to end the process by themselves.
         let unwatched = watcher.is_err();
+        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&watched), None)?;
         Ok(Self { unwatched, leaving, arrived, original })
     }
 
@@ -92,6 +91,18 @@ impl Signals {
         // It fails for no set of signals (pthread_sigmask(3)).
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.original), None);
     }
+}
+
+/// Runs `start` so that the threads which it starts never run a handler: exec ends them, and with
+/// them a signal that one of them has just taken.
+pub fn held_back<T>(start: impl FnOnce() -> T) -> T {
+    let ending: SigSet = ENDING.into_iter().collect();
+    let mut before = SigSet::empty();
+    // Neither fails for any set of signals (pthread_sigmask(3)).
+    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&ending), Some(&mut before));
+    let started = start();
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    started
 }
 
 /// The `SigIgn` mask of this process; where /proc is missing, nothing counts as ignored.

@@ -20,6 +20,7 @@ use crate::net::{Budget, Progress, Stage};
 use crate::not_ready::{Kind, NotReady};
 use crate::probe;
 use crate::retry::MAX_IN_FLIGHT;
+use crate::signals;
 use crate::target::Target;
 
 /// Enough for a TLS handshake and a name look-up; musl's own default is 128 KiB.
@@ -133,11 +134,8 @@ impl Workers {
     fn spawn(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let sender = self.sender.clone();
-        thread::Builder::new()
-            .name("probe".to_owned())
-            .stack_size(STACK)
-            .spawn(move || work(&shared, &sender))
-            .map(drop)
+        let builder = thread::Builder::new().name("probe".to_owned()).stack_size(STACK);
+        signals::held_back(|| builder.spawn(move || work(&shared, &sender))).map(drop)
     }
 }
 
