@@ -195,7 +195,7 @@ fn random(seed: u64) -> u64 {
 fn no_signal_is_lost_at_any_moment_from_before_main_to_after_exec() {
     const RUNS: u64 = 300;
     const COMMAND: &str =
-        "trap 'echo caught; exit 7' TERM; i=0; while [ $i -lt 300 ]; do sleep 0.01; i=$((i+1)); done; exit 99";
+        "trap 'echo caught; exit 7' TERM; i=0; while [ $i -lt 5000000 ]; do i=$((i+1)); done; exit 99";
     let peer = Peer::start(|_, _| {});
     let (next, counts) = (AtomicU64::new(0), Mutex::new(std::collections::BTreeMap::new()));
     thread::scope(|scope| {
