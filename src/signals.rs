@@ -46,12 +46,12 @@ impl Signals {
         let arrived = Arc::new(AtomicUsize::new(0));
         let (mut read, write) = UnixStream::pair()?;
         let ignored = ignored_mask();
-        let watched: SigSet = ENDING.into_iter().filter(|signal| ignored & (1 << (*signal as i32 - 1)) == 0).collect();
+        let heeded: SigSet = ENDING.into_iter().filter(|signal| ignored & (1 << (*signal as i32 - 1)) == 0).collect();
         // Held back until everything is in place: a signal that met only the first of its handlers
         // would be lost.
         let mut original = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut original))?;
-        for signal in watched.iter() {
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&heeded), Some(&mut original))?;
+        for signal in &heeded {
             let number = signal as i32;
             // In this order: the process ends first if it is leaving already.
             flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&leaving))?;

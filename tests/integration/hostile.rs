@@ -163,7 +163,6 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
     match (protocol.wire, behaviour) {
         (Wire::Tcp, Behaviour::ResetAtOnce) => Expected::ReadyOrNot,
         (Wire::Tcp, _) => Expected::Ready,
-        (_, Behaviour::Silence | Behaviour::OneByteASecond) => NO_ANSWER,
         (
             _,
             Behaviour::ResetAtOnce
@@ -176,7 +175,8 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         (Wire::Http, Behaviour::ClaimsTwoGib) => Expected::Pending(&["the body lacks the expected text"]),
         (Wire::Http, Behaviour::RedirectLoop) => Expected::Pending(&["HTTP 302 Found: a redirect"]),
         (Wire::Redis, Behaviour::RedirectLoop) => Expected::Pending(&["moves the key from node to node"]),
-        (Wire::Postgres, Behaviour::EndlessMessages | Behaviour::HundredThousandFields) => NO_ANSWER,
+        (_, Behaviour::Silence | Behaviour::OneByteASecond)
+        | (Wire::Postgres, Behaviour::EndlessMessages | Behaviour::HundredThousandFields) => NO_ANSWER,
         _ => wrong_protocol,
     }
 }

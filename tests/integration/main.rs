@@ -17,6 +17,7 @@ mod live;
 mod networks;
 mod output;
 mod postgres;
+mod process;
 mod redis;
 #[cfg(feature = "tls")]
 mod tls;

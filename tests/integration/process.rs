@@ -253,7 +253,7 @@ fn a_closed_or_full_stderr_harms_neither_the_wait_nor_the_command() {
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     // The capacity of a pipe (pipe(7)).
-    writer.write_all(&[b'.'; 65536]).unwrap();
+    writer.write_all(&vec![b'.'; 65536]).unwrap();
     (reader, writer)
 }
 
