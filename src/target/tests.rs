@@ -223,6 +223,8 @@ const INVALID: &[(&str, &str)] = &[
     ("[::1]5432", "after `]` comes `:PORT`"),
     ("d b:5432", "its host holds ' '"),
     ("db!:5432", "its host holds '!'"),
+    ("$(DB):5432", "write a variable as ${NAME}"),
+    ("http://$DB/", "write a variable as ${NAME}"),
     ("dé:5432", "xn--"),
     ("a..b:1", "empty label"),
     (".a:1", "empty label"),

@@ -130,6 +130,9 @@ pub(crate) fn check_name(host: &str) -> Result<(), String> {
     match host.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
         None if host.starts_with('.') || host.contains("..") => Err("its host has an empty label".to_owned()),
         None => Ok(()),
+        Some('$') => Err("its host holds '$': write a variable as ${NAME}; Kubernetes leaves $(NAME) as it is where \
+                          it has no such variable"
+            .to_owned()),
         Some(c) if c.is_ascii() => Err(format!("its host holds {c:?}; names are letters, digits, `-`, `_` and `.`")),
         Some(_) => Err("its host is not ASCII; write it in its xn-- form (RFC 5891)".to_owned()),
     }
