@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::tool;
 
 /// How long anything may take that happens in an engine.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Where the files beside this one are.
 pub fn files() -> PathBuf {

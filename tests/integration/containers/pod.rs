@@ -99,6 +99,13 @@ fn a_pod_waits_in_its_init_container_and_is_probed() {
     run(&mut import);
 
     podman.podman(&["network", "create", "--internal", &podman.network]);
+    // The addresses that its plugin gives out are kept beside the rest.
+    let directory = podman.directory.path();
+    let plugin = directory.join("networks").join(format!("{}.conflist", podman.network));
+    let kept = format!("\"type\": \"host-local\", \"dataDir\": \"{}\"", directory.join("addresses").display());
+    let described = fs::read_to_string(&plugin).unwrap();
+    assert!(described.contains("\"type\": \"host-local\""), "{described}");
+    fs::write(&plugin, described.replace("\"type\": \"host-local\"", &kept)).unwrap();
     let subnet =
         podman.podman(&["network", "inspect", "--format", "{{range .Subnets}}{{.Subnet}}{{end}}", &podman.network]);
     let (prefix, _) = subnet.rsplit_once('.').expect("an IPv4 subnet");
