@@ -71,7 +71,7 @@ impl Signals {
         // Without a thread to tell the gate, the handlers go on to end the process by themselves.
         let unwatched = watcher.is_err();
         pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&heeded), None)?;
-        Ok(Self { unwatched, leaving, arrived, original })
+        Ok(Self { leaving, unwatched, arrived, original })
     }
 
     /// From here on a signal is a message, until [`Self::leave`].

@@ -169,12 +169,6 @@ impl Run {
         self
     }
 
-    /// Changes the process in a way of its own.
-    pub fn configure(mut self, change: impl FnOnce(&mut Command)) -> Self {
-        change(&mut self.command);
-        self
-    }
-
     /// Starts it.
     pub fn spawn(mut self) -> Running {
         let begun = Instant::now();
