@@ -58,8 +58,13 @@ fn lasting(text: &str) -> String {
         "HugetlbPages:",
         "x86_Thread",
     ];
+    // Signals 32 and 33 are glibc's own: what spawns the shell may have it ignore them.
     let is_lasting = |line: &&str| !PASSING.iter().any(|prefix| line.starts_with(prefix));
-    text.split_inclusive('\n').filter(is_lasting).collect()
+    let without_own = |line: &str| match line.strip_prefix("SigIgn:") {
+        Some(_) => format!("SigIgn: {:x}\n", mask(line, "SigIgn") & !(0b11 << 31)),
+        None => line.to_owned(),
+    };
+    text.split_inclusive('\n').filter(is_lasting).map(without_own).collect()
 }
 
 const STATUS: [&str; 2] = ["cat", "/proc/self/status"];
