@@ -79,16 +79,14 @@ mod login {
         let server = Postgres::started();
         let url = format!("postgres://{SUPERUSER}:not-it@127.0.0.1:{}/postgres", server.port);
         let reason = "password authentication failed for user \"admin\" (28P01): check user and password";
-        Run::new()
-            .target(&url)
-            .timeout("1s")
-            .finish()
+        let run = Run::new().target(&url).timeout("5s").spawn();
+        fails_for_good(url).expect_stderr("failed for good after ").expect_stderr(reason);
+        run.finish()
             .expect_status(124)
             .expect_stderr(reason)
-            .expect_stderr("not ready after 1s")
+            .expect_stderr("not ready after 5s")
             .expect_nowhere(", 1 attempt;")
             .expect_nowhere("not-it");
-        fails_for_good(url).expect_stderr("failed for good after ").expect_stderr(reason);
     }
 
     #[test]

@@ -89,7 +89,12 @@ fn nobody() -> (u32, u32) {
 
 /// A temporary directory that the unprivileged user owns.
 pub fn directory() -> tempfile::TempDir {
-    let directory = tempfile::Builder::new().prefix("when-ready-").tempdir().expect("a temporary directory");
+    directory_named("when-ready-")
+}
+
+/// The same with a name that begins so.
+pub fn directory_named(prefix: &str) -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary directory");
     if nix::unistd::geteuid().is_root() {
         let (user, group) = nobody();
         std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).expect("chown");
