@@ -107,3 +107,39 @@ fn nothing_to_wait_for_runs_the_command_at_once() {
 fn the_executable_of_the_tests_exists() {
     assert!(executable().exists(), "{}", executable().display());
 }
+
+#[test]
+fn an_inherited_certificate_file_that_is_missing_stops_no_wait_without_tls() {
+    let peer = Peer::start(|_, _| {});
+    Run::new()
+        .env("SSL_CERT_FILE", "/no/such.pem")
+        .target(format!("127.0.0.1:{}", peer.port))
+        .finish()
+        .expect_status(0);
+}
+
+#[test]
+fn a_command_that_cannot_run_is_reported_in_the_format_of_the_log() {
+    let finished = Run::new()
+        .args(["--log-format", "json"])
+        .target(format!("127.0.0.1:{}", free_port()))
+        .command(["no-such-command"])
+        .finish()
+        .expect_status(127);
+    let line: serde_json::Value = serde_json::from_str(&finished.stderr).unwrap();
+    assert_eq!(line["level"], "error");
+    assert_eq!(line["reason"], "cannot run no-such-command: it is not found");
+}
+
+#[test]
+fn a_signal_ends_it_while_it_still_reads_its_options() {
+    let directory = crate::support::directory();
+    let fifo = directory.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let run = Run::new().target(format!("redis://:${{file:{}}}@127.0.0.1", fifo.display())).spawn();
+    // A writer gets through once the reader is there, which is then in the middle of its options.
+    let writer = std::fs::File::options().write(true).open(&fifo).unwrap();
+    run.signal(nix::sys::signal::Signal::SIGTERM);
+    run.finish().expect_status(143);
+    drop(writer);
+}
