@@ -6,8 +6,8 @@ use when_ready::target::variables::Lookup;
 use when_ready::target::{Context, HttpDefaults, Target};
 
 fuzz_target!(|word: &str| {
-    // What the word itself holds outside the password is no secret.
-    if word.contains("hunter2") {
+    // What the word itself holds outside the password is no secret: a host or a path is shown.
+    if word.contains("hunter2") || word.contains("${PW}") {
         return;
     }
     let http = HttpDefaults::default();
