@@ -255,7 +255,7 @@ fn explain(errno: Errno, peers: &str) -> NotReady {
         Errno::ENETUNREACH => format!("no route to the network of {peers}"),
         Errno::EADDRNOTAVAIL => format!("no local address or port from which to reach {peers}"),
         Errno::EMFILE | Errno::ENFILE => "out of file descriptors (raise `ulimit -n`)".to_owned(),
-        Errno::EPERM | Errno::EACCES => format!("a local firewall rule forbids connections to {peers}"),
+        Errno::EPERM | Errno::EACCES => format!("a firewall rule forbids connections to {peers}"),
         other => format!("cannot connect to {peers}: {}", other.desc()),
     };
     NotReady::new(kind_of(errno), reason)
