@@ -388,16 +388,13 @@ fn a_connection_to_itself_is_never_taken_for_a_server() {
             (0..5000).any(|_| TcpStream::connect(closed).is_ok_and(|s| s.local_addr().ok() == Some(closed)));
         assert!(met_itself, "no connection to itself in 5000 attempts: the test proves nothing");
         // The port that this leaves in TIME-WAIT is another one.
-        let targets = [40_003, 40_006, 40_009, 40_010].map(|port| format!("127.0.0.1:{port}"));
-        let run = Run::new().args(targets).args(["--any", "-t", "5s", "--interval", "1ms", "--max-interval", "1ms"]);
+        let run = Run::new().target("127.0.0.1:40009").args(["-t", "5s", "--interval", "1ms", "--max-interval", "1ms"]);
         let finished = run.command(["echo", "ran"]).finish().expect_status(124).expect_stdout("");
         let attempts = finished.stderr.lines().filter_map(|line| line.split_once(" attempts; last: "));
         let attempts: u32 = attempts.filter_map(|(head, _)| head.rsplit(' ').next()?.parse::<u32>().ok()).sum();
         println!("{attempts} attempts at closed ephemeral ports, none falsely ready");
-        assert!(attempts > 1000, "{attempts} attempts:\n{}", finished.stderr);
+        assert!(attempts > 300, "{attempts} attempts:\n{}", finished.stderr);
         // And no attempt leaves a port behind that a server could not listen on.
-        for port in [40_003, 40_006, 40_009, 40_010] {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
-        }
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 40_009)).expect("the port is free");
     });
 }
