@@ -21,6 +21,8 @@ const STAGGER: Duration = Duration::from_millis(100);
 /// How long after the last address the first is tried again: the kernel repeats an unanswered SYN
 /// only after 1, 3 and 7 s.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long this host may take to refuse a connection to itself; it does so at once, if it is not busy.
+const DECIDES: Duration = Duration::from_millis(200);
 /// The most connections of one attempt that wait for an answer.
 const MAX_PENDING: usize = 8;
 
@@ -141,24 +143,23 @@ impl Race<'_> {
         self.pending.retain(|(_, other)| *other != address);
     }
 
-    /// Takes a connection, unless it is one to itself: a connect to a closed port of the ephemeral
-    /// range can meet its own SYN (RFC 9293, section 3.5, simultaneous open).
+    /// Takes a connection, unless nobody listens at its other end.
     fn admit(&mut self, socket: Socket, address: SocketAddr) -> Option<(Socket, SocketAddr)> {
-        let ends =
-            (socket.local_addr().ok().and_then(|a| a.as_socket()), socket.peer_addr().ok().and_then(|a| a.as_socket()));
-        match ends {
-            (Some(local), Some(peer)) if local == peer => {
-                // Closing it in order would leave the port in TIME-WAIT, where nobody can listen.
-                drop(socket.set_linger(Some(Duration::ZERO)));
-                self.fail(address, Errno::ECONNREFUSED);
-                None
-            }
-            (_, None) => {
+        let refused = match ends_of(&socket) {
+            None => {
                 self.fail(address, Errno::ECONNRESET);
-                None
+                return None;
             }
-            _ => Some((socket, address)),
+            Some((local, peer)) if local == peer => Some(Errno::ECONNREFUSED),
+            Some((local, peer)) if may_be_a_port_of_ours(local, peer) => listens(peer, self.budget).err(),
+            Some(_) => None,
+        };
+        if let Some(errno) = refused {
+            self.fail(address, errno);
+            return None;
         }
+        drop(socket.set_linger(None));
+        Some((socket, address))
     }
 
     fn out_of_time(&self) -> NotReady {
@@ -174,6 +175,49 @@ impl Race<'_> {
             failure.reason = format!("{}; {}", failure.reason, describe(&self.failed).reason);
         }
         failure
+    }
+}
+
+/// The two ends of a connection, or `None` once it is gone.
+fn ends_of(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
+    Some((socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?))
+}
+
+/// Whether the other end of a connection may be a socket that connects as we do, instead of one that
+/// listens: two connects to closed ports of this host whose own ports happen to be each other's
+/// destinations become one connection (RFC 9293, section 3.5, simultaneous open), be they one and
+/// the same, two of ours, or one of another process.
+fn may_be_a_port_of_ours(local: SocketAddr, peer: SocketAddr) -> bool {
+    let range = || {
+        // For both families (ip-sysctl).
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+        let mut ends = text.split_whitespace().map(str::parse::<u16>);
+        Some(ends.next()?.ok()?..=ends.next()?.ok()?)
+    };
+    local.ip() == peer.ip() && range().is_none_or(|range| range.contains(&peer.port()))
+}
+
+/// Whether somebody listens at `peer`, shown by a second connection beside the first: a socket that
+/// only connects has no room for it, and the kernel refuses it at once.
+fn listens(peer: SocketAddr, budget: &Budget) -> Result<(), Errno> {
+    let (socket, connected) = begin(peer)?;
+    if !connected {
+        let until = budget.remaining().min(DECIDES);
+        let decided = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], timeout(until));
+        // Silence is a queue that is full, and thus a listener's.
+        if decided.is_ok_and(|sockets| sockets == 0) {
+            return Ok(());
+        }
+        if let Ok(Some(error)) | Err(error) = socket.take_error() {
+            return Err(errno_of(&error));
+        }
+    }
+    match ends_of(&socket) {
+        Some((local, peer)) if local != peer => {
+            drop(socket.set_linger(None));
+            Ok(())
+        }
+        _ => Err(Errno::ECONNREFUSED),
     }
 }
 
@@ -194,6 +238,9 @@ fn timeout(until: Duration) -> PollTimeout {
 fn begin(address: SocketAddr) -> Result<(Socket, bool), Errno> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)
         .map_err(|error| errno_of(&error))?;
+    // Until it is known to lead to a server: closing a connection to itself in order would leave the
+    // port in TIME-WAIT, where nobody can listen.
+    drop(socket.set_linger(Some(Duration::ZERO)));
     start(socket, &SockAddr::from(address))
 }
 
