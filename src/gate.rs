@@ -71,7 +71,7 @@ pub trait World {
     fn start(&mut self, start: Start) -> Result<(), NotReady>;
     /// What the attempt is doing.
     fn stage(&mut self, target: usize, attempt: u32) -> Stage;
-    /// The next message, or `None` at `until` (never, without).
+    /// The next message, or `None` at `until` (never, without; at once, if that is past).
     fn next(&mut self, until: Option<Duration>) -> Option<Message>;
     /// A number from -1 to 1.
     fn jitter(&mut self) -> f64;
@@ -156,18 +156,22 @@ impl Gate {
                 now.saturating_add(tick)
             });
             let until = [self.wakes_at(&held_up), Some(reminder), tick].into_iter().flatten().min();
-            match world.next(until) {
-                Some(Message::Signal(signal)) => {
-                    let now = world.now();
-                    self.explain_silence(world, now);
-                    return Verdict::Interrupted(signal);
-                }
-                Some(Message::Done { target, attempt, outcome }) => {
-                    if let Some(verdict) = self.finish(world, observer, target, attempt, outcome) {
-                        return verdict;
+            let mut next = world.next(until);
+            // What has come meanwhile is taken together: each look at all targets takes its time.
+            while let Some(message) = next {
+                match message {
+                    Message::Signal(signal) => {
+                        let now = world.now();
+                        self.explain_silence(world, now);
+                        return Verdict::Interrupted(signal);
+                    }
+                    Message::Done { target, attempt, outcome } => {
+                        if let Some(verdict) = self.finish(world, observer, target, attempt, outcome) {
+                            return verdict;
+                        }
                     }
                 }
-                None => {}
+                next = world.next(Some(Duration::ZERO));
             }
         }
     }

@@ -57,16 +57,14 @@ struct Queue {
     /// that has just sent its outcome does not wait yet, and would look busy to whoever got the outcome.
     running: usize,
     /// How many jobs of each target are queued or running, those of an earlier round too.
-    taken: HashMap<usize, usize>,
+    taken: Vec<usize>,
     /// Outcomes of an earlier round are nobody's any more.
     round: u32,
 }
 
 impl Queue {
     fn release(&mut self, target: usize) {
-        if let Some(taken) = self.taken.get_mut(&target) {
-            *taken = taken.saturating_sub(1);
-        }
+        self.taken[target] -= 1;
     }
 }
 
@@ -100,8 +98,9 @@ impl Workers {
     pub fn new(context: Context, (sender, receiver): (Sender<Message>, Receiver<Message>)) -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
         let most = context.targets.len().saturating_mul(MAX_IN_FLIGHT).max(1);
+        let queue = Queue { taken: vec![0; context.targets.len()], ..Queue::default() };
         Self {
-            shared: Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), context }),
+            shared: Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new(), context }),
             sender,
             receiver,
             begun: clock::now(),
@@ -147,27 +146,22 @@ fn descriptors_allow() -> usize {
 }
 
 fn work(shared: &Shared, sender: &Sender<Message>) {
+    let Context { targets, goal, tls } = &shared.context;
+    let mut queue = shared.lock();
     loop {
-        let mut queue = shared.lock();
-        let job = loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                break job;
-            }
+        let Some(job) = queue.jobs.pop_front() else {
             queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            continue;
         };
         queue.running += 1;
         drop(queue);
-        let Context { targets, goal, tls } = &shared.context;
         let Start { target, attempt, budget } = job.start;
         let outcome = probe::run(&targets[target], *goal, tls, &Budget::new(budget, job.progress));
-        // Under the lock, so that no outcome slips in after a restart has emptied the channel.
-        let mut queue = shared.lock();
+        queue = shared.lock();
         queue.running -= 1;
         queue.release(target);
-        if queue.round != job.round {
-            continue;
-        }
-        if sender.send(Message::Done { target, attempt, outcome }).is_err() {
+        // Under the lock, so that no outcome slips in after a restart has emptied the channel.
+        if queue.round == job.round && sender.send(Message::Done { target, attempt, outcome }).is_err() {
             return;
         }
     }
@@ -180,7 +174,7 @@ impl World for Workers {
 
     fn has_room(&mut self, target: usize) -> bool {
         let queue = self.shared.lock();
-        if queue.taken.get(&target).is_some_and(|taken| *taken >= MAX_IN_FLIGHT) {
+        if queue.taken[target] >= MAX_IN_FLIGHT {
             return false;
         }
         let limit = if self.refused { queue.threads.max(1) } else { self.max_threads };
@@ -193,7 +187,7 @@ impl World for Workers {
         let mut queue = self.shared.lock();
         let round = queue.round;
         queue.jobs.push_back(Job { round, start, progress });
-        *queue.taken.entry(start.target).or_insert(0) += 1;
+        queue.taken[start.target] += 1;
         if queue.running + queue.jobs.len() > queue.threads
             && queue.threads < self.max_threads
             && (!self.refused || queue.threads == 0)
@@ -221,6 +215,7 @@ impl World for Workers {
         let now = self.now();
         let message = match until {
             None => self.receiver.recv().ok(),
+            Some(until) if until <= now => self.receiver.try_recv().ok(),
             Some(until) => self.receiver.recv_timeout(until.saturating_sub(now)).ok(),
         };
         if let Some(Message::Done { target, attempt, .. }) = &message {

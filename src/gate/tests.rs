@@ -64,7 +64,7 @@ struct Fake {
 impl Fake {
     fn new(scripts: &[Script]) -> Self {
         let (now, due, starts) = (Duration::ZERO, BTreeMap::new(), Vec::new());
-        Self { now, scripts: scripts.to_vec(), due, starts, patience: 30_000, jitter: 1.0 }
+        Self { now, scripts: scripts.to_vec(), due, starts, patience: 60_000, jitter: 1.0 }
     }
 
     fn cell(&self) -> usize {

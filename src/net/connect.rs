@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -188,13 +190,18 @@ fn ends_of(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
 /// destinations become one connection (RFC 9293, section 3.5, simultaneous open), be they one and
 /// the same, two of ours, or one of another process.
 fn may_be_a_port_of_ours(local: SocketAddr, peer: SocketAddr) -> bool {
-    let range = || {
-        // For both families (ip-sysctl).
+    local.ip() == peer.ip() && ephemeral_ports().is_none_or(|range| range.contains(&peer.port()))
+}
+
+/// The ports that the kernel gives to connections of both families (ip-sysctl).
+fn ephemeral_ports() -> Option<&'static RangeInclusive<u16>> {
+    static PORTS: OnceLock<Option<RangeInclusive<u16>>> = OnceLock::new();
+    let read = || {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-        let mut ends = text.split_whitespace().map(str::parse::<u16>);
+        let mut ends = text.split_whitespace().map(str::parse);
         Some(ends.next()?.ok()?..=ends.next()?.ok()?)
     };
-    local.ip() == peer.ip() && range().is_none_or(|range| range.contains(&peer.port()))
+    PORTS.get_or_init(read).as_ref()
 }
 
 /// Whether somebody listens at `peer`, shown by a second connection beside the first: a socket that
