@@ -168,15 +168,40 @@ impl Tracker {
         self.in_flight.push(Flight { attempt: self.attempts, began: now, ends });
         self.last_began = now;
         self.hanging |= self.in_flight.len() > 1;
-        let beside = now.saturating_add(self.spacing());
+        let beside = self.beside();
         self.plan(now, beside);
         (self.attempts, ends.saturating_sub(now))
     }
 
-    /// How long after one attempt the next may begin beside it.
-    fn spacing(&self) -> Duration {
-        let even = self.rules.attempt_timeout / u32::try_from(MAX_IN_FLIGHT).unwrap_or(1);
-        if self.hanging { even } else { even.min(PATIENCE) }
+    /// When the next attempt may begin beside the last one.
+    fn beside(&self) -> Duration {
+        let most = u32::try_from(MAX_IN_FLIGHT).unwrap_or(u32::MAX);
+        let even = self.rules.attempt_timeout / most;
+        if !self.hanging {
+            return self.last_began.saturating_add(even.min(PATIENCE));
+        }
+        let share = |until: Duration, among: usize| match u32::try_from(among) {
+            Ok(among @ 1..) => until.saturating_sub(self.last_began) / among,
+            _ => Duration::ZERO,
+        };
+        // Those that may still begin share what is left before the oldest makes room for one more.
+        let oldest = self.in_flight.iter().map(|flight| flight.ends.saturating_add(GRACE)).min();
+        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
+        let before_oldest = oldest.map_or(Duration::ZERO, |ends| share(ends, room + 1));
+        // Those that last until the last call share what is left before it, so that it finds room.
+        let before_last_call = self.last_call().map_or(Duration::ZERO, |last_call| {
+            let lasting = self.in_flight.iter().filter(|flight| flight.ends >= last_call).count();
+            if lasting == 0 { Duration::ZERO } else { share(last_call, MAX_IN_FLIGHT.saturating_sub(lasting)) }
+        });
+        self.last_began.saturating_add(even.max(before_oldest).max(before_last_call))
+    }
+
+    /// When the last attempt before the deadline begins.
+    fn last_call(&self) -> Option<Duration> {
+        match self.deadline() {
+            Deadline::Never => None,
+            Deadline::At(deadline) => Some(deadline.saturating_sub(LAST_CALL.min(deadline / 4))),
+        }
     }
 
     /// Plans the next attempt for `at`, or just before the deadline, if there may be one at all.
@@ -186,12 +211,9 @@ impl Tracker {
             self.next = None;
             return;
         }
-        self.next = match self.deadline() {
-            Deadline::Never => Some(at),
-            Deadline::At(deadline) => {
-                let last_call = deadline.saturating_sub(LAST_CALL.min(deadline / 4));
-                if at <= last_call { Some(at) } else { (now < last_call).then_some(last_call) }
-            }
+        self.next = match self.last_call() {
+            Some(last_call) if at > last_call => (now < last_call).then_some(last_call),
+            _ => Some(at),
         };
     }
 
@@ -245,7 +267,7 @@ impl Tracker {
         self.failed_at = now;
         self.hanging = failure.kind == Kind::TimedOut && flight.ends <= now.saturating_add(GRACE);
         let at = if self.hanging {
-            self.last_began.saturating_add(self.spacing()).max(now)
+            self.beside().max(now)
         } else {
             now.saturating_add(self.rules.backoff.pause(self.failed_in_a_row, jitter))
         };
@@ -371,7 +393,7 @@ mod tests {
         }
         assert_eq!(began[1], 500 * MS);
         let gaps: Vec<Duration> = began.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
-        assert!(gaps.iter().all(|gap| *gap <= 2100 * MS), "{gaps:?}");
+        assert!(gaps.iter().all(|gap| *gap <= 1600 * MS), "{gaps:?}");
         assert!(gaps[1..].iter().all(|gap| *gap >= 1200 * MS), "spread evenly: {gaps:?}");
     }
 
@@ -390,6 +412,30 @@ mod tests {
             now += MS;
         }
         assert_eq!(last, 950 * MS);
+    }
+
+    #[test]
+    fn a_peer_that_never_answers_gets_the_last_attempt_too() {
+        for (timeout, attempt_timeout) in
+            [(1000, 5000), (1000, 700), (2000, 5000), (3000, 5000), (7000, 5000), (60_000, 5000), (60_000, 900)]
+        {
+            let rules =
+                Rules { deadline: Deadline::At(timeout * MS), attempt_timeout: attempt_timeout * MS, ..rules() };
+            let (mut tracker, mut began) = (Tracker::new(rules), Vec::new());
+            for now in (0..timeout).map(|ms| ms * MS) {
+                for (attempt, _) in tracker.overdue(now) {
+                    tracker.finish(attempt, now, Err(NotReady::new(Kind::TimedOut, "silent")), 0.0);
+                }
+                if tracker.is_due(now) {
+                    tracker.begin(now);
+                    assert!(tracker.in_flight.len() <= MAX_IN_FLIGHT, "{timeout} {attempt_timeout}: {began:?}");
+                    began.push(now);
+                }
+            }
+            assert_eq!(began.last(), Some(&((timeout - 50) * MS)), "{timeout} {attempt_timeout}: {began:?}");
+            let longest = began.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max();
+            assert!(longest <= Some(1700 * MS), "{timeout} {attempt_timeout}: {began:?}");
+        }
     }
 
     #[test]
