@@ -25,8 +25,8 @@ impl Backoff {
     /// `jitter` is a number from -1 to 1 that moves the pause by up to 10 %, so that a thousand
     /// containers which started together do not knock together.
     pub fn pause(&self, failures: u32, jitter: f64) -> Duration {
-        let exponent = f64::from(failures);
-        let plain = self.initial.as_secs_f64() * self.factor.powf(exponent);
+        let exponent = i32::try_from(failures).unwrap_or(i32::MAX);
+        let plain = self.initial.as_secs_f64() * self.factor.powi(exponent);
         let jittered = plain.min(self.cap.as_secs_f64()) * (1.0 + JITTER * jitter.clamp(-1.0, 1.0));
         Duration::try_from_secs_f64(jittered).map_or(self.cap, |pause| pause.min(self.cap))
     }

@@ -37,7 +37,7 @@ pub fn executable() -> PathBuf {
     let executable = std::env::var_os("WHEN_READY_STATIC_BIN").map_or(built, PathBuf::from);
     assert!(
         executable.exists(),
-        "{} is missing: build it with `cargo build --release --target x86_64-unknown-linux-musl`, \
+        "{} is missing: build it with `RUSTC_BOOTSTRAP=1 cargo smallest --target x86_64-unknown-linux-musl`, \
          or name another in WHEN_READY_STATIC_BIN",
         executable.display()
     );
