@@ -14,6 +14,7 @@ mod gate;
 mod hostile;
 mod http;
 mod live;
+mod names;
 mod networks;
 mod output;
 mod postgres;

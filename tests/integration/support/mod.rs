@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tls")]
 pub mod certificates;
+pub mod name_server;
+pub mod network;
 pub mod nginx;
 pub mod peer;
 pub mod pgbouncer;

@@ -1,17 +1,18 @@
 //! Scripted peers: what a server does to each connection is a closure.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+
+use socket2::SockRef;
 
 /// A scripted server on a port of its own.
 pub struct Peer {
     /// Where it listens.
     pub port: u16,
-    stop: Arc<AtomicBool>,
+    listener: Arc<TcpListener>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -28,24 +29,27 @@ impl Peer {
         Self::serve(TcpListener::bind(("127.0.0.1", port)).expect("a port to listen on"), script)
     }
 
-    fn serve(listener: TcpListener, script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+    /// The same on a socket that listens already.
+    pub fn serve(listener: TcpListener, script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
         let port = listener.local_addr().expect("an address").port();
-        let stop = Arc::new(AtomicBool::new(false));
+        let listener = Arc::new(listener);
         let connections = Arc::new(AtomicUsize::new(0));
-        let (stopping, counter) = (Arc::clone(&stop), Arc::clone(&connections));
+        let (accepting, counter) = (Arc::clone(&listener), Arc::clone(&connections));
         let script = Arc::new(script);
         thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stopping.load(Ordering::SeqCst) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
+            loop {
+                let stream = match accepting.accept() {
+                    Ok((stream, _)) => stream,
+                    // The socket is shut down.
+                    Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => return,
+                    Err(_) => continue,
+                };
                 let number = counter.fetch_add(1, Ordering::SeqCst);
                 let script = Arc::clone(&script);
                 thread::spawn(move || script(stream, number));
             }
         });
-        Self { port, stop, connections }
+        Self { port, listener, connections }
     }
 
     /// Answers every request with `response`.
@@ -55,11 +59,7 @@ impl Peer {
 
     /// The same on a port that is known before.
     pub fn http_on(port: u16, response: impl Into<Vec<u8>>) -> Self {
-        let response = response.into();
-        Self::start_on(port, move |mut stream, _| {
-            read_request(&mut stream);
-            drop(stream.write_all(&response));
-        })
+        Self::start_on(port, respond(response))
     }
 
     /// How many connections it has had.
@@ -75,10 +75,16 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        // Wakes the listener, which sees that it is to stop.
-        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
-        drop(TcpStream::connect_timeout(&address, Duration::from_secs(1)));
+        drop(SockRef::from(&*self.listener).shutdown(Shutdown::Both));
+    }
+}
+
+/// A script that answers every request with `response`.
+pub fn respond(response: impl Into<Vec<u8>>) -> impl Fn(TcpStream, usize) + Send + Sync + 'static {
+    let response = response.into();
+    move |mut stream, _| {
+        read_request(&mut stream);
+        drop(stream.write_all(&response));
     }
 }
 

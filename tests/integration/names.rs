@@ -1,0 +1,173 @@
+//! Names whose name servers are silent, late, wrong or brief. Each test has a network of its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::support::name_server::{Answer, NameServer, at_once};
+use crate::support::network::{SLACK, address, firewall, in_private_network, loopback, replace, sh};
+use crate::support::peer::Peer;
+use crate::support::{Run, free_port};
+
+#[test]
+fn a_name_server_that_never_answers_does_not_move_the_deadline() {
+    in_private_network(|| {
+        let _server = NameServer::start("", |_| at_once(Answer::Nothing));
+        for target in ["tcp://db.example:5432", "http://db.example/", "postgres://db.example/x", "dns://db.example"] {
+            let finished = Run::new().target(target).args(["-t", "2s"]).command(["echo", "ran"]).finish();
+            println!("{target}: {:?}", finished.elapsed);
+            let finished = finished.expect_status(124).expect_stdout("").expect_elapsed(2000..=2000 + SLACK);
+            finished.expect_stderr("no answer from the name service");
+        }
+        // An attempt's own limit is kept as well, and a signal still ends the wait.
+        let run = Run::new().target("db.example:5432").args(["-t", "60s", "--attempt-timeout", "300ms"]).spawn();
+        run.wait_for_stderr("no answer from the name service within 300ms");
+        run.signal(nix::sys::signal::Signal::SIGTERM);
+        run.finish().expect_status(143).expect_elapsed(300..=2000);
+    });
+}
+
+#[test]
+fn what_a_name_server_says_is_what_is_reported() {
+    in_private_network(|| {
+        let _server = NameServer::start("options timeout:1 attempts:1", |name| match name {
+            "servfail.example." => at_once(Answer::ServFail),
+            "empty.example." => at_once(Answer::Addresses(Vec::new())),
+            _ => at_once(Answer::NxDomain),
+        });
+        for name in ["servfail.example", "empty.example", "missing.example"] {
+            // musl asks once more after SERVFAIL, and waits its second for the answer.
+            let run = Run::new().target(format!("{name}:80")).args(["-t", "3s"]).finish();
+            let run = run.expect_status(124).expect_elapsed(3000..=3000 + SLACK);
+            run.expect_stderr(&format!("the name {name} does not resolve"));
+        }
+    });
+}
+
+#[test]
+fn a_name_is_reached_by_whichever_of_its_addresses_answers() {
+    in_private_network(|| {
+        let _server = NameServer::start("options timeout:1 attempts:1", |name| match name {
+            "v4.example." => at_once(Answer::Addresses(vec![address("127.0.0.1")])),
+            "v6.example." => at_once(Answer::Addresses(vec![address("::1")])),
+            // The first is refused or silent.
+            "both.example." => at_once(Answer::Addresses(vec![address("::1"), address("127.0.0.1")])),
+            "many.example." => at_once(Answer::Addresses(loopback(8))),
+            "slow.example." => (Duration::from_millis(700), Answer::Addresses(vec![address("127.0.0.1")])),
+            _ => at_once(Answer::NxDomain),
+        });
+        let port = free_port();
+        let v4 = Peer::start_on(port, |stream, _| drop(stream));
+        let v6 = TcpListener::bind((address("::1"), port)).unwrap();
+        let reach = |name: &str, at_most: u64| {
+            let finished = Run::new().target(format!("{name}:{port}")).args(["-t", "20s"]).finish();
+            println!("{name}: {:?}", finished.elapsed);
+            finished.expect_status(0).expect_elapsed(0..=at_most);
+        };
+        reach("v4.example", 1000);
+        reach("v6.example", 1000);
+        reach("slow.example", 2000);
+        drop(v6);
+        reach("both.example", 1000);
+        firewall("ip6 daddr ::1 drop");
+        reach("both.example", 1500);
+        firewall("ip daddr { 127.0.0.2-127.0.0.8 } drop");
+        reach("many.example", 2000);
+        drop(v4);
+    });
+}
+
+#[test]
+fn a_name_that_appears_later_is_found() {
+    in_private_network(|| {
+        let (is_there, peer) = (Arc::new(AtomicBool::new(false)), Peer::start(|stream, _| drop(stream)));
+        let seen = Arc::clone(&is_there);
+        let _server = NameServer::start("options timeout:1 attempts:1", move |_| {
+            let found = Answer::Addresses(vec![address("127.0.0.1")]);
+            at_once(if seen.load(Ordering::SeqCst) { found } else { Answer::NxDomain })
+        });
+        let run = Run::new().target(format!("late.example:{}", peer.port)).args(["-t", "30s"]).spawn();
+        run.wait_for_stderr("the name late.example does not resolve");
+        is_there.store(true, Ordering::SeqCst);
+        run.finish().expect_status(0).expect_elapsed(0..=3000);
+    });
+}
+
+#[test]
+fn a_kubernetes_search_list_with_a_dot_finds_short_and_whole_names() {
+    in_private_network(|| {
+        let options =
+            "search ns.svc.cluster.local svc.cluster.local cluster.local .\noptions ndots:5 timeout:1 attempts:1";
+        let _server = NameServer::start(options, |name| match name {
+            "db.ns.svc.cluster.local." | "outside.example." => at_once(Answer::Addresses(vec![address("127.0.0.1")])),
+            _ => at_once(Answer::NxDomain),
+        });
+        let peer = Peer::start(|stream, _| drop(stream));
+        for name in ["db", "db.ns", "db.ns.svc", "db.ns.svc.cluster.local", "outside.example", "outside.example."] {
+            Run::new().target(format!("{name}:{}", peer.port)).args(["-t", "5s"]).finish().expect_status(0);
+        }
+        let run = Run::new().target(format!("missing:{}", peer.port)).args(["-t", "500ms"]).finish();
+        run.expect_status(124).expect_stderr("search list: ns.svc.cluster.local svc.cluster.local cluster.local .");
+    });
+}
+
+#[test]
+fn localhost_is_both_families() {
+    in_private_network(|| {
+        replace("/etc/hosts", "::1 localhost\n127.0.0.1 localhost\n");
+        for ip in ["127.0.0.1", "::1"] {
+            let listener = TcpListener::bind(SocketAddr::new(address(ip), free_port())).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let run = Run::new().target(format!("localhost:{port}")).args(["-t", "5s"]).finish();
+            run.expect_status(0).expect_stderr(&SocketAddr::new(address(ip), port).to_string());
+        }
+    });
+}
+
+#[test]
+fn an_answer_too_long_for_a_datagram_is_asked_for_again_over_tcp() {
+    in_private_network(|| {
+        let server = NameServer::start("options timeout:1 attempts:1", |name| match name {
+            // All that a datagram of 512 bytes holds, or nothing of it.
+            "many.example." => at_once(Answer::Truncated(loopback(25), Some(loopback(30)))),
+            "empty.example." => at_once(Answer::Truncated(Vec::new(), Some(loopback(30)))),
+            "cut.example." => at_once(Answer::Truncated(loopback(30), None)),
+            _ => at_once(Answer::NxDomain),
+        });
+        // Only what is said over TCP leads here.
+        let listener = TcpListener::bind((address("127.0.0.28"), free_port())).unwrap();
+        let port = Peer::serve(listener, |stream, _| drop(stream));
+        let run = |name: &str| Run::new().target(format!("{name}:{}", port.port)).args(["-t", "3s"]);
+        for name in ["many.example", "empty.example"] {
+            let finished = run(name).finish().expect_status(0).expect_stderr("connected to 127.0.0.28:");
+            println!("{name}: {:?}", finished.elapsed);
+        }
+        assert!(server.asked_over_tcp() >= 2, "{} questions over TCP", server.asked_over_tcp());
+        // Half an answer is none.
+        let finished = run("cut.example").finish().expect_status(124).expect_elapsed(3000..=3000 + SLACK);
+        finished.expect_stderr("the name cut.example does not resolve");
+        firewall("tcp dport 53 drop");
+        run("many.example").finish().expect_status(124).expect_elapsed(3000..=3000 + SLACK);
+        sh("nft flush ruleset");
+        run("many.example").finish().expect_status(0);
+    });
+}
+
+#[test]
+fn an_answer_that_comes_after_the_deadline_does_not_move_it() {
+    in_private_network(|| {
+        let peer = Peer::start(|stream, _| drop(stream));
+        let _server = NameServer::start("", |_| (Duration::from_millis(1300), Answer::Addresses(loopback(1))));
+        for scheme in ["tcp", "http", "postgres", "redis", "dns"] {
+            let target = match scheme {
+                "dns" => "dns://late.example".to_owned(),
+                _ => format!("{scheme}://late.example:{}", peer.port),
+            };
+            let finished = Run::new().target(target).args(["-t", "1s"]).command(["echo", "ran"]).finish();
+            println!("{scheme}: {:?}", finished.elapsed);
+            let finished = finished.expect_status(124).expect_stdout("").expect_elapsed(1000..=1000 + SLACK);
+            finished.expect_stderr("no answer from the name service within 1s");
+        }
+    });
+}
