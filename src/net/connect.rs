@@ -265,16 +265,17 @@ fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
-/// Whether this machine has no such address family or no route for it at all: another address of
-/// the same name decides.
-fn is_family_missing(errno: Errno) -> bool {
-    matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH)
+/// Whether this machine has no such address family, or no route for it at all: then the addresses of
+/// the other decide. Where one of a family could be asked, the others of it count as well.
+fn is_family_missing(failed: &[(SocketAddr, Errno)], is_v6: bool) -> bool {
+    let mut of_family = failed.iter().filter(|(address, _)| address.is_ipv6() == is_v6);
+    of_family.all(|(_, errno)| matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH))
 }
 
 /// One reason for all addresses.
 fn describe(failed: &[(SocketAddr, Errno)]) -> NotReady {
     let mut decisive: Vec<&(SocketAddr, Errno)> =
-        failed.iter().filter(|(_, errno)| !is_family_missing(*errno)).collect();
+        failed.iter().filter(|(address, _)| !is_family_missing(failed, address.is_ipv6())).collect();
     if decisive.is_empty() {
         decisive = failed.iter().collect();
     }

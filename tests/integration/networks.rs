@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::support::name_server::{Answer, NameServer, at_once};
-use crate::support::network::{SLACK, firewall, in_private_network, sh};
+use crate::support::network::{SLACK, address, firewall, in_private_network, sh};
 use crate::support::peer::{Peer, hold, response};
 use crate::support::{Finished, Run, free_port};
 
@@ -55,15 +57,54 @@ fn each_way_of_rejecting_is_named() {
             (v4, "icmp host-prohibited", "no route to 127.0.0.1", false),
             (v4, "icmp admin-prohibited", "no route to 127.0.0.1", false),
             (v6, "tcp reset", "connection refused by", true),
+            (v6, "icmpv6 port-unreachable", "connection refused by", true),
+            (v6, "icmpv6 addr-unreachable", "no route to [::1]", false),
+            (v6, "icmpv6 no-route", "no route to the network of [::1]", false),
+            (v6, "icmpv6 admin-prohibited", "a firewall rule forbids connections to [::1]", false),
+            (v6, "icmpv6 policy-fail", "a firewall rule forbids connections to [::1]", false),
+            (v6, "icmpv6 reject-route", "a firewall rule forbids connections to [::1]", false),
         ] {
             let port = free_port();
             firewall(&format!("tcp dport {port} reject with {how}"));
-            let target = format!("tcp://{host}:{port}");
-            let run = Run::new().target(&target).args(["-t", "200ms"]).finish();
-            run.expect_status(124).expect_stderr(reason).expect_stderr("not ready after ");
-            let down = Run::new().target(&target).args(["-t", "200ms", "--until-down"]).finish();
-            down.expect_status(if is_down { 0 } else { 124 });
+            let run = Run::new().target(format!("tcp://{host}:{port}")).args(["-t", "30s"]);
+            let down = Run::new().target(format!("tcp://{host}:{port}")).args(["-t", "30s", "--until-down"]).spawn();
+            let run = run.spawn();
+            // The kernel believes an ICMPv6 error only after its second SYN, if the first brings it while
+            // connect(2) lasts.
+            run.wait_for_stderr(&format!("not ready: {reason}")).signal(Signal::SIGTERM);
+            run.finish().expect_status(143);
+            if is_down {
+                down.finish().expect_status(0);
+            } else {
+                down.wait_for_stderr("no proof that it is down: ").wait_for_stderr(reason).signal(Signal::SIGTERM);
+                down.finish().expect_status(143);
+            }
         }
+    });
+}
+
+#[test]
+fn until_down_wants_a_refusal_from_each_address_that_this_machine_can_have_a_way_to() {
+    in_private_network(|| {
+        let _server = NameServer::start("options timeout:1 attempts:1", |name| {
+            let addresses: &[&str] = match name {
+                // An IPv6 address means nothing where there is no IPv6: that of a Compose service, say.
+                "dual.example." => &["127.0.0.1", "2001:db8::1"],
+                // No way to a replica now is not the end of it.
+                "replicas.example." => &["127.0.0.1", "10.1.2.3"],
+                _ => &["127.0.0.1", "127.0.0.2"],
+            };
+            at_once(Answer::Addresses(addresses.iter().copied().map(address).collect()))
+        });
+        let until_down = |name| {
+            let target = format!("{name}:{}", free_port());
+            Run::new().target(target).args(["--until-down", "-t", "30s"]).spawn()
+        };
+        until_down("two.example").finish().expect_status(0);
+        until_down("dual.example").finish().expect_status(0);
+        let run = until_down("replicas.example");
+        run.wait_for_stderr("no proof that it is down: ").wait_for_stderr("10.1.2.3").signal(Signal::SIGTERM);
+        run.finish().expect_status(143);
     });
 }
 
