@@ -13,6 +13,7 @@ mod corpus;
 mod gate;
 mod hostile;
 mod http;
+mod links;
 mod live;
 mod names;
 mod networks;

@@ -1,13 +1,15 @@
 //! Networks of a test's own: namespaces, links between them, firewalls.
 
-use std::fs;
-use std::net::IpAddr;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
-use super::tool;
+use super::{Reaper, tool};
 
 /// What a loaded machine may add to a deadline; the product promises 100 ms.
 pub const SLACK: u64 = 600;
@@ -19,7 +21,8 @@ pub fn in_private_network(test: impl FnOnce() + Send) {
     // A thread of its own: whatever it starts is in the namespace too, the other tests are not.
     on_a_thread(|| {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("a namespace");
-        sh("mount --make-rprivate / && ip link set lo up");
+        // Hosts have their names in /run/netns, as ip-netns(8) wants it.
+        sh("mount --make-rprivate / && ip link set lo up && mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns");
         test();
     });
 }
@@ -66,4 +69,79 @@ pub fn address(text: &str) -> IpAddr {
 /// 127.0.0.1 and those after it.
 pub fn loopback(count: u8) -> Vec<IpAddr> {
     (1..=count).map(|last| [127, 0, 0, last].into()).collect()
+}
+
+/// A local network, with the test's own host in it as 10.0.0.1.
+pub fn lan() {
+    sh("ip link add lan type bridge && ip addr add 10.0.0.1/24 dev lan && ip link set lan up");
+}
+
+/// Another host: a namespace with a name.
+pub struct Host(&'static str);
+
+impl Host {
+    /// A host without a network.
+    fn new(name: &'static str) -> Self {
+        sh(&format!("ip netns add {name} && ip -n {name} link set lo up"));
+        Self(name)
+    }
+
+    /// A host in the [`lan`]. The interface is `lan` there, and has the host's name here.
+    pub fn in_lan(name: &'static str, address: &str) -> Self {
+        let host = Self::new(name);
+        sh(&format!("ip link add {name} type veth peer name lan netns {name} && ip link set {name} master lan up"));
+        host.sh(&format!("ip addr add {address}/24 dev lan && ip link set lan up"));
+        host
+    }
+
+    /// Runs `work` on this host; what it starts stays there.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        on_a_thread(|| {
+            let namespace = File::open(Path::new("/run/netns").join(self.0)).expect("a namespace");
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("to enter a namespace");
+            work()
+        })
+    }
+
+    /// Runs a script of tools on this host.
+    pub fn sh(&self, script: &str) {
+        self.run(|| sh(script));
+    }
+
+    /// Listens on this host.
+    pub fn listen(&self, address: impl Into<SocketAddr>) -> TcpListener {
+        let address = address.into();
+        self.run(|| TcpListener::bind(address).expect("a port to listen on"))
+    }
+}
+
+/// A host at the end of a cable through which everything takes its time.
+pub struct FarHost {
+    /// The host, which is 10.0.0.2.
+    pub host: Host,
+    _between: Host,
+    _cable: Reaper,
+}
+
+impl FarHost {
+    /// Instead of a [`lan`]; each way takes `delay` seconds.
+    pub fn new(delay: f64) -> Self {
+        let (host, between) = (Host::new("far"), Host::new("between"));
+        sh("ip link add lan type veth peer name here netns between");
+        sh("ip addr add 10.0.0.1/24 dev lan && ip link set lan up");
+        host.sh("ip link add lan type veth peer name there netns between");
+        host.sh("ip addr add 10.0.0.2/24 dev lan && ip link set lan up");
+        between.sh("ip link set here up && ip link set there up");
+        // The kernel's own way is tc-netem(8), which not every kernel has.
+        let python = tool(&["/usr/bin/python3", "python3"], "python3-minimal");
+        let mut cable = between.run(|| {
+            let mut command = Command::new(python);
+            command.args(["-c", include_str!("slow_cable.py"), &delay.to_string(), "here", "there"]);
+            Reaper(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("python3"))
+        });
+        let mut line = String::new();
+        BufReader::new(cable.0.stdout.take().unwrap()).read_line(&mut line).expect("a line");
+        assert_eq!(line, "ready\n");
+        Self { host, _between: between, _cable: cable }
+    }
 }
