@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::Goal;
 use crate::gate::{Message, Start, World};
 use crate::net::tls::Tls;
-use crate::net::{Budget, Progress, Stage};
+use crate::net::{Budget, LateAnswers, Progress, Stage};
 use crate::not_ready::{Kind, NotReady};
 use crate::probe;
 use crate::retry::MAX_IN_FLIGHT;
@@ -72,6 +72,7 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     context: Context,
+    late_answers: LateAnswers,
 }
 
 impl Shared {
@@ -100,7 +101,12 @@ impl Workers {
         let most = context.targets.len().saturating_mul(MAX_IN_FLIGHT).max(1);
         let queue = Queue { taken: vec![0; context.targets.len()], ..Queue::default() };
         Self {
-            shared: Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new(), context }),
+            shared: Arc::new(Shared {
+                queue: Mutex::new(queue),
+                wake: Condvar::new(),
+                context,
+                late_answers: LateAnswers::default(),
+            }),
             sender,
             receiver,
             begun: clock::now(),
@@ -156,7 +162,8 @@ fn work(shared: &Shared, sender: &Sender<Message>) {
         queue.running += 1;
         drop(queue);
         let Start { target, attempt, budget } = job.start;
-        let outcome = probe::run(&targets[target], *goal, tls, &Budget::new(budget, job.progress));
+        let budget = Budget::new(budget, job.progress, shared.late_answers.clone());
+        let outcome = probe::run(&targets[target], *goal, tls, &budget);
         queue = shared.lock();
         queue.running -= 1;
         queue.release(target);

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::not_ready::{Kind, NotReady};
 
 pub use connect::{connect, connect_unix};
-pub use resolve::resolve;
+pub use resolve::{LateAnswers, resolve};
 
 /// What an attempt is doing, for the reason of one that runs out of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,14 +86,15 @@ pub struct Budget {
     begun: Instant,
     ends: Instant,
     progress: Progress,
+    late_answers: LateAnswers,
 }
 
 impl Budget {
     /// A budget that begins now.
-    pub fn new(time: Duration, progress: Progress) -> Self {
+    pub fn new(time: Duration, progress: Progress, late_answers: LateAnswers) -> Self {
         let begun = clock::now();
         let ends = begun.checked_add(time).unwrap_or(begun);
-        Self { begun, ends, progress }
+        Self { begun, ends, progress, late_answers }
     }
 
     /// A budget that ends after `time`, or with this one if that is earlier.
@@ -101,7 +102,7 @@ impl Budget {
     pub fn at_most(&self, time: Duration) -> Self {
         let begun = clock::now();
         match begun.checked_add(time) {
-            Some(ends) if ends < self.ends => Self { begun, ends, progress: self.progress.clone() },
+            Some(ends) if ends < self.ends => Self { begun, ends, ..self.clone() },
             // It is this one still, and says so when it runs out: 5s, not 4.9s.
             _ => self.clone(),
         }

@@ -1,15 +1,49 @@
 //! Names to addresses, by the system's resolver.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use super::{Budget, Stage};
+use crate::clock;
 use crate::not_ready::{Kind, NotReady};
 
 /// More addresses of one name are not tried.
 const MAX_ADDRESSES: usize = 32;
+/// A late answer is used no later than this after it came.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Answers that came after the time of the attempt that asked, for the attempt that follows. Where the
+/// question for one of the two families gets lost, the resolver answers only after it has asked again
+/// for longer than an attempt may last, and the next attempt's answer would be as late.
+#[derive(Debug, Clone, Default)]
+pub struct LateAnswers(Arc<Mutex<ByHost>>);
+
+/// When each answer came, and what it was.
+type ByHost = HashMap<String, (Instant, Vec<SocketAddr>)>;
+
+impl LateAnswers {
+    fn lock(&self) -> MutexGuard<'_, ByHost> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, host: &str, addresses: Vec<SocketAddr>) {
+        self.lock().insert(host.to_owned(), (clock::now(), addresses));
+    }
+
+    /// An answer is used once: it may have been wrong, or be so by now.
+    fn take(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+        let (came, mut addresses) = self.lock().remove(host)?;
+        for address in &mut addresses {
+            address.set_port(port);
+        }
+        (clock::now().saturating_duration_since(came) <= FRESH).then_some(addresses)
+    }
+}
 
 /// All addresses of `host`, the two families in turn (RFC 8305, section 4).
 ///
@@ -17,10 +51,13 @@ const MAX_ADDRESSES: usize = 32;
 ///
 /// # Errors
 ///
-/// [`Kind::Unresolved`], with the search list that was tried.
+/// [`Kind::Unresolved`], with the search list that was tried, or [`Kind::TimedOut`].
 pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>, NotReady> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    if let Some(addresses) = budget.late_answers.take(host, port) {
+        return Ok(addresses);
     }
     budget.enter(Stage::Resolving);
     let found = (host, port).to_socket_addrs().map_err(|error| unresolved(host, &error))?;
@@ -35,6 +72,10 @@ pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>
     }
     let mut addresses = interleave(addresses);
     addresses.truncate(MAX_ADDRESSES);
+    if budget.remaining().is_zero() {
+        budget.late_answers.keep(host, addresses);
+        return Err(budget.timed_out());
+    }
     Ok(addresses)
 }
 
@@ -95,6 +136,15 @@ mod tests {
             interleave(parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])),
             parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])
         );
+    }
+
+    #[test]
+    fn a_late_answer_is_used_once_and_with_any_port() {
+        let (late, address) = (LateAnswers::default(), "[fe80::1%2]:1".parse().unwrap());
+        late.clone().keep("db", vec![address]);
+        assert_eq!(late.take("cache", 5432), None);
+        assert_eq!(late.take("db", 5432), Some(vec!["[fe80::1%2]:5432".parse().unwrap()]));
+        assert_eq!(late.take("db", 5432), None);
     }
 
     #[test]

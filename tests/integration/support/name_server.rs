@@ -19,6 +19,8 @@ pub enum Answer {
     NxDomain,
     /// Those of the type that is asked for.
     Addresses(Vec<IpAddr>),
+    /// The same, and nothing at all where there is none of that type.
+    Only(Vec<IpAddr>),
     /// The first, and that there are more than fit into a datagram; all of them over TCP, or nothing.
     Truncated(Vec<IpAddr>, Option<Vec<IpAddr>>),
 }
@@ -139,7 +141,7 @@ fn reply(query: &[u8], answer: &Answer) -> Option<Vec<u8>> {
         Answer::Nothing => return None,
         Answer::ServFail => (0, 2, &[][..]),
         Answer::NxDomain => (0, 3, &[][..]),
-        Answer::Addresses(addresses) => (0, 0, addresses.as_slice()),
+        Answer::Addresses(addresses) | Answer::Only(addresses) => (0, 0, addresses.as_slice()),
         Answer::Truncated(first, _) => (TRUNCATED, 0, first.as_slice()),
     };
     let records = addresses.iter().filter_map(|address| match (kind, address) {
@@ -148,6 +150,9 @@ fn reply(query: &[u8], answer: &Answer) -> Option<Vec<u8>> {
         _ => None,
     });
     let records: Vec<Vec<u8>> = records.collect();
+    if records.is_empty() && matches!(answer, Answer::Only(_)) {
+        return None;
+    }
     let mut out = query[..2].to_vec();
     out.extend([0x81 | flags, 0x80 | rcode, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
     out.extend(&query[12..end]);
