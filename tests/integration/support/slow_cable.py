@@ -1,5 +1,6 @@
 """Joins two interfaces: slow_cable.py SECONDS ONE OTHER. Every frame comes out so much later."""
 import collections
+import os
 import select
 import socket
 import sys
@@ -18,6 +19,8 @@ def end(interface):
     return it
 
 
+# A cable does not wait for a processor.
+os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 delay = float(sys.argv[1])
 one, other = end(sys.argv[2]), end(sys.argv[3])
 opposite = {one: other, other: one}
