@@ -41,13 +41,6 @@ impl Contender {
         Self { name: PRODUCT.to_owned(), words }
     }
 
-    /// The same without a command.
-    pub fn product_alone<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
-        let mut words = vec![executable().display().to_string()];
-        words.extend(args.into_iter().map(Into::into));
-        Self { name: PRODUCT.to_owned(), words }
-    }
-
     /// Debian's wait-for-it.
     pub fn wait_for_it(port: u16, timeout: u64) -> Self {
         let program = tool(&["wait-for-it"], "wait-for-it").display().to_string();

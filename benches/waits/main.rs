@@ -1,7 +1,7 @@
 //! The whole executable beside its peers, on loopback: `benches/run` installs and builds what this
 //! needs, and calls it. Slowness is reported and never an error; a wrong result is one.
 
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs)]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures")]
 #![expect(
     clippy::disallowed_methods,

@@ -64,11 +64,6 @@ impl Row {
         self
     }
 
-    pub fn budgets(mut self, budgets: &[Budget]) -> Self {
-        self.budgets.extend_from_slice(budgets);
-        self
-    }
-
     pub fn cap(mut self, cap: Option<f64>) -> Self {
         self.cap = cap;
         self
@@ -179,7 +174,9 @@ impl fmt::Display for Table {
                 row.samples.len().to_string(),
                 row.show(row.median()),
                 if row.samples.len() > 1 { row.show(quantile(&row.samples, 0.95)) } else { String::new() },
-                row.ratio.map(|ratio| format!("{ratio:.1}×")).unwrap_or_default(),
+                row.ratio
+                    .map(|ratio| if ratio < 100.0 { format!("{ratio:.1}×") } else { format!("{ratio:.0}×") })
+                    .unwrap_or_default(),
                 budgets.collect::<Vec<_>>().join(", "),
             ]);
         }
