@@ -375,6 +375,30 @@ mod tests {
         assert!(matches!(tracker.finish(2, 12 * MS, refused(), 0.0), Change::NotReady { news: false, .. }));
     }
 
+    /// When a target that refuses at once is attempted, up to `until`.
+    fn attempts(rules: Rules, jitter: f64, until: Duration) -> Vec<Duration> {
+        let mut tracker = Tracker::new(rules);
+        let mut began = Vec::new();
+        while let Some(now) = tracker.wakes_at(true).filter(|now| *now <= until) {
+            let (attempt, _) = tracker.begin(now);
+            tracker.finish(attempt, now, refused(), jitter);
+            began.push(now);
+        }
+        began
+    }
+
+    #[test]
+    fn a_long_wait_costs_fifteen_attempts_a_second_at_first_and_two_in_the_end() {
+        let rules = Rules { deadline: Deadline::Never, ..rules() };
+        for (jitter, later) in [(-1.0, 134), (0.0, 120), (1.0, 120)] {
+            let began = attempts(rules, jitter, 120_000 * MS);
+            let first = began.iter().filter(|at| **at <= 8000 * MS).count();
+            assert!(first <= 8 * 15, "{first} attempts in the first 8 s, jitter {jitter}");
+            let after = began.iter().filter(|at| **at > 60_000 * MS).count();
+            assert!((119..=later).contains(&after), "{after} attempts from 60 s to 120 s, jitter {jitter}");
+        }
+    }
+
     #[test]
     fn an_unanswered_attempt_does_not_block_the_next() {
         let mut tracker = Tracker::new(rules());

@@ -117,11 +117,11 @@ pub fn run(depth: Depth, table: &mut Table) {
         &[500, 730, 1010, 1370, 1730, 2230, 2690, 3170, 3830, 4510, 5230, 6000],
     );
     // What has not noticed by then never will, or as good as never.
-    let cap = Duration::from_secs(depth.pick(5, 10));
+    let cap = Duration::from_secs(depth.pick(5, 6));
     for kind in &KINDS {
         eprintln!("measuring: detect: {}", kind.name);
         let mut trials = Vec::new();
-        for round in 0..depth.pick(1, 4_u64) {
+        for round in 0..depth.pick(1, 3_u64) {
             for some in delays.chunks(ABREAST) {
                 let some: Vec<Duration> = some.iter().map(|delay| Duration::from_millis(delay + 37 * round)).collect();
                 thread::scope(|scope| {

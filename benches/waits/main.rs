@@ -29,7 +29,7 @@ use table::Table;
 pub enum Depth {
     /// A few minutes.
     Quick,
-    /// Some twenty minutes.
+    /// A quarter of an hour.
     Full,
 }
 

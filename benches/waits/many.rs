@@ -80,11 +80,11 @@ fn all_ready(port: u16, depth: Depth, table: &mut Table) {
             row.samples.push(millis(contender.time()) - millis(alone));
         }
     }
-    for (mut row, (_, most, _)) in rows.into_iter().zip(COUNTS) {
+    for (row, (_, most, _)) in rows.iter_mut().zip(COUNTS) {
         row.budgets.extend(most.map(Budget::Median));
-        table.alone(row);
     }
-    for (count, _, most) in COUNTS {
+    table.figure(rows);
+    let peaks = COUNTS.map(|(count, _, most)| {
         let samples = (0..depth.pick(2, 5)).map(|_| {
             server.accepted.store(0, Ordering::SeqCst);
             // One that never comes: the process stays, and can be asked for its memory.
@@ -97,25 +97,30 @@ fn all_ready(port: u16, depth: Depth, table: &mut Table) {
         let mut row = Row::new("many", format!("{count} tcp targets ready: peak memory"), PRODUCT, Unit::Mebibytes)
             .samples(samples);
         row.budgets.extend(most.map(Budget::Median));
-        table.alone(row);
-    }
+        row
+    });
+    table.figure(peaks.into());
 }
 
 fn all_at_once(port: u16, depth: Depth, table: &mut Table) {
-    for (count, ..) in COUNTS {
-        let figure = format!("{count} tcp targets become ready at once");
-        let mut times = Row::new("many", &figure, PRODUCT, Unit::Milliseconds).cap(Some(millis(CAP)));
-        let mut peaks = Row::new("many", format!("{figure}: peak memory"), PRODUCT, Unit::Mebibytes);
-        for _ in 0..depth.pick(2, 5) {
+    let rows = |what: &str, unit| {
+        COUNTS.map(|(count, ..)| {
+            Row::new("many", format!("{count} tcp targets become ready at once{what}"), PRODUCT, unit)
+        })
+    };
+    let mut times = rows("", Unit::Milliseconds).map(|row| row.cap(Some(millis(CAP))));
+    let mut peaks = rows(": peak memory", Unit::Mebibytes);
+    for _ in 0..depth.pick(2, 5) {
+        for (index, (count, ..)) in COUNTS.into_iter().enumerate() {
             let racer = Contender::product(targets(port, count)).race();
             thread::sleep(CLOSED_FOR);
-            peaks.samples.push(peak(u32::try_from(racer.group.as_raw()).expect("a process ID")));
+            peaks[index].samples.push(peak(u32::try_from(racer.group.as_raw()).expect("a process ID")));
             let ready = Instant::now();
             let _server = Server::listen(port);
             let end = racer.success_before(ready + CAP);
-            times.samples.push(millis(end.map_or(CAP, |end| end.saturating_duration_since(ready))));
+            times[index].samples.push(millis(end.map_or(CAP, |end| end.saturating_duration_since(ready))));
         }
-        table.alone(times);
-        table.alone(peaks);
     }
+    table.figure(times.into());
+    table.figure(peaks.into());
 }

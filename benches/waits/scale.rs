@@ -11,7 +11,7 @@ use when_ready::not_ready::{Kind, NotReady};
 use when_ready::retry::{Rules, Tracker};
 
 use crate::Depth;
-use crate::table::{Row, Table, Unit};
+use crate::table::{Row, Table, Unit, quantile};
 
 const REPLICAS: usize = 10_000;
 /// So long the backend is down.
@@ -26,39 +26,38 @@ struct Fleet {
     started_within: Duration,
 }
 
-const fn backoff(initial: u64, factor: f64, cap: u64) -> Backoff {
-    Backoff { initial: Duration::from_millis(initial), factor, cap: Duration::from_millis(cap) }
-}
-
-const DEFAULT: Backoff = backoff(10, 1.03, 500);
-const GENTLE: Backoff = backoff(1000, 1.1, 10_000);
+const DEFAULT: Backoff = Backoff { initial: Duration::from_millis(10), factor: 1.03, cap: Duration::from_millis(500) };
+/// `--interval 5s --max-interval 5s`
+const SLOW: Backoff = Backoff { initial: Duration::from_secs(5), factor: 1.03, cap: Duration::from_secs(5) };
 const FLEETS: [Fleet; 4] = [
-    Fleet { name: "defaults, started at once", backoff: DEFAULT, started_within: Duration::ZERO },
-    Fleet { name: "defaults, started over 60 s", backoff: DEFAULT, started_within: Duration::from_mins(1) },
-    Fleet { name: "1s, 1.1, 10s, started at once", backoff: GENTLE, started_within: Duration::ZERO },
-    Fleet { name: "1s, 1.1, 10s, started over 60 s", backoff: GENTLE, started_within: Duration::from_mins(1) },
+    Fleet { name: "defaults, all at once", backoff: DEFAULT, started_within: Duration::ZERO },
+    Fleet { name: "5s and 5s, all at once", backoff: SLOW, started_within: Duration::ZERO },
+    Fleet { name: "defaults, over 60 s", backoff: DEFAULT, started_within: Duration::from_mins(1) },
+    Fleet { name: "5s and 5s, over 60 s", backoff: SLOW, started_within: Duration::from_mins(1) },
 ];
 
 pub fn run(_: Depth, table: &mut Table) {
-    for fleet in &FLEETS {
-        let attempts = simulate(fleet);
-        let second = |from: usize| f64::from(attempts[from * 10..(from + 1) * 10].iter().sum::<u32>());
-        let row = |what: &str| Row::new("scale", format!("{REPLICAS} replicas, {what}"), fleet.name, Unit::PerSecond);
-        let tenth = attempts.iter().copied().max().unwrap_or(0);
-        let seconds: Vec<f64> = (0..attempts.len() / 10).map(second).collect();
-        let peak = seconds.iter().copied().fold(0.0, f64::max);
-        let last = &seconds[seconds.len() - 60..];
-        table.alone(row("busiest tenth of a second").sample(f64::from(tenth) * 10.0));
-        table.alone(row("busiest second").sample(peak));
-        for (from, to) in [(0, 1), (4, 5), (8, 9), (16, 17), (60, 61)] {
-            table.alone(row(&format!("from {from} s to {to} s")).sample(second(from)));
-        }
-        table.alone(row("the fifth minute").samples(last.iter().copied()));
+    let fleets: Vec<(&str, Vec<f64>)> = FLEETS.iter().map(|fleet| (fleet.name, simulate(fleet))).collect();
+    let figure = |what: &str, from: usize, to: usize| {
+        let row = |(name, seconds): &(&'static str, Vec<f64>)| {
+            Row::new("scale", format!("{REPLICAS} replicas, one backend: {what}"), *name, Unit::PerSecond)
+                .samples(seconds[from..to].iter().copied())
+        };
+        fleets.iter().map(row).collect::<Vec<_>>()
+    };
+    let seconds = DOWN.as_secs() as usize;
+    let mut busiest = figure("busiest second", 0, seconds);
+    for row in &mut busiest {
+        row.samples = vec![quantile(&row.samples, 1.0)];
     }
+    table.figure(busiest);
+    table.figure(figure("first minute", 0, 60));
+    table.figure(figure("second 9", 8, 9));
+    table.figure(figure("fifth minute", 240, 300));
 }
 
-/// How many attempts reach the backend in each tenth of a second.
-fn simulate(fleet: &Fleet) -> Vec<u32> {
+/// How many attempts reach the backend in each second.
+fn simulate(fleet: &Fleet) -> Vec<f64> {
     let rules = Rules {
         backoff: fleet.backoff,
         attempt_timeout: Duration::from_secs(5),
@@ -71,10 +70,10 @@ fn simulate(fleet: &Fleet) -> Vec<u32> {
     let mut replicas: Vec<(Duration, Tracker)> =
         (0..REPLICAS).map(|_| (fleet.started_within.mul_f64(random.unit()), Tracker::new(rules))).collect();
     let mut due: BinaryHeap<_> = replicas.iter().enumerate().map(|(n, (start, _))| Reverse((*start, n))).collect();
-    let mut counts = vec![0; DOWN.as_millis() as usize / 100];
+    let mut counts = vec![0.0; DOWN.as_secs() as usize];
     while let Some(Reverse((at, replica))) = due.pop() {
-        let Some(count) = counts.get_mut(at.as_millis() as usize / 100) else { continue };
-        *count += 1;
+        let Some(count) = counts.get_mut(at.as_secs() as usize) else { continue };
+        *count += 1.0;
         // A replica's own clock begins at its own start.
         let (start, tracker) = &mut replicas[replica];
         let now = at.saturating_sub(*start);

@@ -39,7 +39,7 @@ pub struct Row {
     /// No sample is larger: what took longer was ended.
     pub cap: Option<f64>,
     pub budgets: Vec<Budget>,
-    /// The product's median in the same figure divides this one's.
+    /// This median divided by that of the figure's first row.
     pub ratio: Option<f64>,
 }
 
@@ -83,6 +83,7 @@ impl Row {
             Unit::Mebibytes => format!("{value:.2} MiB"),
             Unit::Bytes => format!("{:.3} MB", value / 1e6),
             Unit::Attempts => format!("{value:.0}"),
+            Unit::PerSecond if value >= 100.0 => format!("{value:.0}/s"),
             Unit::PerSecond => format!("{value:.1}/s"),
         }
     }
@@ -103,13 +104,13 @@ pub fn quantile(samples: &[f64], q: f64) -> f64 {
 pub struct Table(Vec<Row>);
 
 impl Table {
-    /// Adds the rows of one figure: the product's first, then its peers'.
+    /// Adds the rows of one figure, which are compared with the first: the product, before its peers.
     pub fn figure(&mut self, mut rows: Vec<Row>) {
-        if let Some((product, peers)) = rows.split_first_mut() {
-            let median = product.median();
-            for peer in peers {
+        if let Some((first, others)) = rows.split_first_mut() {
+            let median = first.median();
+            for other in others {
                 // A difference of two runs can be nothing, or less.
-                peer.ratio = (median > 0.0).then(|| peer.median() / median);
+                other.ratio = (median > 0.0).then(|| other.median() / median);
             }
         }
         self.0.extend(rows);

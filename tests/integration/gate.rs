@@ -4,7 +4,7 @@ use crate::support::nginx::Nginx;
 use crate::support::peer::{Peer, response};
 use crate::support::postgres::Postgres;
 use crate::support::redis::Redis;
-use crate::support::{Run, free_port};
+use crate::support::{Run, directory, free_port};
 
 #[test]
 fn a_closed_port_times_out_and_says_why() {
@@ -18,6 +18,21 @@ fn a_closed_port_times_out_and_says_why() {
         .expect_elapsed(1000..=4000)
         .expect_stderr(&format!("connection refused by 127.0.0.1:{port}: nothing listens there yet"))
         .expect_stderr("not ready after 1");
+}
+
+#[test]
+fn eight_seconds_of_waiting_cost_at_most_fifteen_attempts_a_second() {
+    let directory = directory();
+    let report = directory.path().join("report");
+    Run::new()
+        .target(format!("127.0.0.1:{}", free_port()))
+        .timeout("8s")
+        .args(["--report", &report.display().to_string()])
+        .finish()
+        .expect_status(124);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let attempts = report["targets"][0]["attempts"].as_u64().unwrap();
+    assert!(attempts <= 8 * 15, "{attempts} attempts");
 }
 
 #[test]
