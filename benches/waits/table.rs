@@ -99,6 +99,14 @@ pub fn quantile(samples: &[f64], q: f64) -> f64 {
     low + (high - low) * at.fract()
 }
 
+fn show_ratio(ratio: f64) -> String {
+    match ratio {
+        ..1.0 => format!("{ratio:.2}×"),
+        ..100.0 => format!("{ratio:.1}×"),
+        _ => format!("{ratio:.0}×"),
+    }
+}
+
 /// The figures, in order.
 #[derive(Debug, Default)]
 pub struct Table(Vec<Row>);
@@ -175,9 +183,7 @@ impl fmt::Display for Table {
                 row.samples.len().to_string(),
                 row.show(row.median()),
                 if row.samples.len() > 1 { row.show(quantile(&row.samples, 0.95)) } else { String::new() },
-                row.ratio
-                    .map(|ratio| if ratio < 100.0 { format!("{ratio:.1}×") } else { format!("{ratio:.0}×") })
-                    .unwrap_or_default(),
+                row.ratio.map(show_ratio).unwrap_or_default(),
                 budgets.collect::<Vec<_>>().join(", "),
             ]);
         }
