@@ -14,6 +14,8 @@ use crate::support::{executable, postgres_tool, tool};
 
 /// The product, in the table.
 pub const PRODUCT: &str = "when-ready";
+/// Debian's wait-for-it, there.
+pub const WAIT_FOR_IT: &str = "wait-for-it";
 
 /// A program and its arguments.
 #[derive(Debug, Clone)]
@@ -41,7 +43,7 @@ impl Contender {
         Self { name: PRODUCT.to_owned(), words }
     }
 
-    /// Debian's wait-for-it.
+    /// Waits for a port, at most so many seconds.
     pub fn wait_for_it(port: u16, timeout: u64) -> Self {
         let program = tool(&["wait-for-it"], "wait-for-it").display().to_string();
         let mut words: Vec<String> =
@@ -49,7 +51,7 @@ impl Contender {
                 .map(str::to_owned)
                 .to_vec();
         words.extend(trivial());
-        Self { name: "wait-for-it".to_owned(), words }
+        Self { name: WAIT_FOR_IT.to_owned(), words }
     }
 
     /// `until CONDITION; do sleep SECONDS; done; exec COMMAND`, as entrypoints have it.

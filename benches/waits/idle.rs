@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::Depth;
-use crate::contender::{Contender, PRODUCT};
+use crate::contender::{Contender, PRODUCT, WAIT_FOR_IT};
 use crate::support::{Run, Running, directory, free_port};
 use crate::table::{Budget, Row, Table, Unit};
 
@@ -27,7 +27,6 @@ pub fn run(depth: Depth, table: &mut Table) {
     let url = format!("http://127.0.0.1:{port}/");
     let contenders = [
         Contender::product(["--timeout", "none", &format!("127.0.0.1:{port}")]),
-        // It ends by itself: its children leave its process group, and their time counts once they have ended.
         Contender::wait_for_it(port, wait.as_secs()),
         Contender::curl(&url, "", "2"),
         Contender::curl(&url, "", "0.1"),
@@ -78,7 +77,8 @@ fn measure(contenders: &[Contender], wait: Duration, times: &mut [Row], peaks: &
         row.samples.push(peak(child.id()));
     }
     for (index, (child, row)) in children.iter_mut().zip(times).enumerate() {
-        if index != 1 {
+        // That one ends by itself: its children leave its process group, and count once they have ended.
+        if contenders[index].name != WAIT_FOR_IT {
             let group = Pid::from_raw(i32::try_from(child.id()).expect("a process ID"));
             killpg(group, Signal::SIGTERM).expect("it waits still");
         }
