@@ -1,6 +1,7 @@
 //! HTTP/1.1 by ureq, over our own connections.
 
-use std::io::{Read, Write};
+use std::fmt::Debug;
+use std::io::{self, Read, Write};
 use std::sync::Mutex;
 
 use ureq::http::{HeaderValue, Request, Response, header};
@@ -19,11 +20,27 @@ use crate::target::http::JsonExpectation;
 const MAX_BODY: u64 = 1 << 20;
 /// The most of a response's header section that is read; nginx and Node send at most 8 and 16 KiB.
 const MAX_HEADER: usize = 64 << 10;
+/// The most that is read in all: interim responses, trailers and the framing of chunks may have no end.
+pub const MAX_READ: usize = 2 << 20;
 
 pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
     let connection = net::connect(&target.address, budget)?;
     let stream =
         if target.tls { tls.verified(connection, &target.address.host, budget)? } else { Stream::Plain(connection) };
+    exchange(target, stream, budget)
+}
+
+/// What a connected stream can be; ureq asks for no less.
+pub trait Wire: Read + Write + Debug + Send + Sync + 'static {}
+impl<T: Read + Write + Debug + Send + Sync + 'static> Wire for T {}
+
+/// Asks over a stream that is connected already, and judges the answer.
+///
+/// # Errors
+///
+/// Why the answer is not the one expected. What the peer said may be in the reason: see
+/// [`super::without_secrets`].
+pub fn exchange(target: &Http, stream: impl Wire, budget: &Budget) -> Outcome {
     let connector = OneStream(Mutex::new(Some(stream)));
     let agent = Agent::with_parts(config(), connector, NoResolver);
     let mut response = agent.run(request(target)?).map_err(|error| failure(error, budget))?;
@@ -149,6 +166,9 @@ fn holds(expectation: &JsonExpectation, body: &serde_json::Value) -> bool {
 
 fn failure(error: ureq::Error, budget: &Budget) -> NotReady {
     match error {
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            NotReady::new(Kind::WrongProtocol, "the response does not end: 2 MiB of it were read")
+        }
         ureq::Error::Io(error) => net::io_failure(&error, budget),
         ureq::Error::Protocol(error) => {
             let detail = quoted(error.to_string().as_bytes());
@@ -164,27 +184,30 @@ fn failure(error: ureq::Error, budget: &Budget) -> NotReady {
 
 /// Hands ureq the stream that is already connected.
 #[derive(Debug)]
-struct OneStream(Mutex<Option<Stream>>);
+struct OneStream<S>(Mutex<Option<S>>);
 
-impl Connector<()> for OneStream {
-    type Out = Wire;
+impl<S: Wire> Connector<()> for OneStream<S> {
+    type Out = Buffered<S>;
 
-    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Wire>, ureq::Error> {
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Buffered<S>>, ureq::Error> {
         let stream = self.0.lock().ok().and_then(|mut slot| slot.take());
-        Ok(stream.map(|stream| Wire {
+        Ok(stream.map(|stream| Buffered {
             stream,
             buffers: LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size()),
+            read: 0,
         }))
     }
 }
 
 #[derive(Debug)]
-struct Wire {
-    stream: Stream,
+struct Buffered<S> {
+    stream: S,
     buffers: LazyBuffers,
+    /// How much has been read.
+    read: usize,
 }
 
-impl Transport for Wire {
+impl<S: Wire> Transport for Buffered<S> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -197,7 +220,13 @@ impl Transport for Wire {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let n = self.stream.read(self.buffers.input_append_buf())?;
+        let room = self.buffers.input_append_buf();
+        let n = room.len().min(MAX_READ - self.read);
+        if n == 0 && !room.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
+        }
+        let n = self.stream.read(&mut room[..n])?;
+        self.read += n;
         self.buffers.input_appended(n);
         Ok(n > 0)
     }

@@ -2,7 +2,7 @@
 
 mod dns;
 mod file;
-mod http;
+pub mod http;
 pub mod postgres;
 pub mod redis;
 mod tcp;
@@ -49,6 +49,15 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
         Goal::Ready => outcome,
         Goal::Down => invert(outcome),
     };
+    without_secrets(outcome, target)
+}
+
+/// The outcome as it may be shown: a peer may repeat what it was sent.
+///
+/// # Errors
+///
+/// The failure that `outcome` is.
+pub fn without_secrets(outcome: Outcome, target: &Target) -> Outcome {
     let secrets = target.secrets();
     match outcome {
         Ok(ready) => Ok(Ready { proof: one_line(&scrub(&ready.proof, &secrets)) }),

@@ -8,6 +8,9 @@ use when_ready::probe::redis::resp;
 use when_ready::target::variables::Lookup;
 use when_ready::target::{Context, HttpDefaults, Target};
 
+#[path = "../../fuzz/scripted_http.rs"]
+mod scripted_http;
+
 fn each(corpus: &str, mut check: impl FnMut(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(corpus);
     let mut count = 0;
@@ -28,6 +31,11 @@ fn what_servers_might_say_to_a_postgres_probe() {
         }
         wire::scram_iterations(bytes);
     });
+}
+
+#[test]
+fn what_servers_might_say_to_an_http_probe() {
+    each("http_response", scripted_http::check);
 }
 
 #[test]

@@ -116,6 +116,27 @@ fn an_endless_body_is_read_to_one_mebibyte_only() {
 }
 
 #[test]
+fn an_answer_whose_framing_has_no_end_is_given_up() {
+    for (begin, again) in [
+        ("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1;a=b\r\nx\r\n"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "Trailer: x\r\n"),
+    ] {
+        let peer = Peer::start(move |mut stream, _| {
+            read_request(&mut stream);
+            drop(stream.write_all(begin.as_bytes()));
+            while stream.write_all(again.repeat(1000).as_bytes()).is_ok() {}
+        });
+        let run = Run::new().target(peer.url("/#body=needle")).args(["--fail-fast", "--attempt-timeout", "30s"]);
+        let finished = run.finish().expect_status(1);
+        // Interim responses that come in a flood look like one header section.
+        let is_said =
+            ["the response does not end", "larger than 64 KiB"].iter().any(|why| finished.stderr.contains(why));
+        assert!(is_said, "{again}: {finished:?}");
+    }
+}
+
+#[test]
 fn the_request_is_what_the_url_and_options_say() {
     let seen = Arc::new(Mutex::new(String::new()));
     let log = Arc::clone(&seen);

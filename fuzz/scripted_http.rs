@@ -1,0 +1,112 @@
+//! An HTTP server that is nothing but bytes: for the fuzzer, and for the test that runs what it found
+//! again.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use when_ready::net::{Budget, LateAnswers, Progress};
+use when_ready::probe::{http, without_secrets};
+use when_ready::target::variables::Lookup;
+use when_ready::target::{Context, Endpoint, HttpDefaults, Target};
+
+const SECRET: &str = "hunter2secret";
+/// Of `u:hunter2secret` (RFC 7617).
+const BASIC: &str = "dTpodW50ZXIyc2VjcmV0";
+/// A byte that stands for the secret in the answer, so that it is found without guessing.
+const ECHO: u8 = 0xff;
+/// What is expected of the answer.
+const EXPECTATIONS: [&str; 4] = ["", "&body=ok", "&json=/a/b=1&json=/c&status=100-599", "&method=CONNECT&body=ok"];
+
+/// What comes after the answer.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Close,
+    Reset,
+    Silence,
+    /// The answer once more, for ever.
+    Again,
+}
+
+#[derive(Debug)]
+struct Script {
+    answer: Vec<u8>,
+    at: usize,
+    step: usize,
+    end: End,
+    read: Arc<AtomicUsize>,
+}
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.answer.len() {
+            match self.end {
+                End::Close => return Ok(0),
+                End::Reset => return Err(io::ErrorKind::ConnectionReset.into()),
+                End::Silence => return Err(io::ErrorKind::TimedOut.into()),
+                End::Again => self.at = 0,
+            }
+        }
+        let rest = &self.answer[self.at..];
+        let n = self.step.min(rest.len()).min(buffer.len());
+        buffer[..n].copy_from_slice(&rest[..n]);
+        self.at += n;
+        self.read.fetch_add(n, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Nothing panics, nothing is read without end, no secret is told and nothing but an HTTP response is
+/// ready. The first byte says how the others come.
+pub fn check(bytes: &[u8]) {
+    let Some((&how, answer)) = bytes.split_first() else { return };
+    let answer: Vec<u8> = answer
+        .iter()
+        .flat_map(|byte| if *byte == ECHO { SECRET.as_bytes() } else { std::slice::from_ref(byte) })
+        .copied()
+        .collect();
+    let end = [End::Close, End::Reset, End::Silence, End::Again][usize::from(how >> 2 & 3)];
+    let (step, end) = match (answer.is_empty(), end) {
+        (true, End::Again) => (1, End::Close),
+        // Whole pieces: otherwise it takes long to see that there is no end.
+        (false, End::Again) => (usize::MAX, end),
+        _ => ([1, 7, 1000, usize::MAX][usize::from(how & 3)], end),
+    };
+    let expectation = EXPECTATIONS[usize::from(how >> 4 & 3)];
+    let url = format!("http://u:{SECRET}@host/?token={SECRET}#header=X-Token:{SECRET}{expectation}");
+    let (env, file) = (|_: &str| None, |_: &str| Err(io::ErrorKind::NotFound.into()));
+    let context = Context { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
+    let target = Target::parse(&url, &context).expect("a target");
+    let Endpoint::Http(endpoint) = &target.endpoint else { unreachable!("an HTTP target") };
+
+    let read = Arc::new(AtomicUsize::new(0));
+    let is_http = answer.windows(7).any(|window| window == b"HTTP/1.");
+    let script = Script { answer, at: 0, step, end, read: Arc::clone(&read) };
+    let outcome = http::exchange(
+        endpoint,
+        script,
+        &Budget::new(Duration::from_secs(5), Progress::default(), LateAnswers::default()),
+    );
+    let told = match without_secrets(outcome, &target) {
+        Ok(ready) => {
+            assert!(is_http, "falsely ready: {}", ready.proof);
+            ready.proof
+        }
+        Err(failure) => failure.reason,
+    };
+    assert!(!told.contains(SECRET) && !told.contains(BASIC), "{told}");
+    assert!(told.chars().count() <= 401 && !told.contains(char::is_control), "{told}");
+    let read = read.load(Ordering::Relaxed);
+    assert!(read <= http::MAX_READ, "{read} bytes were read");
+}
