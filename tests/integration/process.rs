@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::peer::Peer;
+use crate::support::peer::{Peer, response};
 use crate::support::{Finished, Run, Running, directory, eventually, executable, free_port};
 
 const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
@@ -198,13 +198,15 @@ fn random(seed: u64) -> u64 {
 
 #[test]
 fn no_signal_is_lost_at_any_moment_from_before_main_to_after_exec() {
-    const RUNS: u64 = 300;
+    const RUNS: u64 = 2000;
+    const AT_ONCE: usize = 8;
+    const SECRET: &str = "hunter2secret";
     const COMMAND: &str =
         "trap 'echo caught; exit 7' TERM; i=0; while [ $i -lt 5000000 ]; do i=$((i+1)); done; exit 99";
-    let peer = Peer::start(|_, _| {});
+    let peer = Peer::http(response("200 OK", ""));
     let (next, counts) = (AtomicU64::new(0), Mutex::new(std::collections::BTreeMap::new()));
     thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
@@ -212,11 +214,12 @@ fn no_signal_is_lost_at_any_moment_from_before_main_to_after_exec() {
                         return;
                     }
                     // Three successes 10 ms apart: about half of the moments fall into the wait.
-                    let run = Run::new().target(format!("127.0.0.1:{}#successes=3", peer.port));
+                    let url = format!("http://u:{SECRET}@127.0.0.1:{}/?token={SECRET}#successes=3", peer.port);
+                    let run = Run::new().target(url);
                     let running = run.args(["--log-format", "json", "-v"]).command(["sh", "-c", COMMAND]).spawn();
                     thread::sleep(Duration::from_micros(random(number) % 60_000));
                     running.signal(Signal::SIGTERM);
-                    let finished = running.finish();
+                    let finished = running.finish().expect_nowhere(SECRET);
                     assert!(
                         finished.status == 143 && finished.stdout.is_empty()
                             || finished.status == 7 && finished.stdout == "caught\n",
