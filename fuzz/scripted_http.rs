@@ -71,7 +71,7 @@ impl Write for Script {
 /// ready. The first byte says how the others come.
 pub fn check(bytes: &[u8]) {
     let Some((&how, answer)) = bytes.split_first() else { return };
-    let answer: Vec<u8> = answer
+    let mut answer: Vec<u8> = answer
         .iter()
         .flat_map(|byte| if *byte == ECHO { SECRET.as_bytes() } else { std::slice::from_ref(byte) })
         .copied()
@@ -79,8 +79,11 @@ pub fn check(bytes: &[u8]) {
     let end = [End::Close, End::Reset, End::Silence, End::Again][usize::from(how >> 2 & 3)];
     let (step, end) = match (answer.is_empty(), end) {
         (true, End::Again) => (1, End::Close),
-        // Whole pieces: otherwise it takes long to see that there is no end.
-        (false, End::Again) => (usize::MAX, end),
+        // In large pieces: in small ones it takes long to see that there is no end.
+        (false, End::Again) => {
+            answer = answer.repeat((64 << 10) / answer.len() + 1);
+            (usize::MAX, end)
+        }
         _ => ([1, 7, 1000, usize::MAX][usize::from(how & 3)], end),
     };
     let expectation = EXPECTATIONS[usize::from(how >> 4 & 3)];
@@ -93,11 +96,8 @@ pub fn check(bytes: &[u8]) {
     let read = Arc::new(AtomicUsize::new(0));
     let is_http = answer.windows(7).any(|window| window == b"HTTP/1.");
     let script = Script { answer, at: 0, step, end, read: Arc::clone(&read) };
-    let outcome = http::exchange(
-        endpoint,
-        script,
-        &Budget::new(Duration::from_secs(5), Progress::default(), LateAnswers::default()),
-    );
+    let budget = Budget::new(Duration::from_secs(5), Progress::default(), LateAnswers::default());
+    let outcome = http::exchange(endpoint, script, &budget);
     let told = match without_secrets(outcome, &target) {
         Ok(ready) => {
             assert!(is_http, "falsely ready: {}", ready.proof);

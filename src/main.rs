@@ -166,9 +166,10 @@ fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &
         reporter.note(Level::Warn, &format!("--report: {} cannot be written: {error}", path.display()), elapsed);
     }
     if verdict != Verdict::Ready
-        && let Err(error) = write_termination_message(&config.output.termination_log, report)
+        && let Err((path, error)) = write_termination_message(&config.output.termination_log, report)
     {
-        reporter.note(Level::Warn, &format!("--termination-log cannot be written: {error}"), elapsed);
+        let warning = format!("--termination-log: {} cannot be written: {error}", path.display());
+        reporter.note(Level::Warn, &warning, elapsed);
     }
 }
 

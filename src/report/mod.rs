@@ -267,16 +267,26 @@ impl Entry<'_> {
 ///
 /// # Errors
 ///
-/// Only for a file that the user named.
-pub fn write_termination_message(log: &TerminationLog, report: &Report) -> std::io::Result<()> {
+/// Only for a file that the user named; nothing of the message is left there then.
+pub fn write_termination_message<'a>(
+    log: &'a TerminationLog,
+    report: &Report,
+) -> Result<(), (&'a Path, std::io::Error)> {
     let message = truncate(&report.message(), MAX_TERMINATION_MESSAGE);
     let write = |path: &Path, create: bool| {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).truncate(true).create(create).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
-        options.open(path).and_then(|mut file| {
-            use std::io::Write;
-            file.write_all(message.as_bytes())
-        })
+        let is_new = create && !path.exists();
+        let mut file = options.open(path)?;
+        let written = std::io::Write::write_all(&mut file, message.as_bytes());
+        if written.is_err() {
+            // Half a message would be taken for the whole; a pipe has nothing to be taken back.
+            drop(file.set_len(0));
+            if is_new {
+                drop(std::fs::remove_file(path));
+            }
+        }
+        written
     };
     match log {
         // Absent or unwritable outside Kubernetes: no error.
@@ -284,7 +294,7 @@ pub fn write_termination_message(log: &TerminationLog, report: &Report) -> std::
             drop(write(path, false));
             Ok(())
         }
-        TerminationLog::Named(path) => write(path, true),
+        TerminationLog::Named(path) => write(path, true).map_err(|error| (path.as_path(), error)),
     }
 }
 

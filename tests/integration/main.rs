@@ -21,6 +21,7 @@ mod output;
 mod postgres;
 mod process;
 mod redis;
+mod resources;
 #[cfg(feature = "tls")]
 mod tls;
 mod usage;

@@ -1,9 +1,8 @@
-//! What COMMAND inherits, how signals end the wait, what the exit status says, and scarce resources.
+//! What COMMAND inherits, how signals end the wait, and what the exit status says.
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::peer::{Peer, response};
-use crate::support::{Finished, Run, Running, directory, eventually, executable, free_port};
+use crate::support::{Finished, Run, Running, directory, free_port};
 
 const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 /// The product promises 50 ms; a loaded machine is given more.
@@ -284,76 +283,4 @@ fn a_stderr_that_nobody_reads_does_not_delay_the_command() {
     let run = Run::new().args((0..300).map(|n| format!("t{n}=127.0.0.1:{}", peer.port))).command(["echo", "ran"]);
     let finished = run.stderr(writer).finish();
     finished.expect_status(0).expect_stdout("ran\n").expect_elapsed(0..=1500);
-}
-
-/// Ends well with `count` targets that are ready, and with one among them that is not.
-fn expect_no_false_ready(count: usize, run: impl Fn() -> Run) {
-    let peer = Peer::start(|_, _| {});
-    let refused = free_port();
-    let ready = |n: usize| format!("t{n}=127.0.0.1:{}", peer.port);
-    let finished = run().args((0..count).map(ready)).args(["-t", "30s"]).command(["echo", "ran"]).finish();
-    println!("{count} targets ready after {:?}", finished.elapsed);
-    finished.expect_status(0).expect_stdout("ran\n");
-    let targets = (0..count).map(|n| if n == count / 2 { format!("down=127.0.0.1:{refused}") } else { ready(n) });
-    let finished = run().args(targets).args(["-t", "4s"]).command(["echo", "ran"]).finish();
-    println!("{count} targets, one refused, ended after {:?}", finished.elapsed);
-    let finished = finished.expect_status(124).expect_stdout("").expect_elapsed(4000..=4000 + SLACK);
-    finished.expect_stderr("not ready after ").expect_stderr("down (tcp://127.0.0.1:");
-}
-
-#[test]
-fn three_hundred_targets_with_64_descriptors_are_never_falsely_ready() {
-    expect_no_false_ready(300, || Run::through("prlimit", &["--nofile=64:64"]));
-}
-
-#[test]
-fn a_thousand_targets_with_256_descriptors_are_never_falsely_ready() {
-    expect_no_false_ready(1000, || Run::through("prlimit", &["--nofile=256:256"]));
-}
-
-/// A copy of the executable that any user may run.
-fn public_copy() -> (tempfile::TempDir, PathBuf) {
-    let directory = directory();
-    let copy = directory.path().join("when-ready");
-    fs::copy(executable(), &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    (directory, copy)
-}
-
-/// A run as a user of its own who may have so many processes and threads.
-fn with_processes(copy: &std::path::Path, limit: u32) -> Run {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let user =
-        100_000 + std::process::id() % 10_000 * 100 + u32::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap();
-    let user = [format!("--reuid={user}"), format!("--regid={user}")];
-    let limit = format!("--nproc={limit}:{limit}");
-    let sh = ["--clear-groups", "prlimit", &limit, "sh", "-c", "shift; exec \"$0\" \"$@\""];
-    let args: Vec<&str> = user.iter().map(String::as_str).chain(sh).chain([copy.to_str().unwrap()]).collect();
-    Run::through("setpriv", &args)
-}
-
-#[test]
-fn a_limit_of_threads_makes_it_slower_and_never_wrong() {
-    let (_directory, copy) = public_copy();
-    for limit in [3, 10] {
-        expect_no_false_ready(100, || with_processes(&copy, limit));
-    }
-}
-
-#[test]
-fn without_any_thread_it_says_so_until_the_deadline() {
-    let (_directory, copy) = public_copy();
-    let peer = Peer::start(|_, _| {});
-    let run = with_processes(&copy, 1).target(format!("127.0.0.1:{}", peer.port)).timeout("1s");
-    let finished = run.command(["echo", "ran"]).finish();
-    finished.expect_status(124).expect_stdout("").expect_stderr("no thread").expect_elapsed(1000..=1000 + SLACK);
-    // And a signal still ends it.
-    let run = with_processes(&copy, 1).target(format!("127.0.0.1:{}", peer.port)).timeout("60s").spawn();
-    run.wait_for_stderr("no thread");
-    eventually("the executable runs", || {
-        fs::read_to_string(format!("/proc/{}/comm", run.pid())).unwrap() == "when-ready\n"
-    });
-    run.signal(Signal::SIGTERM);
-    run.finish().expect_status(143);
 }

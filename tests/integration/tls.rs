@@ -4,7 +4,8 @@ use crate::support::certificates::{Ca, Files};
 use crate::support::nginx::Nginx;
 use crate::support::{Finished, Run, free_port};
 
-fn server(files: &Files, extra: &str) -> (Nginx, u16) {
+/// A server whose `server` block also holds `extra`.
+pub fn server(files: &Files, extra: &str) -> (Nginx, u16) {
     let port = free_port();
     let nginx = Nginx::start(&format!(
         "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; {extra} location / {{ return 200; }} }}",

@@ -13,6 +13,7 @@ pub mod redis;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -108,6 +109,31 @@ pub fn directory_named(prefix: &str) -> tempfile::TempDir {
         std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).expect("chown");
     }
     directory
+}
+
+/// A copy of the executable that any user may run.
+pub fn public_copy() -> (tempfile::TempDir, PathBuf) {
+    let directory = directory();
+    let copy = directory.path().join("when-ready");
+    std::fs::copy(executable(), &copy).unwrap();
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    (directory, copy)
+}
+
+/// A user that no other test is.
+pub fn new_user() -> u32 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    100_000 + std::process::id() % 10_000 * 100 + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A run of `copy` as that user, through `more` programs.
+pub fn as_user(user: u32, more: &[&str], copy: &Path) -> Run {
+    let user = [format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()];
+    // The executable itself comes last, and is dropped for its copy.
+    let instead = ["sh", "-c", "shift; exec \"$0\" \"$@\"", copy.to_str().unwrap()];
+    let args: Vec<&str> = user.iter().map(String::as_str).chain(more.iter().copied()).chain(instead).collect();
+    Run::through("setpriv", &args)
 }
 
 /// A run of the executable, to be described.
