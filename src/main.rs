@@ -19,9 +19,10 @@ use when_ready::signals::Signals;
 use when_ready::target::Target;
 use when_ready::target::variables::Lookup;
 use when_ready::workers::{Context, Workers};
-use when_ready::{clock, help};
+use when_ready::{clock, help, secret};
 
 fn main() -> ExitCode {
+    secret::keep_from_others();
     let channel = mpsc::channel();
     let signals = match Signals::install(channel.0.clone()) {
         Ok(signals) => signals,

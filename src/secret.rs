@@ -24,6 +24,14 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Keeps what this process knows from its core dumps, and from other processes of the same user, which
+/// could read its memory and its /proc/PID/environ. exec undoes it: COMMAND is none of our business.
+pub fn keep_from_others() {
+    // Where a filter of system calls forbids it, nothing else depends on it.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_dumpable(false);
+}
+
 /// Shorter secrets are left alone in [`scrub`]: replacing `a` or `db` would garble every message
 /// and tell more than it hides.
 const MIN_SCRUBBED: usize = 4;

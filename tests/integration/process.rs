@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::peer::{Peer, response};
-use crate::support::{Finished, Run, Running, directory, free_port};
+use crate::support::{Finished, Run, Running, as_user, directory, free_port, new_user, public_copy};
 
 const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 /// The product promises 50 ms; a loaded machine is given more.
@@ -283,4 +284,39 @@ fn a_stderr_that_nobody_reads_does_not_delay_the_command() {
     let run = Run::new().args((0..300).map(|n| format!("t{n}=127.0.0.1:{}", peer.port))).command(["echo", "ran"]);
     let finished = run.stderr(writer).finish();
     finished.expect_status(0).expect_stdout("ran\n").expect_elapsed(0..=1500);
+}
+
+#[test]
+fn what_the_gate_knows_is_closed_to_other_processes_of_its_user_and_open_again_for_the_command() {
+    let (directory, copy) = public_copy();
+    let (user, awaited) = (new_user(), directory.path().join("awaited"));
+    let run =
+        as_user(user, &[], &copy).env("PASSWORD", "hunter2secret").target(format!("file://{}", awaited.display()));
+    let running = run.command(["sh", "-c", "echo ran; exec sleep 60"]).spawn();
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", running.pid());
+        let cat = std::process::Command::new("cat").arg(path).uid(user).gid(user).stdin(Stdio::null()).output();
+        let cat = cat.unwrap();
+        cat.status.success().then(|| String::from_utf8_lossy(&cat.stdout).into_owned())
+    };
+    running.wait_for_stderr("does not exist yet");
+    assert_eq!(read("environ"), None, "the environment of the waiting gate");
+    assert_eq!(read("fd/2"), None);
+    assert!(read("status").is_some() && read("cmdline").is_some(), "ps shows it as ever");
+    fs::write(&awaited, "").unwrap();
+    running.wait_for_stdout("ran");
+    assert!(read("environ").expect("COMMAND is as without the gate").contains("hunter2secret"));
+    running.signal(Signal::SIGKILL);
+    running.finish().expect_status(137);
+}
+
+#[test]
+fn a_gate_that_is_aborted_leaves_no_core_dump_behind() {
+    let directory = directory();
+    let script = format!("ulimit -c \"$(ulimit -H -c)\"; cd {}; exec \"$@\"", directory.path().display());
+    let running = waiting(Run::through("sh", &["-c", &script, "sh"]));
+    running.signal(Signal::SIGABRT);
+    let finished = running.finish().expect_status(134);
+    assert!(!finished.dumped_core, "{finished:?}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

@@ -344,9 +344,11 @@ impl Running {
             thread::sleep(Duration::from_millis(2));
         };
         let elapsed = self.begun.elapsed();
+        let dumped_core = status.core_dumped();
         let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         Finished {
             status,
+            dumped_core,
             elapsed,
             stdout: self.stdout.all(),
             stderr: self.stderr.all(),
@@ -368,6 +370,8 @@ impl Drop for Running {
 pub struct Finished {
     /// The exit status, 128+N after signal N.
     pub status: i32,
+    /// Whether the kernel made a core dump of it.
+    pub dumped_core: bool,
     /// From start to end.
     pub elapsed: Duration,
     /// Standard output.
