@@ -279,9 +279,12 @@ impl Tracker {
         Change::NotReady { failure, news }
     }
 
+    fn is_exhausted(&self) -> bool {
+        self.rules.max_attempts.is_some_and(|max| self.attempts >= max)
+    }
+
     fn give_up_if_exhausted(&mut self) {
-        let exhausted = self.rules.max_attempts.is_some_and(|max| self.attempts >= max);
-        if exhausted && self.in_flight.is_empty() && self.state != State::Ready {
+        if self.is_exhausted() && self.in_flight.is_empty() && self.state != State::Ready {
             self.give_up();
         }
     }
@@ -313,9 +316,10 @@ impl Tracker {
         self.next = Some(now);
     }
 
-    /// Whether it became ready longer ago than `stale`, and has not been asked once more since.
+    /// Whether it became ready longer ago than `stale`, and has not been asked once more since. One that
+    /// has no attempt left for it is taken at its word.
     pub fn wants_confirmation(&self, now: Duration, stale: Duration) -> bool {
-        !self.confirmed && now.saturating_sub(self.became_ready) > stale
+        !self.confirmed && !self.is_exhausted() && now.saturating_sub(self.became_ready) > stale
     }
 
     /// Whether its own deadline has passed, or there is nothing left to try.

@@ -328,6 +328,65 @@ proptest! {
     }
 
     #[test]
+    fn no_target_is_attempted_more_often_than_allowed(case in any_case(), most in 1..4u32) {
+        let deadline = within(case.last_cell);
+        let policy = Policy {
+            attempt_timeout: 10_000 * MS,
+            backoff: Backoff { initial: CELL, factor: 1.0, cap: CELL },
+            max_attempts: Some(most),
+            successes: case.successes,
+            quorum: case.quorum,
+            on_permanent: case.on_permanent,
+            ..policy(Deadline::At(deadline))
+        };
+        let own: Vec<Deadline> =
+            case.own_deadlines.iter().map(|own| own.map_or(Deadline::Never, |own| Deadline::At(within(own)))).collect();
+        // Some answers take so long that a target is ready when another one has been for long.
+        let scripts: Vec<Script> =
+            case.scripts.iter().map(|script| Script { latency: script.latency * 500, ..script.clone() }).collect();
+        let (verdict, world) = run(&policy, &scripts, &own);
+        prop_assert!(!matches!(verdict, Verdict::Interrupted(_)), "a limit of attempts ends every wait");
+        let succeeds = |target: usize, at: Duration| {
+            let cell = usize::try_from(at.as_millis() / CELL.as_millis()).unwrap();
+            scripts[target].at(cell) == Does::Succeed
+        };
+        let mut out_of_attempts = 0;
+        for target in 0..scripts.len() {
+            let attempts = u32::try_from(world.starts_at(target).count()).unwrap();
+            prop_assert!(attempts <= most, "{} attempts, {} are allowed", attempts, most);
+            out_of_attempts += usize::from(attempts == most);
+            if verdict == Verdict::Ready && case.quorum == Quorum::All {
+                prop_assert!(world.starts_at(target).any(|(at, _)| succeeds(target, at)));
+            }
+        }
+        // It ends early only where attempts are used up or a deadline of a target's own has passed.
+        let has_own = case.own_deadlines.iter().any(Option::is_some);
+        if verdict == Verdict::TimedOut && world.now < deadline && !has_own {
+            prop_assert!(out_of_attempts > 0);
+        }
+    }
+
+    #[test]
+    fn a_check_attempts_each_target_once(scripts in prop::collection::vec(any_script(), 1..5), seconds in 1..30u64) {
+        // The latencies are such that some are ready long after others.
+        let scripts: Vec<Script> =
+            scripts.into_iter().map(|script| Script { latency: script.latency * 500, ..script }).collect();
+        let attempt_timeout = Duration::from_secs(seconds);
+        let policy = Policy {
+            attempt_timeout,
+            max_attempts: Some(1),
+            quorum: Quorum::Each,
+            ..policy(Deadline::At(attempt_timeout))
+        };
+        let (verdict, world) = run(&policy, &scripts, &vec![Deadline::Never; scripts.len()]);
+        let is_healthy = |script: &Script| script.at(0) == Does::Succeed && script.latency < attempt_timeout;
+        let expected = if scripts.iter().all(is_healthy) { Verdict::Ready } else { Verdict::TimedOut };
+        prop_assert_eq!(verdict, expected);
+        prop_assert_eq!(world.starts.len(), scripts.len());
+        prop_assert!(world.now <= attempt_timeout);
+    }
+
+    #[test]
     fn silent_peers_never_make_it_late_and_are_asked_by_four_at_most(
         hangs: bool, deadline in 1..30_000u64, attempt_timeout in 100..8000u64, interval in 0..5000u64,
     ) {
@@ -408,4 +467,15 @@ fn the_last_allowed_attempt_ends_the_wait_at_once() {
     let (verdict, world) = run_one(&policy, Script::always(Does::Refuse));
     assert_eq!((verdict, world.starts.len()), (Verdict::TimedOut, 3));
     assert!(world.now < 100 * MS, "ended at {:?}", world.now);
+}
+
+#[test]
+fn a_target_without_attempts_left_is_taken_at_its_word() {
+    use Does::{Refuse, Succeed};
+    let late = Script { cells: vec![Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Succeed], latency: MS };
+    let limited = policy(Deadline::At(60_000 * MS));
+    let rules = [Some(1), None].map(|max_attempts| Rules { max_attempts, ..rules(&limited, Deadline::Never) });
+    let mut world = Fake::new(&[Script { cells: vec![Succeed, Refuse], latency: MS }, late]);
+    let verdict = Gate::with_rules(rules.to_vec(), &limited).run(&mut world, &mut Nobody);
+    assert_eq!((verdict, world.starts_at(0).count()), (Verdict::Ready, 1));
 }
