@@ -304,7 +304,7 @@ fn kind_of(errno: Errno) -> Kind {
 fn explain(errno: Errno, peers: &str) -> NotReady {
     let reason = match errno {
         Errno::ECONNREFUSED => format!("connection refused by {peers}: nothing listens there yet"),
-        Errno::ECONNRESET | Errno::ECONNABORTED => format!("{peers} reset the connection"),
+        Errno::ECONNRESET | Errno::ECONNABORTED => super::RESET.to_owned(),
         Errno::ETIMEDOUT => format!("no answer from {peers}: a firewall drops the packets, or the address is wrong"),
         Errno::EHOSTUNREACH => format!("no route to {peers}: the host is down, or a firewall rejects the packets"),
         Errno::ENETUNREACH => format!("no route to the network of {peers}"),

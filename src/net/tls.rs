@@ -327,6 +327,10 @@ fn describe(error: &rustls::Error) -> NotReady {
                 let presented = quoted(presented.join(", ").as_bytes());
                 rejected(&format!("the server's certificate is not for {} but for {presented}", expected.to_str()))
             }
+            // `openssl req -x509` makes such. The verifier's own type of error is not within reach.
+            Cert::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                rejected("the server's certificate is a CA's (CA:TRUE): issue one with basicConstraints=CA:FALSE")
+            }
             other => rejected(&format!("the server's certificate does not verify: {other}")),
         },
         rustls::Error::InvalidMessage(_) => {

@@ -25,6 +25,21 @@ fn a_line_is_printed_for_a_change_and_not_for_every_attempt() {
 }
 
 #[test]
+fn a_peer_that_resets_each_connection_is_told_of_once() {
+    // Now the reset is seen while connecting, now while reading.
+    let peer = Peer::start(|stream, number| {
+        if number % 2 == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        drop(socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)));
+    });
+    let run = Run::new().target(format!("redis://127.0.0.1:{}", peer.port)).args(["--max-interval", "10ms"]);
+    let finished = run.timeout("1s").finish().expect_status(124).expect_stderr("reset the connection");
+    // A machine that halts may see an attempt time out between them.
+    assert!(finished.stderr.lines().count() <= 5, "{}", finished.stderr);
+}
+
+#[test]
 fn every_target_that_is_not_ready_is_named_at_the_deadline() {
     let ready = Peer::http(response("200 OK", ""));
     let finished = Run::new()

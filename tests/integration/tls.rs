@@ -46,6 +46,13 @@ fn an_expired_certificate_is_said_to_be_expired() {
 }
 
 #[test]
+fn a_certificate_of_a_ca_is_said_to_be_no_servers() {
+    let ca = Ca::new();
+    let (_nginx, port) = server(&ca.issue_ca("authority", &["127.0.0.1"]), "");
+    fail_fast(port, &["--tls-ca", path(&ca.file())]).expect_stderr("issue one with basicConstraints=CA:FALSE");
+}
+
+#[test]
 fn a_certificate_for_another_name_says_for_which() {
     let ca = Ca::new();
     let (_nginx, port) = server(&ca.issue("other", &["other.example"]), "");

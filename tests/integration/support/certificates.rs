@@ -56,6 +56,11 @@ impl Ca {
         })
     }
 
+    /// A certificate that is a CA's too, as `openssl req -x509` makes them.
+    pub fn issue_ca(&self, name: &str, subjects: &[&str]) -> Files {
+        self.issue_with(name, subjects, |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
     fn issue_with(&self, name: &str, subjects: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Files {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
