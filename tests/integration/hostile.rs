@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_millis(600);
 /// The most memory of a run, in KiB.
 const MAX_MEMORY: u64 = 16 << 10;
-const CELLS_AT_ONCE: usize = 16;
+const CELLS_AT_ONCE: usize = 12;
 const TWO_GIB: u32 = 0x7fff_ffff;
 
 /// What the gate takes the peer for.
