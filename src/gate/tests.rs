@@ -368,9 +368,9 @@ proptest! {
 
     #[test]
     fn a_check_attempts_each_target_once(scripts in prop::collection::vec(any_script(), 1..5), seconds in 1..30u64) {
-        // The latencies are such that some are ready long after others.
+        // Some are ready long after others, and none in the instant of the deadline.
         let scripts: Vec<Script> =
-            scripts.into_iter().map(|script| Script { latency: script.latency * 500, ..script }).collect();
+            scripts.into_iter().map(|script| Script { latency: script.latency * 500 + MS, ..script }).collect();
         let attempt_timeout = Duration::from_secs(seconds);
         let policy = Policy {
             attempt_timeout,
