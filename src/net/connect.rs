@@ -157,6 +157,7 @@ impl Race<'_> {
             Some(_) => None,
         };
         if let Some(errno) = refused {
+            drop(socket.set_linger(Some(Duration::ZERO)));
             self.fail(address, errno);
             return None;
         }
@@ -190,18 +191,18 @@ fn ends_of(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
 /// destinations become one connection (RFC 9293, section 3.5, simultaneous open), be they one and
 /// the same, two of ours, or one of another process.
 fn may_be_a_port_of_ours(local: SocketAddr, peer: SocketAddr) -> bool {
-    local.ip() == peer.ip() && ephemeral_ports().is_none_or(|range| range.contains(&peer.port()))
+    local.ip() == peer.ip() && is_ephemeral(peer.port())
 }
 
-/// The ports that the kernel gives to connections of both families (ip-sysctl).
-fn ephemeral_ports() -> Option<&'static RangeInclusive<u16>> {
+/// Whether it may be a port that the kernel gives to a connection (ip-sysctl, for both families).
+fn is_ephemeral(port: u16) -> bool {
     static PORTS: OnceLock<Option<RangeInclusive<u16>>> = OnceLock::new();
     let read = || {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
         let mut ends = text.split_whitespace().map(str::parse);
         Some(ends.next()?.ok()?..=ends.next()?.ok()?)
     };
-    PORTS.get_or_init(read).as_ref()
+    PORTS.get_or_init(read).as_ref().is_none_or(|range| range.contains(&port))
 }
 
 /// Whether somebody listens at `peer`, shown by a second connection beside the first: a socket that
@@ -245,9 +246,12 @@ fn timeout(until: Duration) -> PollTimeout {
 fn begin(address: SocketAddr) -> Result<(Socket, bool), Errno> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)
         .map_err(|error| errno_of(&error))?;
-    // Until it is known to lead to a server: closing a connection to itself in order would leave the
-    // port in TIME-WAIT, where nobody can listen.
-    drop(socket.set_linger(Some(Duration::ZERO)));
+    if address.ip().is_loopback() && is_ephemeral(address.port()) {
+        // Until it is known to lead to a server: closing a connection to itself in order would leave
+        // the port in TIME-WAIT, where nobody can listen. Elsewhere a connection that is not needed
+        // any more is to end as others do, not by a reset in the server's log.
+        drop(socket.set_linger(Some(Duration::ZERO)));
+    }
     start(socket, &SockAddr::from(address))
 }
 

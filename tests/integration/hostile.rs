@@ -17,10 +17,12 @@ use std::time::Duration;
 use crate::support::peer::Peer;
 use crate::support::{Finished, Run, executable};
 
-/// The deadline of every cell, and how much later than that a loaded machine may let it end; the
-/// product promises 100 ms, and the table shows what it was.
+/// The deadline of every cell, and how much later than that it may end.
 const DEADLINE: Duration = Duration::from_secs(1);
-const SLACK: Duration = Duration::from_millis(600);
+const SLACK: Duration = Duration::from_millis(100);
+/// A cell that was late among the others is tried by itself up to so many times: a gate that is late
+/// is so always, a loaded machine now and then.
+const TRIES: usize = 10;
 /// The most memory of a run, in KiB.
 const MAX_MEMORY: u64 = 16 << 10;
 const CELLS_AT_ONCE: usize = 12;
@@ -517,9 +519,16 @@ struct Row {
     late: Duration,
     memory: u64,
     wrong: Vec<String>,
+    cell: (&'static Protocol, Behaviour),
 }
 
-fn try_cell(protocol: &Protocol, behaviour: Behaviour, tls: &Acceptor) -> Row {
+impl Row {
+    fn is_late(&self) -> bool {
+        self.late > SLACK
+    }
+}
+
+fn try_cell(protocol: &'static Protocol, behaviour: Behaviour, tls: &Acceptor) -> Row {
     let (scripted, acceptor) = (*protocol, tls.clone());
     let peer = Peer::start(move |tcp, _| {
         if let Some(conn) = admit(&scripted, &acceptor, tcp) {
@@ -529,7 +538,7 @@ fn try_cell(protocol: &Protocol, behaviour: Behaviour, tls: &Acceptor) -> Row {
     let url = format!("{}{}{}", protocol.url.0, peer.port, protocol.url.1);
     let (run, memory) = measured(gate(&url).command(["echo", "ran"]));
     let expected = expected(protocol, behaviour);
-    let late = run.elapsed.saturating_sub(DEADLINE);
+    let mut late = run.elapsed.saturating_sub(DEADLINE);
     let reason = run.stderr.lines().last().unwrap_or_default();
     let reason = reason.rsplit_once("last: ").map_or(reason, |(_, reason)| reason);
     let mut wrong = Vec::new();
@@ -538,7 +547,6 @@ fn try_cell(protocol: &Protocol, behaviour: Behaviour, tls: &Acceptor) -> Row {
             wrong.push(format!("{} x {behaviour:?}: {what}\n{}", protocol.name, run.stderr));
         }
     };
-    check(late <= SLACK, format!("{late:?} late"));
     check(memory < MAX_MEMORY, format!("{memory} KiB"));
     check(!run.stderr.contains("panicked"), "panicked".to_owned());
     check((run.stdout == "ran\n") == (run.status == 0), format!("status {} with {:?}", run.status, run.stdout));
@@ -555,7 +563,7 @@ fn try_cell(protocol: &Protocol, behaviour: Behaviour, tls: &Acceptor) -> Row {
     if let Expected::Permanent(_) = expected {
         let fast = gate(&url).arg("--fail-fast").finish();
         check(fast.status == 1, format!("status {} under --fail-fast after {:?}", fast.status, fast.elapsed));
-        check(fast.elapsed <= DEADLINE + SLACK, format!("--fail-fast took {:?}", fast.elapsed));
+        late = late.max(fast.elapsed.saturating_sub(DEADLINE));
     }
     let elapsed = run.elapsed.as_millis();
     let shown = format!(
@@ -564,12 +572,12 @@ fn try_cell(protocol: &Protocol, behaviour: Behaviour, tls: &Acceptor) -> Row {
         format!("{behaviour:?}"),
         run.status
     );
-    Row { shown, late, memory, wrong }
+    Row { shown, late, memory, wrong, cell: (protocol, behaviour) }
 }
 
 #[test]
 fn no_peer_makes_the_gate_late_large_wrong_or_panic() {
-    let cells: VecDeque<(&Protocol, Behaviour)> = PROTOCOLS
+    let cells: VecDeque<(&'static Protocol, Behaviour)> = PROTOCOLS
         .iter()
         .flat_map(|protocol| Behaviour::all(protocol).into_iter().map(move |it| (protocol, it)))
         .collect();
@@ -585,7 +593,21 @@ fn no_peer_makes_the_gate_late_large_wrong_or_panic() {
             });
         }
     });
-    let mut rows = rows.into_inner().unwrap();
+    let mut rows: Vec<Row> = rows.into_inner().unwrap();
+    let mut late_among_others = 0;
+    for row in rows.iter_mut().filter(|row| row.is_late()) {
+        late_among_others += 1;
+        for _ in 0..TRIES {
+            let (protocol, behaviour) = row.cell;
+            let again = try_cell(protocol, behaviour, &tls);
+            if again.late < row.late {
+                *row = again;
+            }
+            if !row.is_late() {
+                break;
+            }
+        }
+    }
     rows.sort_by(|a, b| a.shown.cmp(&b.shown));
     let mut table = String::new();
     for row in &rows {
@@ -593,7 +615,11 @@ fn no_peer_makes_the_gate_late_large_wrong_or_panic() {
     }
     let latest = rows.iter().map(|row| row.late).max().unwrap_or_default();
     let largest = rows.iter().map(|row| row.memory).max().unwrap_or_default();
-    println!("{table}{} cells, at most {latest:?} late, at most {largest} KiB", rows.len());
-    let wrong: Vec<String> = rows.into_iter().flat_map(|row| row.wrong).collect();
+    println!(
+        "{table}{} cells, at most {latest:?} late ({late_among_others} were tried again), at most {largest} KiB",
+        rows.len()
+    );
+    let late = rows.iter().filter(|row| row.is_late()).map(|row| format!("late each time: {}", row.shown));
+    let wrong: Vec<String> = late.chain(rows.iter().flat_map(|row| row.wrong.iter().cloned())).collect();
     assert!(wrong.is_empty(), "{} cells are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
