@@ -10,7 +10,7 @@ mod tcp;
 use crate::config::Goal;
 use crate::net::Budget;
 use crate::net::tls::Tls;
-use crate::not_ready::{Kind, NotReady, one_line};
+use crate::not_ready::{Kind, NotReady, one_line, quoted};
 use crate::secret::scrub;
 use crate::target::{Endpoint, Target};
 
@@ -76,6 +76,23 @@ fn invert(outcome: Outcome) -> Outcome {
             }
             _ => Err(NotReady::new(Kind::StillUp, format!("it still answers: {}", failure.reason))),
         },
+    }
+}
+
+/// What a peer seems to speak, from its first bytes.
+fn answered_like(bytes: &[u8]) -> String {
+    if bytes.starts_with(b"HTTP/") {
+        "it answered like an HTTP server".to_owned()
+    } else if bytes.starts_with(b"SSH-") {
+        "it answered like an SSH server".to_owned()
+    } else if bytes.starts_with(&[0x15, 0x03]) {
+        "it answered like a TLS server".to_owned()
+    } else if bytes.get(4) == Some(&0x0a) && bytes.get(3) == Some(&0) {
+        "it answered like a MySQL server".to_owned()
+    } else if bytes.starts_with(b"-ERR") || bytes.starts_with(b"-NOAUTH") {
+        "it answered like a Redis server".to_owned()
+    } else {
+        format!("it answered `{}`", quoted(&bytes[..bytes.len().min(40)]))
     }
 }
 

@@ -10,25 +10,7 @@ use nix::unistd::Pid;
 use crate::support::peer::{Peer, hold};
 use crate::support::pgbouncer::Pgbouncer;
 use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER, Session};
-use crate::support::{Finished, Run, directory, eventually, free_port};
-
-/// Waits for one target and expects it to become ready.
-#[track_caller]
-fn ready(url: impl Into<String>) -> Finished {
-    Run::new().target(url).timeout("60s").finish().expect_status(0)
-}
-
-/// Probes one target once and expects it not to be ready.
-#[track_caller]
-fn not_ready(url: impl Into<String>) -> Finished {
-    Run::new().target(url).args(["--max-attempts", "1"]).timeout("60s").finish().expect_status(124)
-}
-
-/// Expects the wait to end at the first failure, as one that waiting cannot mend.
-#[track_caller]
-fn fails_for_good(url: impl Into<String>) -> Finished {
-    Run::new().target(url).arg("--fail-fast").timeout("60s").finish().expect_status(1)
-}
+use crate::support::{Run, directory, eventually, fails_for_good, free_port, not_ready, ready};
 
 /// The name of the user that runs the tests.
 fn system_user() -> String {

@@ -13,8 +13,7 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use postgres_protocol::message::frontend;
 
-use super::redis::net_guess;
-use super::{Outcome, Ready};
+use super::{Outcome, Ready, answered_like};
 use crate::net::tls::Tls;
 use crate::net::{self, Budget, Connection, LateAnswers, Progress, Stream};
 use crate::not_ready::{Kind, NotReady, quoted};
@@ -584,7 +583,7 @@ fn unwritable(what: &str) -> NotReady {
 }
 
 fn wrong_protocol(bytes: &[u8]) -> NotReady {
-    let detail = if bytes.is_empty() { "a message out of order".to_owned() } else { net_guess(bytes) };
+    let detail = if bytes.is_empty() { "a message out of order".to_owned() } else { answered_like(bytes) };
     NotReady::new(Kind::WrongProtocol, format!("the peer does not speak Postgres' protocol: {detail}"))
 }
 

@@ -4,7 +4,7 @@ pub mod resp;
 
 use std::io::{Read, Write};
 
-use super::{Outcome, Ready};
+use super::{Outcome, Ready, answered_like};
 use crate::config::Goal;
 use crate::net::tls::Tls;
 use crate::net::{self, Budget, Stream};
@@ -144,25 +144,8 @@ impl<'a> Session<'a> {
     fn wrong_protocol(&self) -> NotReady {
         NotReady::new(
             Kind::WrongProtocol,
-            format!("the peer does not speak Redis' protocol: {}", net_guess(&self.buffer)),
+            format!("the peer does not speak Redis' protocol: {}", answered_like(&self.buffer)),
         )
-    }
-}
-
-/// What a peer seems to speak, from its first bytes.
-pub(crate) fn net_guess(bytes: &[u8]) -> String {
-    if bytes.starts_with(b"HTTP/") {
-        "it answered like an HTTP server".to_owned()
-    } else if bytes.starts_with(b"SSH-") {
-        "it answered like an SSH server".to_owned()
-    } else if bytes.starts_with(&[0x15, 0x03]) {
-        "it answered like a TLS server".to_owned()
-    } else if bytes.get(4) == Some(&0x0a) && bytes.get(3) == Some(&0) {
-        "it answered like a MySQL server".to_owned()
-    } else if bytes.starts_with(b"-ERR") || bytes.starts_with(b"-NOAUTH") {
-        "it answered like a Redis server".to_owned()
-    } else {
-        format!("it answered `{}`", quoted(&bytes[..bytes.len().min(40)]))
     }
 }
 

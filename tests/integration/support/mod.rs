@@ -434,6 +434,30 @@ impl Finished {
     }
 }
 
+/// Waits for one target and expects it to become ready.
+#[track_caller]
+pub fn ready(url: impl Into<String>) -> Finished {
+    Run::new().target(url).timeout("60s").finish().expect_status(0)
+}
+
+/// Probes one target once and expects it not to be ready.
+#[track_caller]
+pub fn not_ready(url: impl Into<String>) -> Finished {
+    Run::new().target(url).args(["--max-attempts", "1"]).timeout("60s").finish().expect_status(124)
+}
+
+/// Expects the wait to end at the first failure, as one that waiting cannot mend.
+#[track_caller]
+pub fn fails_for_good(url: impl Into<String>) -> Finished {
+    Run::new()
+        .target(url)
+        .arg("--fail-fast")
+        .timeout("60s")
+        .finish()
+        .expect_status(1)
+        .expect_stderr("failed for good after ")
+}
+
 /// Ends a process that a fixture started.
 pub struct Reaper(pub Child);
 
