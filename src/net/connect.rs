@@ -21,8 +21,9 @@ use crate::target::Address;
 /// 250 ms is recommended, 100 ms is the least).
 const STAGGER: Duration = Duration::from_millis(100);
 /// How long after the last address the first is tried again: the kernel repeats an unanswered SYN
-/// only after 1, 3 and 7 s.
-const AGAIN: Duration = Duration::from_millis(500);
+/// only after 1, 3 and 7 s. No divisor of the half second after which another attempt begins beside this
+/// one: the two would ask at the same moments.
+const AGAIN: Duration = Duration::from_millis(350);
 /// How long this host may take to refuse a connection to itself; it does so at once, if it is not busy.
 const DECIDES: Duration = Duration::from_millis(200);
 /// The most connections of one attempt that wait for an answer.
