@@ -123,7 +123,7 @@ pub const OPTIONS: &[Opt] = &[
 impl Opt {
     /// `timeout` for `--timeout`.
     pub fn long(&self) -> &'static str {
-        self.flag.trim_start_matches('-')
+        self.flag.strip_prefix("--").unwrap_or(self.flag)
     }
 
     /// The environment variable of the option, where it has one.

@@ -257,6 +257,10 @@ impl Tracker {
         *self.failures.entry(failure.kind).or_insert(0) += 1;
         // A later attempt has succeeded already: this one tells of an earlier time.
         if self.last_success_began.is_some_and(|began| flight.began < began) {
+            if self.next.is_none() {
+                // It has made room.
+                self.plan(now, self.beside().max(now));
+            }
             self.give_up_if_exhausted();
             return Change::Stale;
         }
@@ -492,6 +496,21 @@ mod tests {
         assert_eq!(tracker.finish(1, 600 * MS, late, 0.0), Change::Stale);
         tracker.begin(700 * MS);
         assert!(matches!(tracker.finish(3, 701 * MS, ready(), 0.0), Change::Ready(_)));
+    }
+
+    #[test]
+    fn a_late_failure_makes_room_for_the_next_attempt() {
+        let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+        let silent = || Err(NotReady::new(Kind::TimedOut, "silent"));
+        for now in [0, 500, 2000, 3500] {
+            tracker.begin(now * MS);
+        }
+        tracker.finish(4, 3501 * MS, ready(), 0.0);
+        tracker.begin(3511 * MS);
+        assert_eq!(tracker.wakes_at(true), Some(5020 * MS), "four are under way");
+        assert_eq!(tracker.finish(1, 5000 * MS, silent(), 0.0), Change::Stale);
+        assert!(tracker.wakes_at(true) <= Some(5500 * MS), "{:?}", tracker.wakes_at(true));
+        assert!(tracker.next.is_some());
     }
 
     #[test]

@@ -28,6 +28,10 @@ build_static() {
         rustup target add "$target"
         rustup component add rust-src
     fi
+    if [ ! -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ]; then
+        echo "the source of Rust's standard library is missing: install rust-src" >&2
+        return 1
+    fi
     RUSTC_BOOTSTRAP=1 cargo smallest --target "$target" "$@"
     static="${CARGO_TARGET_DIR:-$PWD/target}/$target/release/when-ready"
 }

@@ -25,10 +25,16 @@ pub fn run(_: Depth, table: &mut Table) {
         sorted.sort_by(|a, b| bytes(b).total_cmp(&bytes(a)));
         for entry in sorted.iter().take(NAMED) {
             let name = entry["name"].as_str().unwrap_or("?");
-            table.alone(Row::new("size", "code by crate, with TLS", name, Unit::Bytes).sample(bytes(entry)));
+            table.alone(
+                Row::new("size", "code by crate, with the std that comes with Rust", name, Unit::Bytes)
+                    .sample(bytes(entry)),
+            );
         }
         let rest = sorted.iter().skip(NAMED).map(|entry| bytes(entry)).sum();
-        table.alone(Row::new("size", "code by crate, with TLS", "all others", Unit::Bytes).sample(rest));
+        table.alone(
+            Row::new("size", "code by crate, with the std that comes with Rust", "all others", Unit::Bytes)
+                .sample(rest),
+        );
     }
 }
 

@@ -1,7 +1,8 @@
 //! TCP and Unix connections: all addresses of a name, side by side.
 
-use std::io;
-use std::net::SocketAddr;
+use std::fmt::Write;
+use std::io::{self, BufRead};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -26,6 +27,8 @@ const STAGGER: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(350);
 /// How long this host may take to refuse a connection to itself; it does so at once, if it is not busy.
 const DECIDES: Duration = Duration::from_millis(200);
+/// The state of a listener in /proc/net/tcp.
+const LISTEN: &str = "0A";
 /// The most connections of one attempt that wait for an answer.
 const MAX_PENDING: usize = 8;
 
@@ -197,37 +200,79 @@ fn may_be_a_port_of_ours(local: SocketAddr, peer: SocketAddr) -> bool {
 
 /// Whether it may be a port that the kernel gives to a connection (ip-sysctl, for both families).
 fn is_ephemeral(port: u16) -> bool {
-    static PORTS: OnceLock<Option<RangeInclusive<u16>>> = OnceLock::new();
+    static PORTS: OnceLock<RangeInclusive<u16>> = OnceLock::new();
     let read = || {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
         let mut ends = text.split_whitespace().map(str::parse);
         Some(ends.next()?.ok()?..=ends.next()?.ok()?)
     };
-    PORTS.get_or_init(read).as_ref().is_none_or(|range| range.contains(&port))
+    PORTS.get().map_or_else(
+        // Unreadable now, as without descriptors, need not be so the next time.
+        || read().is_none_or(|range| PORTS.get_or_init(|| range).contains(&port)),
+        |range| range.contains(&port),
+    )
 }
 
-/// Whether somebody listens at `peer`, shown by a second connection beside the first: a socket that
-/// only connects has no room for it, and the kernel refuses it at once.
+/// Whether somebody listens at `peer`, an address of this host.
+///
+/// Where the kernel's list does not say so (a redirected port is not in it, nor anything without
+/// /proc), a second connection beside the first does: a socket that only connects has no room for
+/// it, and the kernel refuses it at once.
 fn listens(peer: SocketAddr, budget: &Budget) -> Result<(), Errno> {
+    if ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|list| is_listed(list, peer)) {
+        return Ok(());
+    }
     let (socket, connected) = begin(peer)?;
     if !connected {
         let until = budget.remaining().min(DECIDES);
         let decided = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], timeout(until));
-        // Silence is a queue that is full, and thus a listener's.
         if decided.is_ok_and(|sockets| sockets == 0) {
-            return Ok(());
+            // Silence is a queue that is full, and thus a listener's, if it lasted.
+            return if until < DECIDES { Err(Errno::ETIMEDOUT) } else { Ok(()) };
         }
-        if let Ok(Some(error)) | Err(error) = socket.take_error() {
-            return Err(errno_of(&error));
+        if let Ok(Some(error)) | Err(error) = socket.take_error()
+            && errno_of(&error) == Errno::ECONNREFUSED
+        {
+            return Err(Errno::ECONNREFUSED);
         }
     }
     match ends_of(&socket) {
-        Some((local, peer)) if local != peer => {
+        Some((local, peer)) if local == peer => Err(Errno::ECONNREFUSED),
+        // Also if it was reset since: it was more than a socket that connects.
+        _ => {
             drop(socket.set_linger(None));
             Ok(())
         }
-        _ => Err(Errno::ECONNREFUSED),
     }
+}
+
+/// Whether a list of sockets as in /proc/net/tcp (`proc_pid_net(5)`) has a listener at `peer`, or at its
+/// port of all addresses. Listeners come first in it.
+fn is_listed(list: &str, peer: SocketAddr) -> bool {
+    let Ok(file) = std::fs::File::open(list) else { return false };
+    let mut listeners = io::BufReader::new(file).lines().skip(1).map_while(|line| {
+        let line = line.ok()?;
+        let mut words = line.split_whitespace().skip(1);
+        let (local, _, state) = (words.next()?, words.next()?, words.next()?);
+        (state == LISTEN).then(|| local.to_owned())
+    });
+    let (address, port) = (as_listed(peer.ip()), format!("{:04X}", peer.port()));
+    listeners.any(|local| {
+        let Some((at, of)) = local.split_once(':') else { return false };
+        of == port && (at == address || at.bytes().all(|digit| digit == b'0'))
+    })
+}
+
+/// An address in hexadecimal digits, each 32 bits of it in the order of this machine.
+fn as_listed(address: IpAddr) -> String {
+    let octets = match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    octets.as_chunks::<4>().0.iter().fold(String::new(), |mut out, word| {
+        let _ = write!(out, "{:08X}", u32::from_ne_bytes(*word));
+        out
+    })
 }
 
 /// At most three of a list.
@@ -353,5 +398,26 @@ pub fn connect_unix(path: &Path, budget: &Budget) -> Result<Connection, NotReady
             Err(NotReady::new(Kind::WrongProtocol, format!("{shown} is a datagram socket, not a stream socket")))
         }
         Err(errno) => Err(explain(errno, &shown.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_found_in_the_kernels_list() {
+        let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = local.local_addr().unwrap();
+        let listed =
+            |address: SocketAddr| ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|list| is_listed(list, address));
+        assert!(listed(here));
+        assert!(!listed(SocketAddr::new("127.0.0.2".parse().unwrap(), here.port())));
+        let everywhere = std::net::TcpListener::bind("[::]:0").unwrap();
+        let port = everywhere.local_addr().unwrap().port();
+        assert!(listed(SocketAddr::new("::1".parse().unwrap(), port)));
+        drop((local, everywhere));
+        assert_eq!(as_listed("127.0.0.1".parse().unwrap()), format!("{:08X}", u32::from_ne_bytes([127, 0, 0, 1])));
+        assert!(!is_listed("/nonexistent", here));
     }
 }

@@ -118,6 +118,11 @@ impl Budget {
         self.ends.saturating_duration_since(clock::now())
     }
 
+    /// Whether less remains than has passed.
+    fn is_half_spent(&self) -> bool {
+        self.remaining() < clock::now().saturating_duration_since(self.begun)
+    }
+
     /// The failure of an attempt whose time is used up.
     pub fn timed_out(&self) -> NotReady {
         self.progress.stage().timed_out(self.ends.saturating_duration_since(self.begun))

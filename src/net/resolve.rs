@@ -17,7 +17,7 @@ const MAX_ADDRESSES: usize = 32;
 /// A late answer is used no later than this after it came.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Answers that came after the time of the attempt that asked, for the attempt that follows. Where the
+/// Answers that came after the time of the attempt that asked, or late in it, for the attempt that follows. Where the
 /// question for one of the two families gets lost, the resolver answers only after it has asked again
 /// for longer than an attempt may last, and the next attempt's answer would be as late.
 #[derive(Debug, Clone, Default)]
@@ -72,11 +72,11 @@ pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>
     }
     let mut addresses = interleave(addresses);
     addresses.truncate(MAX_ADDRESSES);
-    if budget.remaining().is_zero() {
-        budget.late_answers.keep(host, addresses);
-        return Err(budget.timed_out());
+    if budget.is_half_spent() {
+        // What is left may be too little for all that follows.
+        budget.late_answers.keep(host, addresses.clone());
     }
-    Ok(addresses)
+    if budget.remaining().is_zero() { Err(budget.timed_out()) } else { Ok(addresses) }
 }
 
 /// The families in turn, beginning with that of the first address.
