@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use when_ready::net::{Budget, LateAnswers, Progress};
+use when_ready::net::{Budget, Progress, ResolverState};
 use when_ready::probe::{http, without_secrets};
 use when_ready::target::variables::Lookup;
 use when_ready::target::{Context, Endpoint, HttpDefaults, Target};
@@ -96,7 +96,7 @@ pub fn check(bytes: &[u8]) {
     let read = Arc::new(AtomicUsize::new(0));
     let is_http = answer.windows(7).any(|window| window == b"HTTP/1.");
     let script = Script { answer, at: 0, step, end, read: Arc::clone(&read) };
-    let budget = Budget::new(Duration::from_secs(5), Progress::default(), LateAnswers::default());
+    let budget = Budget::new(Duration::from_secs(5), Progress::default(), ResolverState::default());
     let outcome = http::exchange(endpoint, script, &budget);
     let told = match without_secrets(outcome, &target) {
         Ok(ready) => {

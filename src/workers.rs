@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::Goal;
 use crate::gate::{Message, Start, World};
 use crate::net::tls::Tls;
-use crate::net::{Budget, LateAnswers, Progress, Stage};
+use crate::net::{Budget, Progress, ResolverState, Stage};
 use crate::not_ready::{Kind, NotReady};
 use crate::probe;
 use crate::retry::MAX_IN_FLIGHT;
@@ -72,7 +72,7 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     context: Context,
-    late_answers: LateAnswers,
+    resolver: ResolverState,
 }
 
 impl Shared {
@@ -105,7 +105,7 @@ impl Workers {
                 queue: Mutex::new(queue),
                 wake: Condvar::new(),
                 context,
-                late_answers: LateAnswers::default(),
+                resolver: ResolverState::default(),
             }),
             sender,
             receiver,
@@ -162,7 +162,7 @@ fn work(shared: &Shared, sender: &Sender<Message>) {
         queue.running += 1;
         drop(queue);
         let Start { target, attempt, budget } = job.start;
-        let budget = Budget::new(budget, job.progress, shared.late_answers.clone());
+        let budget = Budget::new(budget, job.progress, shared.resolver.clone());
         let outcome = probe::run(&targets[target], *goal, tls, &budget);
         queue = shared.lock();
         queue.running -= 1;

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::not_ready::{Kind, NotReady};
 
 pub use connect::{connect, connect_unix};
-pub use resolve::{LateAnswers, resolve};
+pub use resolve::{ResolverState, resolve};
 
 /// What an attempt is doing, for the reason of one that runs out of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,15 +86,15 @@ pub struct Budget {
     begun: Instant,
     ends: Instant,
     progress: Progress,
-    late_answers: LateAnswers,
+    resolver: ResolverState,
 }
 
 impl Budget {
     /// A budget that begins now.
-    pub fn new(time: Duration, progress: Progress, late_answers: LateAnswers) -> Self {
+    pub fn new(time: Duration, progress: Progress, resolver: ResolverState) -> Self {
         let begun = clock::now();
         let ends = begun.checked_add(time).unwrap_or(begun);
-        Self { begun, ends, progress, late_answers }
+        Self { begun, ends, progress, resolver }
     }
 
     /// A budget that ends after `time`, or with this one if that is earlier.

@@ -1,11 +1,12 @@
 //! Names to addresses, by the system's resolver.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use nix::errno::Errno;
 
 use super::{Budget, Stage};
@@ -17,31 +18,54 @@ const MAX_ADDRESSES: usize = 32;
 /// A late answer is used no later than this after it came.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Answers that came after the time of the attempt that asked, or late in it, for the attempt that follows. Where the
-/// question for one of the two families gets lost, the resolver answers only after it has asked again
-/// for longer than an attempt may last, and the next attempt's answer would be as late.
+/// What attempts leave to the attempts that follow.
 #[derive(Debug, Clone, Default)]
-pub struct LateAnswers(Arc<Mutex<ByHost>>);
+pub struct ResolverState(Arc<Mutex<Remembered>>);
 
-/// When each answer came, and what it was.
-type ByHost = HashMap<String, (Instant, Vec<SocketAddr>)>;
+#[derive(Debug, Default)]
+struct Remembered {
+    /// Answers that came after the time of the attempt that asked, or late in it, with when they came.
+    /// Where the question for one of the two families gets lost, the resolver answers only after it has
+    /// asked again for longer than an attempt may last, and the next attempt's answer would be as late.
+    late: HashMap<String, (Instant, Vec<SocketAddr>)>,
+    /// The hosts that are to be asked for IPv4 addresses alone the next time. musl takes one answer without the
+    /// other for none, and there are name servers that leave questions for IPv6 addresses unanswered;
+    /// glibc takes what it has got.
+    only_v4: HashSet<String>,
+}
 
-impl LateAnswers {
-    fn lock(&self) -> MutexGuard<'_, ByHost> {
+impl ResolverState {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, host: &str, addresses: Vec<SocketAddr>) {
-        self.lock().insert(host.to_owned(), (clock::now(), addresses));
+        self.lock().late.insert(host.to_owned(), (clock::now(), addresses));
     }
 
     /// An answer is used once: it may have been wrong, or be so by now.
     fn take(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        let (came, mut addresses) = self.lock().remove(host)?;
+        let (came, mut addresses) = self.lock().late.remove(host)?;
         for address in &mut addresses {
             address.set_port(port);
         }
         (clock::now().saturating_duration_since(came) <= FRESH).then_some(addresses)
+    }
+
+    /// Asks the name service; for one family after it had no answer for both.
+    fn look_up(&self, host: &str) -> Result<Vec<SocketAddr>, LookupError> {
+        const BOTH: i32 = 0;
+        let family = if self.lock().only_v4.remove(host) { AddrFamily::Inet.into() } else { BOTH };
+        let hints = AddrInfoHints { address: family, socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+        let answer = dns_lookup::getaddrinfo(Some(host), None, Some(hints));
+        if let Err(error) = &answer
+            && cfg!(target_env = "musl")
+            && family == BOTH
+            && matches!(error.kind(), LookupErrorKind::Again)
+        {
+            self.lock().only_v4.insert(host.to_owned());
+        }
+        Ok(answer?.flatten().map(|info| info.sockaddr).collect())
     }
 }
 
@@ -56,13 +80,13 @@ pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    if let Some(addresses) = budget.late_answers.take(host, port) {
+    if let Some(addresses) = budget.resolver.take(host, port) {
         return Ok(addresses);
     }
     budget.enter(Stage::Resolving);
-    let found = (host, port).to_socket_addrs().map_err(|error| unresolved(host, &error))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in found {
+    for mut address in budget.resolver.look_up(host).map_err(|error| unresolved(host, &error.into()))? {
+        address.set_port(port);
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -74,7 +98,7 @@ pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>
     addresses.truncate(MAX_ADDRESSES);
     if budget.is_half_spent() {
         // What is left may be too little for all that follows.
-        budget.late_answers.keep(host, addresses.clone());
+        budget.resolver.keep(host, addresses.clone());
     }
     if budget.remaining().is_zero() { Err(budget.timed_out()) } else { Ok(addresses) }
 }
@@ -140,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_late_answer_is_used_once_and_with_any_port() {
-        let (late, address) = (LateAnswers::default(), "[fe80::1%2]:1".parse().unwrap());
+        let (late, address) = (ResolverState::default(), "[fe80::1%2]:1".parse().unwrap());
         late.clone().keep("db", vec![address]);
         assert_eq!(late.take("cache", 5432), None);
         assert_eq!(late.take("db", 5432), Some(vec!["[fe80::1%2]:5432".parse().unwrap()]));

@@ -15,7 +15,7 @@ use postgres_protocol::message::frontend;
 
 use super::{Outcome, Ready, answered_like};
 use crate::net::tls::Tls;
-use crate::net::{self, Budget, Connection, LateAnswers, Progress, Stream};
+use crate::net::{self, Budget, Connection, Progress, ResolverState, Stream};
 use crate::not_ready::{Kind, NotReady, quoted};
 use crate::secret::{Secret, scrub};
 use crate::target::Postgres;
@@ -153,7 +153,7 @@ fn connect(host: &Host, budget: &Budget) -> Result<Connection, NotReady> {
 /// Ends a query that hangs: the server would not notice that nobody waits for it, and attempt by
 /// attempt be left without connections.
 fn cancel(host: &Host, key: SessionKey) {
-    let budget = Budget::new(CANCEL_TIME, Progress::default(), LateAnswers::default());
+    let budget = Budget::new(CANCEL_TIME, Progress::default(), ResolverState::default());
     let mut request = BytesMut::new();
     frontend::cancel_request(key.process, key.secret, &mut request);
     if let Ok(mut connection) = connect(host, &budget) {

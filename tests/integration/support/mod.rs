@@ -33,12 +33,6 @@ pub fn executable() -> PathBuf {
     std::env::var_os("WHEN_READY_BIN").map_or_else(|| env!("CARGO_BIN_EXE_when-ready").into(), PathBuf::from)
 }
 
-/// Whether it brings a C library of its own, which is musl, instead of the system's.
-pub fn is_static() -> bool {
-    let bytes = std::fs::read(executable()).expect("the executable");
-    !bytes.windows(8).any(|window| window == b"ld-linux")
-}
-
 /// A port that nothing listens on, outside the ephemeral range, and that no other test is given.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
