@@ -199,8 +199,11 @@ fn without_memory_it_says_so_and_is_never_falsely_ready() {
         let finished = run().target(format!("127.0.0.1:{refused}")).command(["echo", "ran"]).finish();
         let is_told = match finished.status {
             124 => finished.stderr.contains("not ready after"),
-            // Rust aborts, of its allocator or of a new thread's signal stack.
-            134 => ["memory allocation of ", "failed to allocate"].iter().any(|why| finished.stderr.contains(why)),
+            // Rust aborts, of its allocator or of a new thread's signal stack, and so does the C library.
+            134 => {
+                let reasons = ["memory allocation of ", "failed to allocate", "out of memory"];
+                reasons.iter().any(|why| finished.stderr.contains(why))
+            }
             2 => finished.stderr.starts_with("when-ready: "),
             // The loader of shared libraries has been refused memory before the gate began.
             127 => finished.stderr.contains("error while loading shared libraries"),
