@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::name_server::{Answer, NameServer, at_once};
-use crate::support::network::{FarHost, Host, SLACK, address, firewall, in_private_network, lan, sh};
+use crate::support::network::{
+    FarHost, Host, SLACK, address, firewall, in_private_network, lan, past_the_kernels_repeats, sh,
+};
 use crate::support::peer::{Peer, hold, respond, response};
 use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER};
 use crate::support::redis::Redis;
@@ -80,11 +81,6 @@ fn ran_within(at_most: Duration, since: Instant, waits: Vec<(&'static str, Runni
         assert!(took < at_most, "{name} took {took:?}:\n{}", run.stderr_so_far());
         run.finish().expect_status(0);
     }
-}
-
-/// Lets the kernel's own repeats of a SYN come that it sends after 1 and 3 s. The next comes after 7.
-fn past_the_kernels_repeats() {
-    thread::sleep(Duration::from_millis(3200));
 }
 
 /// Where an attempt of the last half second is what finds the server, on a machine that is busy.

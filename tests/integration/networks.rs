@@ -1,13 +1,12 @@
 //! Networks that drop, reject and mislead. Each test has a network of its own, in a namespace.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use crate::support::name_server::{Answer, NameServer, at_once};
-use crate::support::network::{SLACK, address, firewall, in_private_network, sh};
+use crate::support::network::{SLACK, address, firewall, in_private_network, past_the_kernels_repeats, sh};
 use crate::support::peer::{Peer, hold, response};
 use crate::support::{Finished, Run, free_port};
 
@@ -20,8 +19,7 @@ fn the_command_runs_soon_after_a_firewall_lets_connections_through() {
         let run = Run::new().target(format!("127.0.0.1:{}", peer.port)).target(http.url("/")).command(["echo", "ran"]);
         let run = run.spawn();
         run.wait_for_stderr("waiting for 2 targets");
-        // Past the first repeats of the kernel's own, which come after 1, 3 and 7 s.
-        thread::sleep(Duration::from_millis(3200));
+        past_the_kernels_repeats();
         sh("nft flush ruleset");
         let opened = Instant::now();
         run.wait_for_stdout("ran");

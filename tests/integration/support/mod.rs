@@ -18,6 +18,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -325,19 +326,20 @@ impl Running {
 
     /// Waits for its end.
     pub fn finish(mut self) -> Finished {
-        let deadline = self.begun + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("wait") {
-                break status;
+        let (ended, watched) = mpsc::channel::<()>();
+        let (pid, left) = (self.child.id(), PATIENCE.saturating_sub(self.begun.elapsed()));
+        let watchdog = thread::spawn(move || {
+            let is_late = watched.recv_timeout(left) == Err(RecvTimeoutError::Timeout);
+            if is_late {
+                let _ = kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL);
             }
-            if Instant::now() > deadline {
-                self.child.kill().expect("kill");
-                let _ = self.child.wait();
-                panic!("{} did not end within {PATIENCE:?}:\n{}", self.shown, self.stderr.so_far());
-            }
-            thread::sleep(Duration::from_millis(2));
-        };
+            is_late
+        });
+        let status = self.child.wait().expect("wait");
         let elapsed = self.begun.elapsed();
+        drop(ended);
+        let is_late = watchdog.join().expect("the watchdog");
+        assert!(!is_late, "{} did not end within {PATIENCE:?}:\n{}", self.shown, self.stderr.so_far());
         let dumped_core = status.core_dumped();
         let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         Finished {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -43,6 +44,11 @@ pub fn sh(script: &str) {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let status = Command::new("sh").args(["-c", script]).env("PATH", path).stdin(Stdio::null()).status().unwrap();
     assert!(status.success(), "{script}: {status}");
+}
+
+/// Lets the kernel's own repeats of a SYN come that it sends after 1 and 3 s. The next comes after 7.
+pub fn past_the_kernels_repeats() {
+    thread::sleep(Duration::from_millis(3200));
 }
 
 /// The firewall consists of this rule.
