@@ -225,8 +225,7 @@ fn listens(peer: SocketAddr, budget: &Budget) -> Result<(), Errno> {
     let (socket, connected) = begin(peer)?;
     if !connected {
         let until = budget.remaining().min(DECIDES);
-        let decided = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], timeout(until));
-        if decided.is_ok_and(|sockets| sockets == 0) {
+        if poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], timeout(until))? == 0 {
             // Silence is a queue that is full, and thus a listener's, if it lasted.
             return if until < DECIDES { Err(Errno::ETIMEDOUT) } else { Ok(()) };
         }
