@@ -159,7 +159,7 @@ fn a_confined_container_of_nothing_but_the_executable_waits_for_twenty_targets()
     let start = |limit: &str, args: &[&str]| {
         let limit = format!("--pids-limit={limit}");
         let options = [&CONFINED[..], &[&limit, "--network", &network]].concat();
-        sandbox.start(&options, &sandbox.images.alone, &[args, &targets].concat())
+        sandbox.start_limited(&options, &sandbox.images.alone, &[args, &targets].concat())
     };
     let waiting = ["64", "8", "3"].map(|limit| start(limit, &["--timeout", "100s"]));
     for container in &waiting {
