@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use when_ready::backoff::Backoff;
+use when_ready::endpoint::variables::Lookup;
+use when_ready::endpoint::{HttpDefaults, Surroundings, Target};
 use when_ready::probe::{postgres::wire, redis::resp};
-use when_ready::target::variables::Lookup;
-use when_ready::target::{Context, HttpDefaults, Target};
 
 fn targets(c: &mut Criterion) {
     let http = HttpDefaults::default();
     let env = |name: &str| (name == "PW").then(|| "p@ss".to_owned());
     let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
-    let context = Context { lookup: Lookup { env: &env, file: &file }, http: &http };
+    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
     c.bench_function("parse a Postgres target", |b| {
         b.iter(|| Target::parse(black_box("db=postgres://app:${PW}@db:5432/app?sslmode=require#timeout=5s"), &context));
     });

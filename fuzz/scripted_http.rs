@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use when_ready::endpoint::variables::Lookup;
+use when_ready::endpoint::{Endpoint, HttpDefaults, Surroundings, Target};
 use when_ready::net::{Budget, Progress, ResolverState};
 use when_ready::probe::{http, without_secrets};
-use when_ready::target::variables::Lookup;
-use when_ready::target::{Context, Endpoint, HttpDefaults, Target};
 
 const SECRET: &str = "hunter2secret";
 /// Of `u:hunter2secret` (RFC 7617).
@@ -89,7 +89,7 @@ pub fn check(bytes: &[u8]) {
     let expectation = EXPECTATIONS[usize::from(how >> 4 & 3)];
     let url = format!("http://u:{SECRET}@host/?token={SECRET}#header=X-Token:{SECRET}{expectation}");
     let (env, file) = (|_: &str| None, |_: &str| Err(io::ErrorKind::NotFound.into()));
-    let context = Context { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
+    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
     let target = Target::parse(&url, &context).expect("a target");
     let Endpoint::Http(endpoint) = &target.endpoint else { unreachable!("an HTTP target") };
 

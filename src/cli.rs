@@ -15,11 +15,11 @@ use crate::config::{
 };
 use crate::deadline::Deadline;
 use crate::duration;
+use crate::endpoint::http::{Statuses, parse_header, parse_method};
+use crate::endpoint::redact_word;
+use crate::endpoint::variables::Lookup;
+use crate::endpoint::{Endpoint, HttpDefaults, Surroundings, Target, positive};
 use crate::options::{self, OPTIONS, Opt, Takes};
-use crate::target::http::{Statuses, parse_header, parse_method};
-use crate::target::redact_word;
-use crate::target::variables::Lookup;
-use crate::target::{Context, Endpoint, HttpDefaults, Target, positive};
 
 /// A wrong command line or environment: exit status 2, before anything is probed.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
     let policy = policy(given)?;
     let tls = tls_options(given)?;
     let output = output(given)?;
-    let context = Context { lookup: Lookup { env: given.lookup.env, file: given.lookup.file }, http: &http };
+    let context = Surroundings { lookup: Lookup { env: given.lookup.env, file: given.lookup.file }, http: &http };
     let targets = targets(words, &context)?;
     for target in &targets {
         if cfg!(not(feature = "tls")) && target.requires_tls() {
@@ -186,7 +186,7 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
     Ok(Config { targets, policy, tls, output, command })
 }
 
-fn targets(words: &[String], context: &Context<'_>) -> Result<Vec<Target>, UsageError> {
+fn targets(words: &[String], context: &Surroundings<'_>) -> Result<Vec<Target>, UsageError> {
     const VARIABLE: &str = "WHEN_READY_TARGETS";
     if !words.is_empty() {
         return words

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::deadline::Deadline;
-use crate::target::Target;
+use crate::endpoint::Target;
 
 /// Everything that a run needs.
 #[derive(Debug, Clone, PartialEq)]

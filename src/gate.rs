@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use crate::config::{OnPermanent, Policy, Quorum};
 use crate::deadline::Deadline;
-use crate::net::Stage;
-use crate::not_ready::{NotReady, Permanence};
-use crate::probe::Outcome;
+use crate::endpoint::Target;
+use crate::outcome::{NotReady, Outcome, Permanence, Stage};
 use crate::retry::{Change, Rules, State, Tracker};
-use crate::target::Target;
 
 /// A target that was ready longer ago than this is asked once more before COMMAND runs: the official
 /// Postgres image starts a temporary server for its init scripts, and stops it again.
@@ -42,7 +40,7 @@ pub struct Start {
 
 /// What comes back from outside.
 #[derive(Debug)]
-pub enum Message {
+pub enum Arrival {
     /// An attempt has ended.
     Done {
         /// The index of the target.
@@ -72,7 +70,7 @@ pub trait World {
     /// What the attempt is doing.
     fn stage(&mut self, target: usize, attempt: u32) -> Stage;
     /// The next message, or `None` at `until` (never, without; at once, if that is past).
-    fn next(&mut self, until: Option<Duration>) -> Option<Message>;
+    fn next(&mut self, until: Option<Duration>) -> Option<Arrival>;
     /// A number from -1 to 1.
     fn jitter(&mut self) -> f64;
 }
@@ -160,12 +158,12 @@ impl Gate {
             // What has come meanwhile is taken together: each look at all targets takes its time.
             while let Some(message) = next {
                 match message {
-                    Message::Signal(signal) => {
+                    Arrival::Signal(signal) => {
                         let now = world.now();
                         self.explain_silence(world, now);
                         return Verdict::Interrupted(signal);
                     }
-                    Message::Done { target, attempt, outcome } => {
+                    Arrival::Done { target, attempt, outcome } => {
                         if let Some(verdict) = self.finish(world, observer, target, attempt, outcome) {
                             return verdict;
                         }

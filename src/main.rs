@@ -10,14 +10,14 @@ use std::time::Duration;
 use when_ready::cli::{self, UsageError};
 use when_ready::config::{Check, Config, Format, OnTimeout, Parsed, Policy, Quorum, Terminal, TlsOptions, Verbosity};
 use when_ready::deadline::Deadline;
+use when_ready::endpoint::Target;
+use when_ready::endpoint::variables::Lookup;
 use when_ready::exit_status::ExitStatus;
-use when_ready::gate::{Gate, Message, Verdict, World};
+use when_ready::gate::{Arrival, Gate, Verdict, World};
 use when_ready::launch::{self, LaunchError};
 use when_ready::net::tls::Tls;
 use when_ready::report::{Level, Report, Reporter, Sink, Watch, write_termination_message};
 use when_ready::signals::Signals;
-use when_ready::target::Target;
-use when_ready::target::variables::Lookup;
 use when_ready::workers::{Context, Workers};
 use when_ready::{clock, help, secret};
 
@@ -88,7 +88,7 @@ fn tell(config: &Config, stop: &Stop) -> ExitStatus {
 }
 
 /// Where outcomes and signals arrive.
-type Channel = (mpsc::Sender<Message>, mpsc::Receiver<Message>);
+type Channel = (mpsc::Sender<Arrival>, mpsc::Receiver<Arrival>);
 
 /// Waits for everything, then hands over.
 fn run(config: &Config, signals: &Signals, channel: Channel) -> Result<ExitStatus, Stop> {
@@ -212,7 +212,7 @@ fn check(config: Config, how: Check, signals: &Signals, channel: Channel) -> Res
         signals.wait();
         let until = workers.now().saturating_add(pause);
         while workers.now() < until {
-            if let Some(Message::Signal(signal)) = workers.next(Some(until)) {
+            if let Some(Arrival::Signal(signal)) = workers.next(Some(until)) {
                 return Ok(ExitStatus::Signal(signal));
             }
         }
@@ -229,7 +229,7 @@ fn once(config: Config) -> Config {
         ..config.policy
     };
     let output = when_ready::config::Output { verbosity: Verbosity::Quiet, ..config.output };
-    let targets = config.targets.into_iter().map(|target| when_ready::target::Target {
+    let targets = config.targets.into_iter().map(|target| when_ready::endpoint::Target {
         successes: None,
         timeout: None,
         ..target

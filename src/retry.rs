@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::deadline::Deadline;
-use crate::not_ready::{Kind, NotReady};
-use crate::probe::Outcome;
+use crate::outcome::{Kind, NotReady, Outcome};
 
 /// The most attempts of one target that are under way at once.
 pub const MAX_IN_FLIGHT: usize = 4;
@@ -348,7 +347,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Ready;
+    use crate::outcome::Ready;
 
     const MS: Duration = Duration::from_millis(1);
 

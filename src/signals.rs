@@ -14,7 +14,7 @@ use std::thread;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::{flag, low_level::pipe};
 
-use crate::gate::Message;
+use crate::gate::Arrival;
 
 /// The signals that end the wait.
 const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
@@ -41,7 +41,7 @@ impl Signals {
     /// # Errors
     ///
     /// When the system refuses a handler or a socket pair.
-    pub fn install(sender: Sender<Message>) -> io::Result<Self> {
+    pub fn install(sender: Sender<Arrival>) -> io::Result<Self> {
         let leaving = Arc::new(AtomicBool::new(true));
         let arrived = Arc::new(AtomicUsize::new(0));
         let (mut read, write) = UnixStream::pair()?;
@@ -63,7 +63,7 @@ impl Signals {
             let mut byte = [0];
             while read.read_exact(&mut byte).is_ok() {
                 let number = i32::try_from(seen.load(Ordering::SeqCst)).unwrap_or(0);
-                if sender.send(Message::Signal(number)).is_err() {
+                if sender.send(Arrival::Signal(number)).is_err() {
                     return;
                 }
             }

@@ -14,14 +14,14 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::clock;
 use crate::config::Goal;
-use crate::gate::{Message, Start, World};
+use crate::endpoint::Target;
+use crate::gate::{Arrival, Start, World};
 use crate::net::tls::Tls;
-use crate::net::{Budget, Progress, ResolverState, Stage};
-use crate::not_ready::{Kind, NotReady};
+use crate::net::{Budget, Progress, ResolverState};
+use crate::outcome::{Kind, NotReady, Stage};
 use crate::probe;
 use crate::retry::MAX_IN_FLIGHT;
 use crate::signals;
-use crate::target::Target;
 
 /// Enough for a TLS handshake and a name look-up; musl's own default is 128 KiB.
 const STACK: usize = 256 << 10;
@@ -84,8 +84,8 @@ impl Shared {
 /// The real [`World`]: threads, a channel and the clock.
 pub struct Workers {
     shared: Arc<Shared>,
-    sender: Sender<Message>,
-    receiver: Receiver<Message>,
+    sender: Sender<Arrival>,
+    receiver: Receiver<Arrival>,
     begun: Instant,
     max_threads: usize,
     /// Set once the system has refused a thread: no more are asked for.
@@ -96,7 +96,7 @@ pub struct Workers {
 
 impl Workers {
     /// Workers for `context`, whose outcomes come through `receiver` as signals do.
-    pub fn new(context: Context, (sender, receiver): (Sender<Message>, Receiver<Message>)) -> Self {
+    pub fn new(context: Context, (sender, receiver): (Sender<Arrival>, Receiver<Arrival>)) -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
         let most = context.targets.len().saturating_mul(MAX_IN_FLIGHT).max(1);
         let queue = Queue { taken: vec![0; context.targets.len()], ..Queue::default() };
@@ -125,8 +125,8 @@ impl Workers {
         for job in std::mem::take(&mut queue.jobs) {
             queue.release(job.start.target);
         }
-        let kept: Vec<Message> =
-            self.receiver.try_iter().filter(|message| matches!(message, Message::Signal(_))).collect();
+        let kept: Vec<Arrival> =
+            self.receiver.try_iter().filter(|message| matches!(message, Arrival::Signal(_))).collect();
         drop(queue);
         for signal in kept {
             // The receiver is ours: it takes what is sent.
@@ -151,7 +151,7 @@ fn descriptors_allow() -> usize {
     usize::try_from(threads).unwrap_or(MAX_THREADS).max(1)
 }
 
-fn work(shared: &Shared, sender: &Sender<Message>) {
+fn work(shared: &Shared, sender: &Sender<Arrival>) {
     let Context { targets, goal, tls } = &shared.context;
     let mut queue = shared.lock();
     loop {
@@ -168,7 +168,7 @@ fn work(shared: &Shared, sender: &Sender<Message>) {
         queue.running -= 1;
         queue.release(target);
         // Under the lock, so that no outcome slips in after a restart has emptied the channel.
-        if queue.round == job.round && sender.send(Message::Done { target, attempt, outcome }).is_err() {
+        if queue.round == job.round && sender.send(Arrival::Done { target, attempt, outcome }).is_err() {
             return;
         }
     }
@@ -218,14 +218,14 @@ impl World for Workers {
         self.progress.get(&(target, attempt)).map_or(Stage::Starting, Progress::stage)
     }
 
-    fn next(&mut self, until: Option<Duration>) -> Option<Message> {
+    fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {
         let now = self.now();
         let message = match until {
             None => self.receiver.recv().ok(),
             Some(until) if until <= now => self.receiver.try_recv().ok(),
             Some(until) => self.receiver.recv_timeout(until.saturating_sub(now)).ok(),
         };
-        if let Some(Message::Done { target, attempt, .. }) = &message {
+        if let Some(Arrival::Done { target, attempt, .. }) = &message {
             self.progress.remove(&(*target, *attempt));
         }
         message

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use when_ready::backoff::Backoff;
 use when_ready::deadline::Deadline;
-use when_ready::not_ready::{Kind, NotReady};
+use when_ready::outcome::{Kind, NotReady};
 use when_ready::retry::{Rules, Tracker};
 
 use crate::Depth;

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use when_ready::target::variables::Lookup;
-use when_ready::target::{Context, HttpDefaults, Target};
+use when_ready::endpoint::variables::Lookup;
+use when_ready::endpoint::{Surroundings, HttpDefaults, Target};
 
 fuzz_target!(|word: &str| {
     // What the word itself holds outside the password is no secret: a host or a path is shown.
@@ -13,7 +13,7 @@ fuzz_target!(|word: &str| {
     let http = HttpDefaults::default();
     let env = |name: &str| (name == "PW").then(|| "hunter2secret".to_owned());
     let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
-    let context = Context { lookup: Lookup { env: &env, file: &file }, http: &http };
+    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
     let word = format!("postgres://u:${{PW}}@{word}");
     match Target::parse(&word, &context) {
         Ok(target) => assert!(!target.to_string().contains("hunter2secret")),

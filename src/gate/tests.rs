@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::backoff::Backoff;
 use crate::config::{Goal, OnTimeout};
-use crate::not_ready::Kind;
-use crate::probe::Ready;
+use crate::outcome::Kind;
+use crate::outcome::Ready;
 use crate::retry::MAX_IN_FLIGHT;
 
 const MS: Duration = Duration::from_millis(1);
@@ -54,7 +54,7 @@ struct Fake {
     now: Duration,
     scripts: Vec<Script>,
     /// What will be reported, by time and order of beginning.
-    due: BTreeMap<(Duration, usize), Message>,
+    due: BTreeMap<(Duration, usize), Arrival>,
     starts: Vec<(Duration, Start)>,
     /// After waking so often, somebody sends SIGTERM.
     patience: usize,
@@ -109,7 +109,7 @@ impl World for Fake {
         let outcome = outcome.filter(|_| at == Some(script.latency));
         let outcome = outcome.unwrap_or_else(|| Err(Stage::Exchanging.timed_out(start.budget)));
         if let Some(at) = at {
-            let message = Message::Done { target: start.target, attempt: start.attempt, outcome };
+            let message = Arrival::Done { target: start.target, attempt: start.attempt, outcome };
             self.due.insert((self.now.saturating_add(at), self.starts.len()), message);
         }
         self.starts.push((self.now, start));
@@ -120,8 +120,8 @@ impl World for Fake {
         Stage::Resolving
     }
 
-    fn next(&mut self, until: Option<Duration>) -> Option<Message> {
-        let Some(patience) = self.patience.checked_sub(1) else { return Some(Message::Signal(15)) };
+    fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {
+        let Some(patience) = self.patience.checked_sub(1) else { return Some(Arrival::Signal(15)) };
         self.patience = patience;
         let until = until.unwrap_or(Duration::MAX);
         match self.due.first_key_value() {
@@ -129,7 +129,7 @@ impl World for Fake {
                 self.now = self.now.max(at);
                 self.due.pop_first().map(|(_, message)| message)
             }
-            _ if until == Duration::MAX => Some(Message::Signal(15)),
+            _ if until == Duration::MAX => Some(Arrival::Signal(15)),
             _ => {
                 self.now = self.now.max(until);
                 None

@@ -13,10 +13,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{Budget, Connection, Stage, resolve};
+use super::{Budget, Connection, resolve};
 use crate::clock;
-use crate::not_ready::{Kind, NotReady};
-use crate::target::Address;
+use crate::endpoint::{Address, Place};
+use crate::outcome::{Kind, NotReady, Stage};
 
 /// How long one address may be silent before the next is tried beside it (RFC 8305, section 5:
 /// 250 ms is recommended, 100 ms is the least).
@@ -32,13 +32,20 @@ const LISTEN: &str = "0A";
 /// The most connections of one attempt that wait for an answer.
 const MAX_PENDING: usize = 8;
 
-/// Connects to the first address of `address` that answers.
+/// Connects to the socket at a path, or to the first address of a name that answers.
 ///
 /// # Errors
 ///
 /// [`Kind::Unresolved`], [`Kind::ConnectionRefused`], [`Kind::Unreachable`], [`Kind::TimedOut`] or
-/// [`Kind::LocalLimit`], with each address that failed.
-pub fn connect(address: &Address, budget: &Budget) -> Result<Connection, NotReady> {
+/// [`Kind::LocalLimit`], with each address that failed; [`Kind::Missing`] without a socket at the path.
+pub fn connect(place: &Place, budget: &Budget) -> Result<Connection, NotReady> {
+    match place {
+        Place::Tcp(address) => connect_tcp(address, budget),
+        Place::Unix(path) => connect_unix(path, budget),
+    }
+}
+
+fn connect_tcp(address: &Address, budget: &Budget) -> Result<Connection, NotReady> {
     let addresses = resolve(&address.host, address.port, budget)?;
     budget.enter(Stage::Connecting);
     let mut race = Race { addresses, started: 0, pending: Vec::new(), failed: Vec::new(), budget };
@@ -365,12 +372,7 @@ fn explain(errno: Errno, peers: &str) -> NotReady {
     NotReady::new(kind_of(errno), reason)
 }
 
-/// Connects to the stream socket at `path`.
-///
-/// # Errors
-///
-/// [`Kind::Missing`] without a socket there, [`Kind::ConnectionRefused`] without a listener.
-pub fn connect_unix(path: &Path, budget: &Budget) -> Result<Connection, NotReady> {
+fn connect_unix(path: &Path, budget: &Budget) -> Result<Connection, NotReady> {
     budget.enter(Stage::Connecting);
     let shown = path.display();
     let address = SockAddr::unix(path)

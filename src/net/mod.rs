@@ -16,54 +16,10 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use crate::clock;
-use crate::not_ready::{Kind, NotReady};
+use crate::outcome::{Kind, NotReady, Stage};
 
-pub use connect::{connect, connect_unix};
+pub use connect::connect;
 pub use resolve::{ResolverState, resolve};
-
-/// What an attempt is doing, for the reason of one that runs out of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// It is queued, or has just begun.
-    Starting,
-    /// It waits for the file system.
-    Reading,
-    /// It waits for the name service.
-    Resolving,
-    /// It waits for a connection.
-    Connecting,
-    /// It waits for the TLS handshake.
-    TlsHandshake,
-    /// It waits for the answer of a connected peer.
-    Exchanging,
-}
-
-impl Stage {
-    const ALL: [Self; 6] =
-        [Self::Starting, Self::Reading, Self::Resolving, Self::Connecting, Self::TlsHandshake, Self::Exchanging];
-
-    /// What an attempt says that ran out of time here.
-    pub fn timed_out(self, after: Duration) -> NotReady {
-        let after = crate::duration::human(after);
-        let reason = match self {
-            Self::Starting => format!("not probed within {after}: no thread was free"),
-            Self::Reading => format!("no answer from the file system within {after}: is the mount alive?"),
-            Self::Resolving => {
-                format!(
-                    "no answer from the name service within {after}: is the nameserver in /etc/resolv.conf reachable?"
-                )
-            }
-            Self::Connecting => {
-                format!(
-                    "no answer to the connection attempt within {after}: a firewall drops it, or the address is wrong"
-                )
-            }
-            Self::TlsHandshake => format!("connected, but no TLS handshake within {after}"),
-            Self::Exchanging => format!("connected, but no answer within {after}"),
-        };
-        NotReady::new(Kind::TimedOut, reason)
-    }
-}
 
 /// The stage of an attempt, seen by the gate while the attempt is under way.
 #[derive(Debug, Clone, Default)]
@@ -140,6 +96,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The peer's address, for messages.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
     fn time_left(&self) -> io::Result<Duration> {
         match self.budget.remaining() {
             Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
@@ -194,11 +155,6 @@ impl Stream {
             #[cfg(feature = "tls")]
             Self::Tls(stream) => &stream.sock,
         }
-    }
-
-    /// The peer's address, for messages.
-    pub fn peer(&self) -> &str {
-        &self.connection().peer
     }
 
     /// The reason for an I/O error on this stream.

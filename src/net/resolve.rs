@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use nix::errno::Errno;
 
-use super::{Budget, Stage};
+use super::Budget;
 use crate::clock;
-use crate::not_ready::{Kind, NotReady};
+use crate::outcome::{Kind, NotReady, Stage};
 
 /// More addresses of one name are not tried.
 const MAX_ADDRESSES: usize = 32;

@@ -15,9 +15,9 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
-use super::{Budget, Connection, Stage, Stream, io_failure};
+use super::{Budget, Connection, Stream, io_failure};
 use crate::config::{TlsOptions, Verification};
-use crate::not_ready::{Kind, NotReady, quoted};
+use crate::outcome::{Kind, NotReady, Stage, quoted};
 
 /// A connection through TLS.
 pub type TlsConnection = StreamOwned<ClientConnection, Connection>;
@@ -34,7 +34,7 @@ const BUNDLES: [&str; 6] = [
 
 /// What is checked of the server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Check {
+pub enum CertificateCheck {
     /// Nothing but that the server holds its key.
     Nothing,
     /// The chain up to a root.
@@ -87,7 +87,7 @@ impl Tls {
             provider: Arc::new(ring::default_provider()),
         };
         if let Some(identity) = &tls.identity {
-            let check = tls.config(Check::Nothing, None, Some(identity));
+            let check = tls.config(CertificateCheck::Nothing, None, Some(identity));
             check.map_err(|failure| format!("--tls-cert: {}", failure.reason))?;
         }
         Ok(tls)
@@ -122,8 +122,8 @@ impl Tls {
     /// Says which check failed, and the way out.
     pub fn verified(&self, connection: Connection, host: &str, budget: &Budget) -> Result<Stream, NotReady> {
         let check = match self.verification {
-            Verification::On => Check::ChainAndName,
-            Verification::Off => Check::Nothing,
+            Verification::On => CertificateCheck::ChainAndName,
+            Verification::Off => CertificateCheck::Nothing,
         };
         let config = self.config(check, None, self.identity.as_ref())?;
         handshake(config, connection, host, budget)
@@ -158,7 +158,7 @@ impl Tls {
             }),
             _ => None,
         };
-        let check = if self.verification == Verification::Off { Check::Nothing } else { settings.check };
+        let check = if self.verification == Verification::Off { CertificateCheck::Nothing } else { settings.check };
         let config = self.config(check, roots, own.as_ref().or(self.identity.as_ref()))?;
         handshake(config, connection, host, budget)
     }
@@ -170,7 +170,7 @@ impl Tls {
 
     fn config(
         &self,
-        check: Check,
+        check: CertificateCheck,
         roots: Option<Arc<RootCertStore>>,
         identity: Option<&Identity>,
     ) -> Result<Arc<ClientConfig>, NotReady> {
@@ -181,8 +181,8 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(unusable)?;
         let inner = match check {
-            Check::Nothing => None,
-            Check::Chain | Check::ChainAndName => {
+            CertificateCheck::Nothing => None,
+            CertificateCheck::Chain | CertificateCheck::ChainAndName => {
                 let roots = roots.unwrap_or_else(|| self.roots());
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build();
                 Some(verifier.map_err(|error| {
@@ -207,7 +207,7 @@ impl Tls {
 #[derive(Debug)]
 pub struct PostgresTls<'a> {
     /// From `sslmode`.
-    pub check: Check,
+    pub check: CertificateCheck,
     /// `sslrootcert`
     pub rootcert: Option<&'a Path>,
     /// `sslcert`
@@ -216,10 +216,10 @@ pub struct PostgresTls<'a> {
     pub key: Option<&'a PathBuf>,
 }
 
-/// Verifies as much as [`Check`] says. Whatever it is, the server must prove that it holds the key
+/// Verifies as much as [`CertificateCheck`] says. Whatever it is, the server must prove that it holds the key
 /// of its certificate, because channel binding rests on that.
 struct Verifier {
-    check: Check,
+    check: CertificateCheck,
     inner: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
@@ -246,7 +246,7 @@ impl ServerCertVerifier for Verifier {
             // The name is checked last: the chain has been found good.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.check == Check::Chain => Ok(ServerCertVerified::assertion()),
+            )) if self.check == CertificateCheck::Chain => Ok(ServerCertVerified::assertion()),
             other => other,
         }
     }

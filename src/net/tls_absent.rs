@@ -2,7 +2,7 @@
 
 use super::{Budget, Connection, Stream};
 use crate::config::TlsOptions;
-use crate::not_ready::{Kind, NotReady};
+use crate::outcome::{Kind, NotReady};
 
 /// No TLS.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Names that must resolve.
 
-use super::{Outcome, Ready};
 use crate::net::{self, Budget};
+use crate::outcome::{Outcome, Ready};
 
 pub(super) fn probe(name: &str, budget: &Budget) -> Outcome {
     let addresses = net::resolve(name, 0, budget)?;

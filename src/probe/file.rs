@@ -3,9 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::{Outcome, Ready};
-use crate::net::{Budget, Stage};
-use crate::not_ready::{Kind, NotReady};
+use crate::net::Budget;
+use crate::outcome::{Kind, NotReady, Outcome, Ready, Stage};
 
 pub(super) fn probe(path: &Path, nonempty: bool, budget: &Budget) -> Outcome {
     budget.enter(Stage::Reading);

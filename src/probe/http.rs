@@ -9,12 +9,11 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
 use ureq::{Agent, Body};
 
-use super::{Outcome, Ready};
+use crate::endpoint::Http;
+use crate::endpoint::http::JsonExpectation;
 use crate::net::tls::Tls;
 use crate::net::{self, Budget, Stream};
-use crate::not_ready::{Kind, NotReady, quoted};
-use crate::target::Http;
-use crate::target::http::JsonExpectation;
+use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
 
 /// The most of a body that is read: 1 MiB.
 const MAX_BODY: u64 = 1 << 20;
@@ -24,9 +23,8 @@ const MAX_HEADER: usize = 64 << 10;
 pub const MAX_READ: usize = 2 << 20;
 
 pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
-    let connection = net::connect(&target.address, budget)?;
-    let stream =
-        if target.tls { tls.verified(connection, &target.address.host, budget)? } else { Stream::Plain(connection) };
+    let connection = net::connect(&target.place, budget)?;
+    let stream = if target.tls { tls.verified(connection, &target.host, budget)? } else { Stream::Plain(connection) };
     exchange(target, stream, budget)
 }
 

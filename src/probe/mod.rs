@@ -1,34 +1,18 @@
 //! One attempt at one target. A probe knows nothing of retries.
 
+mod connection;
 mod dns;
 mod file;
 pub mod http;
 pub mod postgres;
 pub mod redis;
-mod tcp;
 
 use crate::config::Goal;
+use crate::endpoint::{Endpoint, Target};
 use crate::net::Budget;
 use crate::net::tls::Tls;
-use crate::not_ready::{Kind, NotReady, one_line, quoted};
+use crate::outcome::{Kind, NotReady, Outcome, Ready, one_line, quoted};
 use crate::secret::scrub;
-use crate::target::{Endpoint, Target};
-
-/// What was proven of a target that is ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ready {
-    /// For people: `HTTP 200`, `PONG`, `logged in as app to the database app`.
-    pub proof: String,
-}
-
-impl Ready {
-    fn new(proof: impl Into<String>) -> Self {
-        Self { proof: proof.into() }
-    }
-}
-
-/// What one attempt found.
-pub type Outcome = Result<Ready, NotReady>;
 
 /// Probes `target` once, within `budget`.
 ///
@@ -37,8 +21,7 @@ pub type Outcome = Result<Ready, NotReady>;
 /// Why it is not what `goal` wants of it. No secret of the target is in the reason.
 pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     let outcome = match &target.endpoint {
-        Endpoint::Tcp(address) => tcp::probe(address, budget),
-        Endpoint::Unix(path) => tcp::probe_unix(path, budget),
+        Endpoint::Connection(place) => connection::probe(place, budget),
         Endpoint::Http(http) => http::probe(http, tls, budget),
         Endpoint::Postgres(postgres) => postgres::probe(postgres, tls, budget),
         Endpoint::Redis(redis) => redis::probe(redis, goal, tls, budget),
@@ -78,6 +61,10 @@ fn invert(outcome: Outcome) -> Outcome {
         },
     }
 }
+
+/// The bytes are not of the protocol, or claim more than a probe has use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProtocolError;
 
 /// What a peer seems to speak, from its first bytes.
 fn answered_like(bytes: &[u8]) -> String {

@@ -1,11 +1,11 @@
 //! What is said: log lines, the live view, reports and the table of `--check`.
 
-mod json;
+mod final_report;
 mod live;
+mod log_json;
+mod log_text;
 mod sink;
-mod summary;
 mod table;
-mod text;
 
 use std::io::IsTerminal;
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,12 +15,12 @@ use std::time::Duration;
 use crate::config::{Config, Format, Terminal, TerminationLog, Verbosity};
 use crate::deadline::Deadline;
 use crate::duration::human;
+use crate::endpoint::Target;
 use crate::gate::{Event, Gate, Observer, Verdict};
 use crate::retry::{Change, State, Tracker};
-use crate::target::Target;
 
+pub use final_report::{Report, TargetReport};
 pub use sink::Sink;
-pub use summary::{Report, TargetReport};
 pub use table::Watch;
 
 /// What Kubernetes keeps of a termination message.
@@ -64,7 +64,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn name(&self, target: usize) -> String {
-        text::title(&self.targets[target])
+        log_text::title(&self.targets[target])
     }
 
     fn say(&mut self, entry: &Entry<'_>) {
@@ -73,9 +73,9 @@ impl<'a> Reporter<'a> {
         }
         match &mut self.style {
             Style::Silent => {}
-            Style::Json => self.sink.line(&json::line(entry)),
-            Style::Text => self.sink.line(&text::line(entry)),
-            Style::Live(view) => view.print(&mut self.sink, &text::line(entry)),
+            Style::Json => self.sink.line(&log_json::line(entry)),
+            Style::Text => self.sink.line(&log_text::line(entry)),
+            Style::Live(view) => view.print(&mut self.sink, &log_text::line(entry)),
         }
     }
 
@@ -98,46 +98,46 @@ impl<'a> Reporter<'a> {
             Verdict::Ready => {}
             Verdict::TimedOut => {
                 for target in not_ready(gate) {
-                    self.unready(Kind::Timeout, gate, target, elapsed);
+                    self.unready(Topic::Timeout, gate, target, elapsed);
                 }
             }
-            Verdict::Failed(target) => self.unready(Kind::Failed, gate, target, elapsed),
+            Verdict::Failed(target) => self.unready(Topic::Failed, gate, target, elapsed),
             Verdict::Interrupted(signal) => {
                 let reason = format!("interrupted by signal {signal} after {}", human(elapsed));
-                self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Error, Kind::Interrupted, elapsed) });
+                self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Error, Topic::Interrupted, elapsed) });
                 for target in not_ready(gate) {
-                    self.unready(Kind::Interrupted, gate, target, elapsed);
+                    self.unready(Topic::Interrupted, gate, target, elapsed);
                 }
             }
         }
     }
 
     /// One line for a target that is not ready at the end.
-    fn unready(&mut self, kind: Kind, gate: &Gate, target: usize, elapsed: Duration) {
+    fn unready(&mut self, topic: Topic, gate: &Gate, target: usize, elapsed: Duration) {
         let tracker = &gate.trackers[target];
         let reason = last_reason(tracker);
         self.say(&Entry {
             target: Some(&self.targets[target]),
             reason: Some(&reason),
             attempt: Some(tracker.attempts),
-            ..Entry::new(Level::Error, kind, elapsed)
+            ..Entry::new(Level::Error, topic, elapsed)
         });
     }
 
     /// COMMAND is run now.
     pub fn exec(&mut self, program: &str, elapsed: Duration) {
         let reason = format!("running {program}");
-        self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Info, Kind::Exec, elapsed) });
+        self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Info, Topic::Exec, elapsed) });
     }
 
     /// Everything is ready and there is no COMMAND.
     pub fn done(&mut self, elapsed: Duration) {
-        self.say(&Entry { reason: Some("done"), ..Entry::new(Level::Info, Kind::Exec, elapsed) });
+        self.say(&Entry { reason: Some("done"), ..Entry::new(Level::Info, Topic::Exec, elapsed) });
     }
 
     /// Something to know that is not about a target's state.
     pub fn note(&mut self, level: Level, text: &str, elapsed: Duration) {
-        self.say(&Entry { reason: Some(text), ..Entry::new(level, Kind::Note, elapsed) });
+        self.say(&Entry { reason: Some(text), ..Entry::new(level, Topic::Note, elapsed) });
     }
 }
 
@@ -163,28 +163,28 @@ impl Observer for Reporter<'_> {
                     Deadline::At(at) => format!("at most {}", human(at)),
                     Deadline::Never => "without a deadline".to_owned(),
                 };
-                let count = text::count(self.targets.len(), "target");
+                let count = log_text::count(self.targets.len(), "target");
                 let reason = format!("waiting for {count}, {limit}");
-                self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Info, Kind::Waiting, now) });
+                self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Info, Topic::Waiting, now) });
                 for target in self.targets {
                     if !target.ignored.is_empty() {
                         let reason = format!("its parameters mean nothing to the probe: {}", target.ignored.join(", "));
                         self.say(&Entry {
                             target: Some(target),
                             reason: Some(&reason),
-                            ..Entry::new(Level::Debug, Kind::Note, now)
+                            ..Entry::new(Level::Debug, Topic::Note, now)
                         });
                     }
                 }
             }
             Event::Changed { target, change, attempt } => {
-                let (level, kind, reason) = match change {
-                    Change::Ready(proof) => (Level::Info, Kind::Ready, proof.as_str()),
-                    Change::Confirmed => (Level::Debug, Kind::Ready, "still ready"),
-                    Change::Success(proof) => (Level::Debug, Kind::Note, proof.as_str()),
+                let (level, topic, reason) = match change {
+                    Change::Ready(proof) => (Level::Info, Topic::Ready, proof.as_str()),
+                    Change::Confirmed => (Level::Debug, Topic::Ready, "still ready"),
+                    Change::Success(proof) => (Level::Debug, Topic::Note, proof.as_str()),
                     Change::NotReady { failure, news } => {
                         let level = if *news { Level::Info } else { Level::Debug };
-                        (level, Kind::NotReady, failure.reason.as_str())
+                        (level, Topic::NotReady, failure.reason.as_str())
                     }
                     Change::Stale => return,
                 };
@@ -192,7 +192,7 @@ impl Observer for Reporter<'_> {
                     target: Some(&self.targets[*target]),
                     reason: Some(reason),
                     attempt: Some(*attempt),
-                    ..Entry::new(level, kind, now)
+                    ..Entry::new(level, topic, now)
                 });
             }
             Event::StillWaiting => {
@@ -202,7 +202,7 @@ impl Observer for Reporter<'_> {
                         target: Some(&self.targets[target]),
                         reason: Some(&reason),
                         attempt: Some(gate.trackers[target].attempts),
-                        ..Entry::new(Level::Info, Kind::StillWaiting, now)
+                        ..Entry::new(Level::Info, Topic::StillWaiting, now)
                     });
                 }
             }
@@ -235,7 +235,7 @@ pub enum Level {
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Topic {
     Waiting,
     NotReady,
     Ready,
@@ -250,7 +250,7 @@ enum Kind {
 /// One line of the log, before it has a format.
 struct Entry<'a> {
     level: Level,
-    kind: Kind,
+    topic: Topic,
     target: Option<&'a Target>,
     reason: Option<&'a str>,
     attempt: Option<u32>,
@@ -258,8 +258,8 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn new(level: Level, kind: Kind, elapsed: Duration) -> Self {
-        Self { level, kind, target: None, reason: None, attempt: None, elapsed }
+    fn new(level: Level, topic: Topic, elapsed: Duration) -> Self {
+        Self { level, topic, target: None, reason: None, attempt: None, elapsed }
     }
 }
 

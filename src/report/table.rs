@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::text::count;
+use super::log_text::count;
 use super::{Report, TargetReport};
 use crate::duration::human;
 

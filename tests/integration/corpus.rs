@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use when_ready::endpoint::variables::Lookup;
+use when_ready::endpoint::{HttpDefaults, Surroundings, Target};
 use when_ready::probe::postgres::{passfile, wire};
 use when_ready::probe::redis::resp;
-use when_ready::target::variables::Lookup;
-use when_ready::target::{Context, HttpDefaults, Target};
 
 #[path = "../../fuzz/scripted_http.rs"]
 mod scripted_http;
@@ -54,7 +54,7 @@ fn what_users_might_write_as_a_target() {
     let http = HttpDefaults::default();
     let env = |name: &str| (name == "PW").then(|| "hunter2secret".to_owned());
     let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
-    let context = Context { lookup: Lookup { env: &env, file: &file }, http: &http };
+    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
     each("target_grammar", |bytes| {
         let word = format!("postgres://u:${{PW}}@{}", String::from_utf8_lossy(bytes));
         let shown = match Target::parse(&word, &context) {

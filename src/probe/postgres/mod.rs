@@ -5,7 +5,6 @@ pub mod wire;
 
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,15 +12,15 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use postgres_protocol::message::frontend;
 
-use super::{Outcome, Ready, answered_like};
+use super::answered_like;
+use crate::endpoint::postgres::{Host, SessionAttrs, SslMode};
+use crate::endpoint::{Place, Postgres};
 use crate::net::tls::Tls;
 use crate::net::{self, Budget, Connection, Progress, ResolverState, Stream};
-use crate::not_ready::{Kind, NotReady, quoted};
+use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
 use crate::secret::{Secret, scrub};
-use crate::target::Postgres;
-use crate::target::postgres::{Host, SessionAttrs, SslMode};
 use passfile::Key;
-use wire::{Authentication, Message, ServerError, SessionKey};
+use wire::{Authentication, BackendMessage, ServerError, SessionKey};
 
 /// A server that asks for more is not honest: `PBKDF2` would run for minutes.
 const MAX_SCRAM_ITERATIONS: u32 = 1_000_000;
@@ -48,7 +47,7 @@ pub(super) fn probe(target: &Postgres, tls: &Tls, budget: &Budget) -> Outcome {
 
 /// One reason for all hosts; its kind is that of a host which may yet become ready, if there is one.
 fn summary(mut failures: Vec<(&Host, NotReady)>) -> NotReady {
-    use crate::not_ready::Permanence;
+    use crate::outcome::Permanence;
     if failures.len() == 1
         && let Some((_, failure)) = failures.pop()
     {
@@ -75,8 +74,8 @@ enum Layer {
 }
 
 fn layers(mode: SslMode, host: &Host) -> &'static [Layer] {
-    match (mode, host) {
-        (SslMode::Disable, _) | (_, Host::Socket { .. }) => &[Layer::Plain],
+    match (mode, &host.place) {
+        (SslMode::Disable, _) | (_, Place::Unix(_)) => &[Layer::Plain],
         _ if cfg!(not(feature = "tls")) => &[Layer::Plain],
         (SslMode::Allow, _) => &[Layer::Plain, Layer::Tls],
         (SslMode::Prefer, _) => &[Layer::TlsIfOffered, Layer::Plain],
@@ -125,14 +124,15 @@ fn probe_layer(
     tls: &Tls,
     budget: &Budget,
 ) -> Result<Ready, LayerFailure> {
-    let connection = connect(host, budget)?;
+    let connection = net::connect(&host.place, budget)?;
     let stream = match layer {
         Layer::Plain => Stream::Plain(connection),
         Layer::Tls | Layer::TlsIfOffered => start_tls(target, host, layer, connection, tls, budget)?,
     };
     // A server without TLS has already been tried without.
     let is_last = layer == Layer::TlsIfOffered && matches!(stream, Stream::Plain(_));
-    let mut session = Session { stream, buffer: BytesMut::new(), budget, parameters: Parameters::default(), key: None };
+    let mut session =
+        Session { stream, buffer: BytesMut::new(), budget, parameters: SessionState::default(), key: None };
     let outcome = session.run(target, login);
     if let (Err(LayerFailure { failure: NotReady { kind: Kind::TimedOut, .. }, .. }), Some(key)) =
         (&outcome, session.key)
@@ -143,20 +143,13 @@ fn probe_layer(
     outcome.map_err(|end| LayerFailure { try_next: end.try_next && !is_last, ..end })
 }
 
-fn connect(host: &Host, budget: &Budget) -> Result<Connection, NotReady> {
-    match host {
-        Host::Tcp(address) => net::connect(address, budget),
-        Host::Socket { .. } => net::connect_unix(&PathBuf::from(host.to_string()), budget),
-    }
-}
-
 /// Ends a query that hangs: the server would not notice that nobody waits for it, and attempt by
 /// attempt be left without connections.
 fn cancel(host: &Host, key: SessionKey) {
     let budget = Budget::new(CANCEL_TIME, Progress::default(), ResolverState::default());
     let mut request = BytesMut::new();
     frontend::cancel_request(key.process, key.secret, &mut request);
-    if let Ok(mut connection) = connect(host, &budget) {
+    if let Ok(mut connection) = net::connect(&host.place, &budget) {
         // The server closes the connection once it has done so. It promises nothing, and neither do we.
         drop(connection.write_all(&request).and_then(|()| connection.read(&mut [0])));
     }
@@ -209,26 +202,26 @@ fn start_tls(
 
 #[cfg(feature = "tls")]
 fn secure(target: &Postgres, host: &Host, stream: Stream, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
-    use crate::net::tls::{Check, PostgresTls};
-    let (Stream::Plain(connection), Host::Tcp(address)) = (stream, host) else {
+    use crate::net::tls::{CertificateCheck, PostgresTls};
+    let Stream::Plain(connection) = stream else {
         return Err(net::closed());
     };
     // libpq: with a CA at hand, `require` is as strict as `verify-ca`.
     let has_ca = target.sslrootcert.is_some() || tls.has_ca();
     let check = match target.sslmode {
-        SslMode::VerifyFull => Check::ChainAndName,
-        SslMode::VerifyCa => Check::Chain,
-        SslMode::Require if has_ca => Check::Chain,
-        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => Check::Nothing,
+        SslMode::VerifyFull => CertificateCheck::ChainAndName,
+        SslMode::VerifyCa => CertificateCheck::Chain,
+        SslMode::Require if has_ca => CertificateCheck::Chain,
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => CertificateCheck::Nothing,
     };
     let is_system = target.sslrootcert.as_deref().is_some_and(|path| path == "system");
     let settings = PostgresTls {
-        check: if is_system { Check::ChainAndName } else { check },
-        rootcert: target.sslrootcert.as_deref().filter(|_| check != Check::Nothing && !is_system),
+        check: if is_system { CertificateCheck::ChainAndName } else { check },
+        rootcert: target.sslrootcert.as_deref().filter(|_| check != CertificateCheck::Nothing && !is_system),
         cert: target.sslcert.as_ref(),
         key: target.sslkey.as_ref(),
     };
-    tls.for_postgres(connection, &address.host, &settings, budget)
+    tls.for_postgres(connection, &host.name, &settings, budget)
 }
 
 #[cfg(not(feature = "tls"))]
@@ -265,16 +258,13 @@ impl Login {
                 Self { password: None, note }
             }
             Ok(metadata) if metadata.is_file() => {
-                let shown = match host {
-                    Host::Tcp(address) => address.host.clone(),
-                    Host::Socket { directory, .. } if directory.as_os_str() == "/var/run/postgresql" => {
-                        "localhost".to_owned()
-                    }
-                    Host::Socket { directory, .. } => directory.display().to_string(),
+                let shown = match &host.place {
+                    Place::Unix(_) if host.name == "/var/run/postgresql" => "localhost",
+                    Place::Unix(_) | Place::Tcp(_) => &host.name,
                 };
                 let key = Key {
-                    host: &shown,
-                    port: host.port(),
+                    host: shown,
+                    port: host.port,
                     database: target.database.as_deref().unwrap_or(&target.user),
                     user: &target.user,
                 };
@@ -292,7 +282,7 @@ impl Login {
 
 /// What a server reports about the session.
 #[derive(Default)]
-struct Parameters {
+struct SessionState {
     in_hot_standby: Option<bool>,
     read_only: Option<bool>,
 }
@@ -301,7 +291,7 @@ struct Session<'a> {
     stream: Stream,
     buffer: BytesMut,
     budget: &'a Budget,
-    parameters: Parameters,
+    parameters: SessionState,
     key: Option<SessionKey>,
 }
 
@@ -317,8 +307,8 @@ impl Session<'_> {
         frontend::startup_message(parameters, &mut startup).map_err(|_| unwritable("user or database"))?;
         self.send(&startup)?;
         match self.authenticate(target, login)? {
-            Level::Accepting(proof) => Ok(Ready::new(proof)),
-            Level::LoggedIn => {
+            Reached::Accepting(proof) => Ok(Ready::new(proof)),
+            Reached::LoggedIn => {
                 let proven = self.logged_in(target);
                 let mut terminate = BytesMut::new();
                 frontend::terminate(&mut terminate);
@@ -330,24 +320,24 @@ impl Session<'_> {
     }
 
     /// Up to the first `ReadyForQuery`.
-    fn authenticate(&mut self, target: &Postgres, login: &Login) -> Result<Level, LayerFailure> {
+    fn authenticate(&mut self, target: &Postgres, login: &Login) -> Result<Reached, LayerFailure> {
         let mut scram: Option<ScramSha256> = None;
         let mut authenticated = false;
         loop {
             let request = match self.receive()? {
-                Message::Authentication(request) => request,
-                Message::Error(error) => return judge_startup(target, login, &error, authenticated),
-                Message::Parameter(name, value) => {
+                BackendMessage::Authentication(request) => request,
+                BackendMessage::Error(error) => return judge_startup(target, login, &error, authenticated),
+                BackendMessage::Parameter(name, value) => {
                     self.note(&name, &value);
                     continue;
                 }
-                Message::Key(key) => {
+                BackendMessage::Key(key) => {
                     self.key = Some(key);
                     continue;
                 }
-                Message::ReadyForQuery if authenticated => return Ok(Level::LoggedIn),
-                Message::Other if authenticated => continue,
-                Message::Other => continue,
+                BackendMessage::ReadyForQuery if authenticated => return Ok(Reached::LoggedIn),
+                BackendMessage::Other if authenticated => continue,
+                BackendMessage::Other => continue,
                 _ => return Err(self.out_of_order()),
             };
             let needs_password =
@@ -405,12 +395,12 @@ impl Session<'_> {
     }
 
     /// The server wants a password and none is known: it accepts connections, and more was not asked.
-    fn without_password(target: &Postgres, login: &Login) -> Result<Level, LayerFailure> {
+    fn without_password(target: &Postgres, login: &Login) -> Result<Reached, LayerFailure> {
         let wanted = match (&target.query, target.target_session_attrs) {
             (Some(_), _) => "query= needs a login",
             (None, SessionAttrs::Any) => {
                 let proof = format!("accepting connections; no password given, login not tried{}", login.note);
-                return Ok(Level::Accepting(proof));
+                return Ok(Reached::Accepting(proof));
             }
             (None, _) => "target_session_attrs needs a login",
         };
@@ -501,19 +491,22 @@ impl Session<'_> {
         let mut failed = None;
         loop {
             match self.receive()? {
-                Message::Row(values) => row = Some(values),
-                Message::Error(error) => {
+                BackendMessage::Row(values) => row = Some(values),
+                BackendMessage::Error(error) => {
                     let reason = format!("the query fails: {} ({})", error.message, error.sqlstate);
                     failed.get_or_insert(NotReady::new(Kind::Unexpected, reason));
                     if is_shutdown(&error.sqlstate) {
                         break;
                     }
                 }
-                Message::CopyIn => {
+                BackendMessage::CopyIn => {
                     return Err(NotReady::new(Kind::Forbidden, "the query is a COPY FROM STDIN, which returns no row"));
                 }
-                Message::ReadyForQuery => break,
-                Message::Parameter(..) | Message::Key(_) | Message::Other | Message::Authentication(_) => {}
+                BackendMessage::ReadyForQuery => break,
+                BackendMessage::Parameter(..)
+                | BackendMessage::Key(_)
+                | BackendMessage::Other
+                | BackendMessage::Authentication(_) => {}
             }
         }
         failed.map_or(Ok(row), Err)
@@ -533,7 +526,7 @@ impl Session<'_> {
         written.map_err(|error| self.stream.failure(&error))
     }
 
-    fn receive(&mut self) -> Result<Message, NotReady> {
+    fn receive(&mut self) -> Result<BackendMessage, NotReady> {
         let mut chunk = [0; 4096];
         loop {
             let decoded = wire::decode(&self.buffer).map_err(|_| wrong_protocol(&self.buffer))?;
@@ -573,7 +566,7 @@ impl Session<'_> {
 }
 
 /// How far the session came.
-enum Level {
+enum Reached {
     Accepting(String),
     LoggedIn,
 }
@@ -598,7 +591,7 @@ fn judge_startup(
     login: &Login,
     error: &ServerError,
     authenticated: bool,
-) -> Result<Level, LayerFailure> {
+) -> Result<Reached, LayerFailure> {
     let text = format!("{} ({})", error.message, error.sqlstate);
     let demands_login =
         login.password.is_some() || target.query.is_some() || target.target_session_attrs != SessionAttrs::Any;
@@ -634,6 +627,6 @@ fn judge_startup(
     Err(LayerFailure { failure: NotReady::new(kind, format!("{text}{way_out}")), try_next })
 }
 
-fn accepting(text: &str) -> Result<Level, LayerFailure> {
-    Ok(Level::Accepting(format!("accepting connections; no password given, login not tried: {text}")))
+fn accepting(text: &str) -> Result<Reached, LayerFailure> {
+    Ok(Reached::Accepting(format!("accepting connections; no password given, login not tried: {text}")))
 }

@@ -5,6 +5,8 @@ use bytes::BytesMut;
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::{Header, Message as Backend};
 
+use crate::probe::ProtocolError;
+
 /// A peer may claim no longer message than this; only rows and notices are longer, and they are
 /// passed over.
 const MAX_MESSAGE: usize = 64 << 10;
@@ -13,7 +15,7 @@ const MAX_VALUE: usize = 1 << 10;
 
 /// What a server says, as far as a probe cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
+pub enum BackendMessage {
     /// It wants authentication.
     Authentication(Authentication),
     /// An error ends the session or the query.
@@ -69,15 +71,11 @@ pub struct ServerError {
     pub message: String,
 }
 
-/// The bytes are not of this protocol, or claim more than a probe has use for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProtocolError;
-
 /// A message and what to do with the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
     /// What it says.
-    pub message: Message,
+    pub message: BackendMessage,
     /// How many bytes of the buffer are used up.
     pub used: usize,
     /// How many bytes that have yet to come are to be passed over.
@@ -97,8 +95,8 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Decoded>, ProtocolError> {
     let total = usize::try_from(header.len()).map_err(|_| ProtocolError)?.checked_add(1).ok_or(ProtocolError)?;
     if total > MAX_MESSAGE {
         let message = match header.tag() {
-            b'D' => Message::Row(Vec::new()),
-            b'N' | b'A' | b'T' => Message::Other,
+            b'D' => BackendMessage::Row(Vec::new()),
+            b'N' | b'A' | b'T' => BackendMessage::Other,
             _ => return Err(ProtocolError),
         };
         let used = bytes.len().min(total);
@@ -141,53 +139,53 @@ fn is_tag(tag: u8) -> bool {
     )
 }
 
-fn parse(frame: &[u8]) -> Result<Message, ProtocolError> {
+fn parse(frame: &[u8]) -> Result<BackendMessage, ProtocolError> {
     // Messages that postgres-protocol does not know (NegotiateProtocolVersion, CopyBoth) say
     // nothing to a probe.
     if matches!(frame[0], b'v' | b'V' | b'W') {
-        return Ok(Message::Other);
+        return Ok(BackendMessage::Other);
     }
     let parsed = Backend::parse(&mut BytesMut::from(frame)).map_err(|_| ProtocolError)?.ok_or(ProtocolError)?;
     Ok(match parsed {
-        Backend::AuthenticationOk => Message::Authentication(Authentication::Ok),
-        Backend::AuthenticationCleartextPassword => Message::Authentication(Authentication::Cleartext),
-        Backend::AuthenticationMd5Password(body) => Message::Authentication(Authentication::Md5(body.salt())),
+        Backend::AuthenticationOk => BackendMessage::Authentication(Authentication::Ok),
+        Backend::AuthenticationCleartextPassword => BackendMessage::Authentication(Authentication::Cleartext),
+        Backend::AuthenticationMd5Password(body) => BackendMessage::Authentication(Authentication::Md5(body.salt())),
         Backend::AuthenticationSasl(body) => {
             let mechanisms = body.mechanisms().map(|name| Ok(name.to_owned())).collect().map_err(|_| ProtocolError)?;
-            Message::Authentication(Authentication::Sasl(mechanisms))
+            BackendMessage::Authentication(Authentication::Sasl(mechanisms))
         }
         Backend::AuthenticationSaslContinue(body) => {
-            Message::Authentication(Authentication::SaslContinue(body.data().to_vec()))
+            BackendMessage::Authentication(Authentication::SaslContinue(body.data().to_vec()))
         }
         Backend::AuthenticationSaslFinal(body) => {
-            Message::Authentication(Authentication::SaslFinal(body.data().to_vec()))
+            BackendMessage::Authentication(Authentication::SaslFinal(body.data().to_vec()))
         }
         Backend::AuthenticationGss | Backend::AuthenticationGssContinue(_) => {
-            Message::Authentication(Authentication::Unsupported("GSSAPI"))
+            BackendMessage::Authentication(Authentication::Unsupported("GSSAPI"))
         }
-        Backend::AuthenticationSspi => Message::Authentication(Authentication::Unsupported("SSPI")),
+        Backend::AuthenticationSspi => BackendMessage::Authentication(Authentication::Unsupported("SSPI")),
         Backend::AuthenticationKerberosV5 | Backend::AuthenticationScmCredential => {
-            Message::Authentication(Authentication::Unsupported("an obsolete method"))
+            BackendMessage::Authentication(Authentication::Unsupported("an obsolete method"))
         }
-        Backend::ErrorResponse(body) => Message::Error(error(&body)?),
-        Backend::ParameterStatus(body) => Message::Parameter(
+        Backend::ErrorResponse(body) => BackendMessage::Error(error(&body)?),
+        Backend::ParameterStatus(body) => BackendMessage::Parameter(
             body.name().map_err(|_| ProtocolError)?.to_owned(),
             body.value().map_err(|_| ProtocolError)?.to_owned(),
         ),
         Backend::BackendKeyData(body) => {
-            Message::Key(SessionKey { process: body.process_id(), secret: body.secret_key() })
+            BackendMessage::Key(SessionKey { process: body.process_id(), secret: body.secret_key() })
         }
-        Backend::ReadyForQuery(_) => Message::ReadyForQuery,
+        Backend::ReadyForQuery(_) => BackendMessage::ReadyForQuery,
         Backend::DataRow(body) => {
             let buffer = body.buffer();
             let values = body.ranges().map(|range| {
                 let value = range.and_then(|range| buffer.get(range)).filter(|value| value.len() <= MAX_VALUE);
                 Ok(value.map(|value| String::from_utf8_lossy(value).into_owned()))
             });
-            Message::Row(values.collect().map_err(|_| ProtocolError)?)
+            BackendMessage::Row(values.collect().map_err(|_| ProtocolError)?)
         }
-        Backend::CopyInResponse(_) => Message::CopyIn,
-        _ => Message::Other,
+        Backend::CopyInResponse(_) => BackendMessage::CopyIn,
+        _ => BackendMessage::Other,
     })
 }
 
@@ -195,7 +193,7 @@ fn error(body: &postgres_protocol::message::backend::ErrorResponseBody) -> Resul
     let mut error = ServerError::default();
     let mut fields = body.fields();
     while let Some(field) = fields.next().map_err(|_| ProtocolError)? {
-        let text = || crate::not_ready::quoted(field.value_bytes());
+        let text = || crate::outcome::quoted(field.value_bytes());
         match field.type_() {
             b'C' => error.sqlstate = text(),
             b'M' => error.message = text(),
@@ -221,35 +219,35 @@ mod tests {
         [&[tag][..], &length.to_be_bytes(), body].concat()
     }
 
-    fn valid() -> Vec<(Vec<u8>, Message)> {
+    fn valid() -> Vec<(Vec<u8>, BackendMessage)> {
         vec![
-            (frame(b'R', &[0, 0, 0, 0]), Message::Authentication(Authentication::Ok)),
-            (frame(b'R', &[0, 0, 0, 3]), Message::Authentication(Authentication::Cleartext)),
-            (frame(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]), Message::Authentication(Authentication::Md5([1, 2, 3, 4]))),
+            (frame(b'R', &[0, 0, 0, 0]), BackendMessage::Authentication(Authentication::Ok)),
+            (frame(b'R', &[0, 0, 0, 3]), BackendMessage::Authentication(Authentication::Cleartext)),
+            (frame(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]), BackendMessage::Authentication(Authentication::Md5([1, 2, 3, 4]))),
             (
                 frame(b'R', b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"),
-                Message::Authentication(Authentication::Sasl(vec![
+                BackendMessage::Authentication(Authentication::Sasl(vec![
                     "SCRAM-SHA-256-PLUS".into(),
                     "SCRAM-SHA-256".into(),
                 ])),
             ),
             (
                 frame(b'R', b"\0\0\0\x0br=x,s=y,i=4096"),
-                Message::Authentication(Authentication::SaslContinue(b"r=x,s=y,i=4096".to_vec())),
+                BackendMessage::Authentication(Authentication::SaslContinue(b"r=x,s=y,i=4096".to_vec())),
             ),
             (
                 frame(b'E', b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"),
-                Message::Error(ServerError {
+                BackendMessage::Error(ServerError {
                     sqlstate: "57P03".into(),
                     message: "the database system is starting up".into(),
                 }),
             ),
-            (frame(b'S', b"in_hot_standby\0on\0"), Message::Parameter("in_hot_standby".into(), "on".into())),
-            (frame(b'Z', b"I"), Message::ReadyForQuery),
-            (frame(b'D', b"\0\x02\0\0\0\x01t\xff\xff\xff\xff"), Message::Row(vec![Some("t".into()), None])),
-            (frame(b'C', b"SELECT 1\0"), Message::Other),
-            (frame(b'K', &[0, 0, 0, 1, 0, 0, 0, 2]), Message::Key(SessionKey { process: 1, secret: 2 })),
-            (frame(b's', b""), Message::Other),
+            (frame(b'S', b"in_hot_standby\0on\0"), BackendMessage::Parameter("in_hot_standby".into(), "on".into())),
+            (frame(b'Z', b"I"), BackendMessage::ReadyForQuery),
+            (frame(b'D', b"\0\x02\0\0\0\x01t\xff\xff\xff\xff"), BackendMessage::Row(vec![Some("t".into()), None])),
+            (frame(b'C', b"SELECT 1\0"), BackendMessage::Other),
+            (frame(b'K', &[0, 0, 0, 1, 0, 0, 0, 2]), BackendMessage::Key(SessionKey { process: 1, secret: 2 })),
+            (frame(b's', b""), BackendMessage::Other),
         ]
     }
 
@@ -269,7 +267,10 @@ mod tests {
         let mut row = vec![b'D'];
         row.extend_from_slice(&0x7fff_ffff_u32.to_be_bytes());
         let decoded = decode(&row).unwrap().unwrap();
-        assert_eq!((decoded.message, decoded.used, decoded.skip), (Message::Row(Vec::new()), 5, 0x7fff_ffff - 4));
+        assert_eq!(
+            (decoded.message, decoded.used, decoded.skip),
+            (BackendMessage::Row(Vec::new()), 5, 0x7fff_ffff - 4)
+        );
         row[0] = b'R';
         assert_eq!(decode(&row), Err(ProtocolError));
     }

@@ -4,13 +4,14 @@ pub mod resp;
 
 use std::io::{Read, Write};
 
-use super::{Outcome, Ready, answered_like};
+use super::answered_like;
 use crate::config::Goal;
+use crate::endpoint::Redis;
+use crate::endpoint::redis::Role;
+use crate::endpoint::{Address, Place};
 use crate::net::tls::Tls;
 use crate::net::{self, Budget, Stream};
-use crate::not_ready::{Kind, NotReady, quoted};
-use crate::target::Redis;
-use crate::target::redis::{Place, Role};
+use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
 use resp::Reply;
 
 /// How often a key is followed to the node that holds its slot.
@@ -36,7 +37,7 @@ pub(super) fn probe(target: &Redis, goal: Goal, tls: &Tls, budget: &Budget) -> O
 enum Step {
     Ready(String),
     /// The key belongs to another node of the cluster.
-    Moved(crate::target::Address),
+    Moved(Address),
 }
 
 struct Session<'a> {
@@ -47,10 +48,10 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn open(target: &Redis, place: &Place, tls: &Tls, budget: &'a Budget) -> Result<Self, NotReady> {
+        let connection = net::connect(place, budget)?;
         let stream = match place {
-            Place::Unix(path) => Stream::Plain(net::connect_unix(path, budget)?),
-            Place::Tcp(address) if target.tls => tls.verified(net::connect(address, budget)?, &address.host, budget)?,
-            Place::Tcp(address) => Stream::Plain(net::connect(address, budget)?),
+            Place::Tcp(address) if target.tls => tls.verified(connection, &address.host, budget)?,
+            Place::Tcp(_) | Place::Unix(_) => Stream::Plain(connection),
         };
         Ok(Self { stream, buffer: Vec::new(), budget })
     }
@@ -158,9 +159,7 @@ fn moved(text: &[u8]) -> Result<Step, NotReady> {
     let text = quoted(text);
     let place = text.split(' ').nth(2).and_then(|place| place.rsplit_once(':'));
     match place.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-        Some((host, port)) if !host.is_empty() => {
-            Ok(Step::Moved(crate::target::Address { host: host.to_owned(), port }))
-        }
+        Some((host, port)) if !host.is_empty() => Ok(Step::Moved(Address { host: host.to_owned(), port })),
         _ => Err(NotReady::new(Kind::ServerError, text)),
     }
 }
@@ -229,7 +228,7 @@ fn error_reply(text: &[u8]) -> NotReady {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::not_ready::Permanence;
+    use crate::outcome::Permanence;
 
     #[test]
     fn states_pass_and_refusals_stay() {

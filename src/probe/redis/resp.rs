@@ -1,5 +1,7 @@
 //! RESP2, the Redis serialization protocol: bytes in, replies out.
 
+use crate::probe::ProtocolError;
+
 /// A peer may claim no longer string or array than this.
 const MAX_LENGTH: usize = 64 << 10;
 /// Arrays within arrays: ROLE has two levels.
@@ -34,10 +36,6 @@ impl Reply {
         }
     }
 }
-
-/// The bytes are not RESP2, or claim more than a probe has use for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProtocolError;
 
 /// A command as an array of bulk strings.
 pub fn command(words: &[&str]) -> Vec<u8> {

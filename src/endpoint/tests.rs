@@ -21,7 +21,7 @@ fn parse_in(env: &dyn Fn(&str) -> Option<String>, word: &str) -> Result<Target, 
         _ => Err(std::io::ErrorKind::NotFound.into()),
     };
     let http = HttpDefaults::default();
-    Target::parse(word, &Context { lookup: Lookup { env, file: &file }, http: &http })
+    Target::parse(word, &Surroundings { lookup: Lookup { env, file: &file }, http: &http })
 }
 
 fn parse(word: &str) -> Result<Target, TargetError> {

@@ -36,10 +36,8 @@ pub struct Target {
 /// What is probed, by protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A TCP connection.
-    Tcp(Address),
-    /// A stream connection to a Unix socket.
-    Unix(PathBuf),
+    /// A connection, by TCP or to a Unix socket, and nothing more.
+    Connection(Place),
     /// An HTTP(S) request.
     Http(Box<Http>),
     /// A Postgres server.
@@ -55,6 +53,24 @@ pub enum Endpoint {
     },
     /// A name that must resolve.
     Dns(String),
+}
+
+/// Where something listens: what every probe connects to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// By TCP.
+    Tcp(Address),
+    /// By a Unix stream socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// A host (name or IP address) and a port.
@@ -92,7 +108,7 @@ impl fmt::Display for TargetError {
 }
 
 /// What a target takes from its surroundings.
-pub struct Context<'a> {
+pub struct Surroundings<'a> {
     /// Variables, `PG*` and `REDISCLI_AUTH`.
     pub lookup: Lookup<'a>,
     /// `--http-*`.
@@ -109,7 +125,7 @@ impl Target {
     /// # Errors
     ///
     /// A [`TargetError`] that names the word, what is wrong and what would be right.
-    pub fn parse(template: &str, context: &Context<'_>) -> Result<Self, TargetError> {
+    pub fn parse(template: &str, context: &Surroundings<'_>) -> Result<Self, TargetError> {
         let error = |problem: String| TargetError { word: redact_word(template), problem };
         let word = variables::expand(template, &context.lookup).map_err(error)?;
         if word.is_empty() {
@@ -128,7 +144,7 @@ impl Target {
         Ok(target)
     }
 
-    fn parse_url(url: &str, context: &Context<'_>) -> Result<Self, String> {
+    fn parse_url(url: &str, context: &Surroundings<'_>) -> Result<Self, String> {
         let (url, fragment) = url::split_fragment(url);
         if fragment.is_some_and(|f| f.contains('@'))
             && url.split_once("://").is_some_and(|(_, r)| !r.contains(['@', '/']))
@@ -138,16 +154,16 @@ impl Target {
         let mut expectations = Expectations::parse(fragment.unwrap_or_default())?;
         let mut ignored = Vec::new();
         let endpoint = match scheme_of(url) {
-            None => Endpoint::Tcp(address(url)?),
+            None => Endpoint::Connection(Place::Tcp(address(url)?)),
             Some(scheme) => match scheme.to_ascii_lowercase().as_str() {
                 "tcp" => {
                     let parts = url::split(url, true)?;
                     if parts.userinfo.is_some() || !matches!(parts.path, "" | "/") || parts.query.is_some() {
                         return Err("a tcp target is tcp://HOST:PORT and nothing more".to_owned());
                     }
-                    Endpoint::Tcp(address(parts.hosts)?)
+                    Endpoint::Connection(Place::Tcp(address(parts.hosts)?))
                 }
-                "unix" => Endpoint::Unix(path_of(url, "unix:///run/app.sock")?),
+                "unix" => Endpoint::Connection(Place::Unix(path_of(url, "unix:///run/app.sock")?)),
                 "file" => Endpoint::File {
                     path: path_of(url, "file:///path")?,
                     nonempty: expectations.take_flag("nonempty")?,
@@ -185,7 +201,7 @@ impl Target {
             Endpoint::Http(http) => http.secrets(),
             Endpoint::Postgres(postgres) => postgres.password.iter().chain(&postgres.query).collect(),
             Endpoint::Redis(redis) => redis.password.iter().collect(),
-            Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
+            Endpoint::Connection(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
         }
     }
 
@@ -203,7 +219,7 @@ impl Target {
             Endpoint::Http(http) => http.tls,
             Endpoint::Redis(redis) => redis.tls,
             Endpoint::Postgres(postgres) => postgres.sslmode.requires_tls(),
-            Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::File { .. } | Endpoint::Dns(_) => false,
+            Endpoint::Connection(_) | Endpoint::File { .. } | Endpoint::Dns(_) => false,
         }
     }
 }
@@ -212,8 +228,8 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.endpoint {
-            Endpoint::Tcp(address) => write!(f, "tcp://{address}"),
-            Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
+            Endpoint::Connection(Place::Tcp(address)) => write!(f, "tcp://{address}"),
+            Endpoint::Connection(Place::Unix(path)) => write!(f, "unix://{}", path.display()),
             Endpoint::Http(http) => http.fmt(f),
             Endpoint::Postgres(postgres) => postgres.fmt(f),
             Endpoint::Redis(redis) => redis.fmt(f),
@@ -270,7 +286,7 @@ impl Expectations {
             Endpoint::Postgres(_) => "timeout, successes and query",
             Endpoint::Redis(_) => "timeout, successes, key, role and cluster",
             Endpoint::File { .. } => "timeout, successes and nonempty",
-            Endpoint::Tcp(_) | Endpoint::Unix(_) | Endpoint::Dns(_) => "timeout and successes",
+            Endpoint::Connection(_) | Endpoint::Dns(_) => "timeout and successes",
         };
         // What does not look like a key may be the rest of a password with a `#` in it.
         let is_key = key.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'));

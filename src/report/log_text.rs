@@ -1,8 +1,8 @@
 //! Log lines for people.
 
-use super::{Entry, Kind, Level};
+use super::{Entry, Level, Topic};
 use crate::duration::human;
-use crate::target::Target;
+use crate::endpoint::Target;
 
 /// `db (postgres://app@db:5432/app)`, or the URL alone where there is no name.
 pub(super) fn title(target: &Target) -> String {
@@ -25,18 +25,18 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
         Some(n) => format!("(attempt {n}, {elapsed})"),
         None => format!("({elapsed})"),
     };
-    let body = match (entry.target.map(title), entry.kind) {
-        (Some(target), Kind::Ready) => format!("{target}: ready: {reason} {place}"),
-        (Some(target), Kind::NotReady) => format!("{target}: not ready: {reason} {place}"),
-        (Some(target), Kind::StillWaiting) => {
+    let body = match (entry.target.map(title), entry.topic) {
+        (Some(target), Topic::Ready) => format!("{target}: ready: {reason} {place}"),
+        (Some(target), Topic::NotReady) => format!("{target}: not ready: {reason} {place}"),
+        (Some(target), Topic::StillWaiting) => {
             format!("still waiting for {target}: {attempts} in {elapsed}; last: {reason}")
         }
-        (Some(target), Kind::Timeout | Kind::Interrupted) => {
+        (Some(target), Topic::Timeout | Topic::Interrupted) => {
             format!("{target}: not ready after {elapsed}, {attempts}; last: {reason}")
         }
-        (Some(target), Kind::Failed) => format!("{target}: failed for good after {elapsed}, {attempts}: {reason}"),
+        (Some(target), Topic::Failed) => format!("{target}: failed for good after {elapsed}, {attempts}: {reason}"),
         (Some(target), _) => format!("{target}: {reason}"),
-        (None, Kind::Exec) => format!("all is ready after {elapsed}; {reason}"),
+        (None, Topic::Exec) => format!("all is ready after {elapsed}; {reason}"),
         (None, _) => reason.to_owned(),
     };
     let level = match entry.level {

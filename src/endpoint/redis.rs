@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Address, Expectations, url};
+use super::{Address, Expectations, Place, url};
 use crate::secret::Secret;
 
 /// The port that Redis is assigned.
@@ -28,15 +28,6 @@ pub struct Redis {
     pub role: Option<Role>,
     /// `cluster`: the cluster must be formed.
     pub cluster: bool,
-}
-
-/// Where a Redis server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// By TCP.
-    Tcp(Address),
-    /// By a Unix socket.
-    Unix(PathBuf),
 }
 
 /// The role that the ROLE command tells.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Entry, Kind, Level};
+use super::{Entry, Level, Topic};
 use crate::clock;
 
 #[derive(Serialize)]
@@ -30,18 +30,18 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
             Level::Warn => "warn",
             Level::Error => "error",
         },
-        event: match entry.kind {
-            Kind::Waiting => "waiting",
-            Kind::NotReady => "not_ready",
-            Kind::Ready => "ready",
-            Kind::StillWaiting => "still_waiting",
-            Kind::Timeout => "timeout",
-            Kind::Failed => "failed",
-            Kind::Interrupted => "interrupted",
-            Kind::Exec => "exec",
-            Kind::Note => "note",
+        event: match entry.topic {
+            Topic::Waiting => "waiting",
+            Topic::NotReady => "not_ready",
+            Topic::Ready => "ready",
+            Topic::StillWaiting => "still_waiting",
+            Topic::Timeout => "timeout",
+            Topic::Failed => "failed",
+            Topic::Interrupted => "interrupted",
+            Topic::Exec => "exec",
+            Topic::Note => "note",
         },
-        target: entry.target.map(crate::target::Target::label),
+        target: entry.target.map(crate::endpoint::Target::label),
         url: entry.target.map(ToString::to_string),
         reason: entry.reason,
         attempt: entry.attempt,

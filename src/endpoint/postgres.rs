@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Address, Expectations, url};
+use super::{Address, Expectations, Place, url};
 use crate::duration;
 use crate::secret::Secret;
 
@@ -49,36 +49,33 @@ pub struct Postgres {
     pub query: Option<Secret>,
 }
 
-/// Where a server listens.
+/// One server: where to connect, and what it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
-    /// By TCP.
-    Tcp(Address),
-    /// By its socket, in a directory.
-    Socket {
-        /// The directory that holds the socket.
-        directory: PathBuf,
-        /// The number in the socket's name.
-        port: u16,
-    },
+pub struct Host {
+    /// The host as it was written, for TLS and the password file; the directory of a socket.
+    pub name: String,
+    /// Where to connect.
+    pub place: Place,
+    /// The port, which also numbers the socket.
+    pub port: u16,
 }
 
 impl Host {
-    /// The port, which also numbers the socket.
-    pub fn port(&self) -> u16 {
-        match self {
-            Self::Tcp(address) => address.port,
-            Self::Socket { port, .. } => *port,
-        }
+    fn tcp(name: impl Into<String>, port: u16) -> Self {
+        let name = name.into();
+        Self { place: Place::Tcp(Address { host: name.clone(), port }), name, port }
+    }
+
+    /// A server's socket in `directory` ("Connection Settings" in the PostgreSQL manual).
+    fn socket(directory: &str, port: u16) -> Self {
+        let path = PathBuf::from(format!("{directory}/.s.PGSQL.{port}"));
+        Self { name: directory.to_owned(), place: Place::Unix(path), port }
     }
 }
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Socket { directory, port } => write!(f, "{}/.s.PGSQL.{port}", directory.display()),
-        }
+        self.place.fmt(f)
     }
 }
 
@@ -164,7 +161,7 @@ pub(super) fn is_scheme(scheme: &str) -> bool {
 
 /// What the query may say, before it is made usable.
 #[derive(Default)]
-struct Parameters {
+struct UriParameters {
     host: Option<String>,
     port: Option<String>,
     user: Option<String>,
@@ -180,7 +177,7 @@ struct Parameters {
     application_name: Option<String>,
 }
 
-impl Parameters {
+impl UriParameters {
     fn slot(&mut self, key: &str) -> Option<&mut Option<String>> {
         Some(match key {
             "host" => &mut self.host,
@@ -232,7 +229,7 @@ impl Postgres {
     ) -> Result<Self, String> {
         let parts = url::split(url, true)?;
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
-        let parameters = Parameters::parse(parts.query.unwrap_or_default(), ignored)?;
+        let parameters = UriParameters::parse(parts.query.unwrap_or_default(), ignored)?;
         let (user, password) = parts.userinfo.map(url::user_and_password).transpose()?.unwrap_or_default();
         let named = url::decode(parts.path.strip_prefix('/').unwrap_or(parts.path))?;
 
@@ -330,10 +327,10 @@ fn written_hosts(text: &str, override_port: Option<&str>, default_port: Option<&
                     Some((directory, port)) => (directory, url::parse_port(port)?),
                     None => (part, default_port),
                 };
-                return Ok(Host::Socket { directory: PathBuf::from(url::decode(directory)?), port });
+                return Ok(Host::socket(&url::decode(directory)?, port));
             }
             let (host, port) = url::host_and_port(part)?;
-            Ok(Host::Tcp(Address { host, port: override_port.or(port).unwrap_or(default_port) }))
+            Ok(Host::tcp(host, override_port.or(port).unwrap_or(default_port)))
         })
         .collect()
 }
@@ -356,12 +353,12 @@ fn list_of_hosts(hosts: &str, ports: Option<&str>) -> Result<Vec<Host>, String> 
         .zip(ports.iter().cycle())
         .map(|(name, &port)| {
             if name.starts_with('/') {
-                return Ok(Host::Socket { directory: PathBuf::from(name), port });
+                return Ok(Host::socket(name, port));
             }
             if name.parse::<std::net::Ipv6Addr>().is_err() {
                 url::check_name(name)?;
             }
-            Ok(Host::Tcp(Address { host: (*name).to_owned(), port }))
+            Ok(Host::tcp(*name, port))
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use ureq::http::{HeaderName, HeaderValue, Method, Uri};
 
-use super::{Address, Expectations, url};
+use super::{Address, Expectations, Place, url};
 use crate::secret::Secret;
 
 /// What a request target may not hold as it is (RFC 3986, section 2; `%` is left alone, because
@@ -19,7 +19,9 @@ pub struct Http {
     /// Whether it is https.
     pub tls: bool,
     /// Where to connect.
-    pub address: Address,
+    pub place: Place,
+    /// The host's name or address, for TLS.
+    pub host: String,
     /// `host[:port]` as it was written, for the `Host` field.
     pub authority: String,
     /// The path and query as they are sent.
@@ -109,7 +111,8 @@ impl Http {
         let body = expectations.take_all("body")?;
         let http = Self {
             tls,
-            address: Address { host, port: port.unwrap_or(if tls { 443 } else { 80 }) },
+            place: Place::Tcp(Address { host: host.clone(), port: port.unwrap_or(if tls { 443 } else { 80 }) }),
+            host,
             authority: parts.hosts.to_owned(),
             path_and_query: Secret::new(path_and_query),
             query_values: query_values(parts.query.unwrap_or_default()),

@@ -1,7 +1,25 @@
-//! Why a target is not ready, and whether waiting can mend it.
+//! What an attempt found: why a target is ready, or why not, in which stage, and whether waiting can mend it. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
+
+/// What was proven of a target that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// For people: `HTTP 200`, `PONG`, `logged in as app to the database app`.
+    pub proof: String,
+}
+
+impl Ready {
+    /// A success that `proof` tells of.
+    pub fn new(proof: impl Into<String>) -> Self {
+        Self { proof: proof.into() }
+    }
+}
+
+/// What one attempt found.
+pub type Outcome = Result<Ready, NotReady>;
 
 /// One failed attempt: what kind of failure, and what to tell the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +158,51 @@ impl Kind {
             | Self::LocalLimit
             | Self::StillUp => Permanence::Pending,
         }
+    }
+}
+
+/// What an attempt is doing, for the reason of one that runs out of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is queued, or has just begun.
+    Starting,
+    /// It waits for the file system.
+    Reading,
+    /// It waits for the name service.
+    Resolving,
+    /// It waits for a connection.
+    Connecting,
+    /// It waits for the TLS handshake.
+    TlsHandshake,
+    /// It waits for the answer of a connected peer.
+    Exchanging,
+}
+
+impl Stage {
+    /// All of them, in the order of an attempt.
+    pub const ALL: [Self; 6] =
+        [Self::Starting, Self::Reading, Self::Resolving, Self::Connecting, Self::TlsHandshake, Self::Exchanging];
+
+    /// What an attempt says that ran out of time here.
+    pub fn timed_out(self, after: Duration) -> NotReady {
+        let after = crate::duration::human(after);
+        let reason = match self {
+            Self::Starting => format!("not probed within {after}: no thread was free"),
+            Self::Reading => format!("no answer from the file system within {after}: is the mount alive?"),
+            Self::Resolving => {
+                format!(
+                    "no answer from the name service within {after}: is the nameserver in /etc/resolv.conf reachable?"
+                )
+            }
+            Self::Connecting => {
+                format!(
+                    "no answer to the connection attempt within {after}: a firewall drops it, or the address is wrong"
+                )
+            }
+            Self::TlsHandshake => format!("connected, but no TLS handshake within {after}"),
+            Self::Exchanging => format!("connected, but no answer within {after}"),
+        };
+        NotReady::new(Kind::TimedOut, reason)
     }
 }
 

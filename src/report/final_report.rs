@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::text::count;
+use super::log_text::count;
 use crate::duration::human;
+use crate::endpoint::Target;
 use crate::gate::{Gate, Verdict};
 use crate::retry::State;
-use crate::target::Target;
 
 /// The whole wait, at its end.
 #[derive(Debug, Clone, Serialize)]
