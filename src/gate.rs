@@ -231,6 +231,9 @@ impl Gate {
     /// At the end, a target that never answered is explained by what its attempts were doing.
     fn explain_silence(&mut self, world: &mut impl World, now: Duration) {
         for (target, tracker) in self.trackers.iter_mut().enumerate() {
+            if tracker.state == State::Ready {
+                continue;
+            }
             match tracker.unanswered(now) {
                 Some((attempt, since)) => tracker.note_reason(world.stage(target, attempt).timed_out(since)),
                 None if tracker.last.is_none() => tracker.note_reason(Stage::Starting.timed_out(now)),

@@ -479,3 +479,16 @@ fn a_target_without_attempts_left_is_taken_at_its_word() {
     let verdict = Gate::with_rules(rules.to_vec(), &limited).run(&mut world, &mut Nobody);
     assert_eq!((verdict, world.starts_at(0).count()), (Verdict::Ready, 1));
 }
+
+#[test]
+fn a_target_that_was_ready_from_the_start_is_blamed_for_nothing() {
+    for quorum in [Quorum::All, Quorum::Each] {
+        let policy = Policy { quorum, max_attempts: Some(1), ..policy(Deadline::At(500 * MS)) };
+        let mut gate = Gate::with_rules(vec![rules(&policy, Deadline::Never); 3], &policy);
+        let mut world = Fake::new(&[Does::Succeed, Does::Refuse, Does::Hang].map(Script::always));
+        gate.run(&mut world, &mut Nobody);
+        assert_eq!(gate.trackers[0].last, None, "{quorum:?}");
+        assert_eq!(gate.trackers[0].failures, BTreeMap::new(), "{quorum:?}");
+        assert!(gate.trackers[1].last.is_some() && gate.trackers[2].last.is_some());
+    }
+}

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::support::peer::{Peer, hold, response};
-use crate::support::{Run, free_port};
+use crate::support::{Run, directory, free_port};
 
 #[test]
 fn a_healthy_target_is_0_and_an_unhealthy_one_is_1() {
@@ -105,4 +105,22 @@ fn watch_repeats_until_it_is_interrupted_and_counts_changes() {
     run.wait_for_stdout("2 changes");
     run.signal(Signal::SIGINT);
     run.finish().expect_status(130);
+}
+
+#[test]
+fn a_healthy_target_beside_a_dead_one_is_blamed_for_nothing() {
+    let peer = Peer::http(response("200 OK", ""));
+    let dead = format!("127.0.0.1:{}", free_port());
+    let directory = directory();
+    let file = directory.path().join("report.json");
+    let run = |options: &[&str]| {
+        Run::new().args(options.iter().copied()).target(peer.url("/")).target(&dead).timeout("300ms").finish()
+    };
+    let checked = run(&["--check", "--format", "json"]).expect_status(1).stdout;
+    run(&["--report", file.to_str().unwrap()]).expect_status(124);
+    for report in [checked, std::fs::read_to_string(&file).unwrap()] {
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["targets"][0]["last_reason"], serde_json::Value::Null, "{report}");
+        assert_eq!(report["targets"][0]["failures"], serde_json::json!({}), "{report}");
+    }
 }
