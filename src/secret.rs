@@ -3,18 +3,27 @@
 use std::fmt;
 
 /// A password, token or header value: it has no `Display`, and its `Debug` is redacted.
+///
+/// It is bytes: a password in a file or a variable need not be UTF-8.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// Wraps `value`.
-    pub fn new(value: impl Into<String>) -> Self {
+    /// Wraps `value`, text or bytes.
+    pub fn new(value: impl Into<Vec<u8>>) -> Self {
         Self(value.into())
     }
 
     /// The value itself, for the peer that it is meant for.
-    pub fn expose(&self) -> &str {
+    pub fn expose_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The value as text, for what was made of text; of what was not, the part before its first byte
+    /// that is none.
+    pub fn expose(&self) -> &str {
+        let valid = std::str::from_utf8(&self.0).map_or_else(|error| error.valid_up_to(), str::len);
+        std::str::from_utf8(&self.0[..valid]).unwrap_or_default()
     }
 }
 
@@ -42,9 +51,10 @@ const MIN_SCRUBBED: usize = 4;
 pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
     secrets
         .iter()
-        .map(|secret| secret.expose())
+        // What is no text came through the same conversion on its way into `text`.
+        .map(|secret| String::from_utf8_lossy(secret.expose_bytes()))
         .filter(|value| value.len() >= MIN_SCRUBBED)
-        .fold(text.to_owned(), |shown, value| shown.replace(value, "***"))
+        .fold(text.to_owned(), |shown, value| shown.replace(&*value, "***"))
 }
 
 #[cfg(test)]
@@ -61,6 +71,14 @@ mod tests {
         let password = Secret::new("hunter2");
         let text = scrub("bad password hunter2 for app", &[&password]);
         assert_eq!(text, "bad password *** for app");
+    }
+
+    #[test]
+    fn a_secret_that_is_no_text_is_whole_as_bytes_and_scrubbed_as_it_is_shown() {
+        let password = Secret::new(b"p\xe4ssword".to_vec());
+        assert_eq!((password.expose_bytes(), password.expose()), (&b"p\xe4ssword"[..], "p"));
+        let echo = String::from_utf8_lossy(b"bad password p\xe4ssword").into_owned();
+        assert_eq!(scrub(&echo, &[&password]), "bad password ***");
     }
 
     #[test]

@@ -268,7 +268,7 @@ impl Login {
                     database: target.database.as_deref().unwrap_or(&target.user),
                     user: &target.user,
                 };
-                match std::fs::read_to_string(path) {
+                match std::fs::read(path) {
                     Ok(content) => Self { password: passfile::password(&content, key), note: String::new() },
                     Err(error) => {
                         Self { password: None, note: format!(" ({} cannot be read: {error})", path.display()) }
@@ -343,7 +343,7 @@ impl Session<'_> {
             let needs_password =
                 !matches!(request, Authentication::Ok | Authentication::SaslContinue(_) | Authentication::SaslFinal(_));
             let password = match &login.password {
-                Some(password) => password.expose().as_bytes(),
+                Some(password) => password.expose_bytes(),
                 None if needs_password => return Self::without_password(target, login),
                 None => b"",
             };

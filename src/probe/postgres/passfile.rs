@@ -16,36 +16,35 @@ pub struct Key<'a> {
 }
 
 /// The password of the first line that matches: `host:port:database:user:password`, where `*`
-/// matches anything and `\` escapes `:` and `\`.
-pub fn password(content: &str, key: Key<'_>) -> Option<Secret> {
+/// matches anything and `\` escapes `:` and `\`. The file is bytes, as a password is to the server.
+pub fn password(content: &[u8], key: Key<'_>) -> Option<Secret> {
     let port = key.port.to_string();
-    content.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+    let lines = content.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !line.starts_with(b"#")).find_map(|line| {
         let mut rest = line;
         for wanted in [key.host, &port, key.database, key.user] {
             let (field, escaped, tail) = split_field(rest)?;
-            if !(field == wanted || field == "*" && !escaped) {
+            if !(field == wanted.as_bytes() || field == b"*" && !escaped) {
                 return None;
             }
             rest = tail;
         }
-        let (password, _, _) = split_field(rest).unwrap_or_else(|| unescape_to_end(rest));
+        let password = split_field(rest).map_or_else(|| unescape_to_end(rest), |(password, ..)| password);
         (!password.is_empty()).then(|| Secret::new(password))
     })
 }
 
 /// The field before the next `:` that is not escaped, whether it held an escape, and the rest.
-fn split_field(text: &str) -> Option<(String, bool, &str)> {
-    let mut field = String::new();
+fn split_field(text: &[u8]) -> Option<(Vec<u8>, bool, &[u8])> {
+    let mut field = Vec::new();
     let mut escaped = false;
-    let mut chars = text.char_indices();
-    while let Some((index, c)) = chars.next() {
-        match c {
-            ':' => return Some((field, escaped, &text[index + 1..])),
-            '\\' => {
+    let mut bytes = text.iter().enumerate();
+    while let Some((index, &byte)) = bytes.next() {
+        match byte {
+            b':' => return Some((field, escaped, &text[index + 1..])),
+            b'\\' => {
                 escaped = true;
-                if let Some((_, next)) = chars.next() {
-                    field.push(next);
-                }
+                field.extend(bytes.next().map(|(_, next)| *next));
             }
             other => field.push(other),
         }
@@ -53,16 +52,16 @@ fn split_field(text: &str) -> Option<(String, bool, &str)> {
     None
 }
 
-fn unescape_to_end(text: &str) -> (String, bool, &str) {
-    let mut field = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => field.extend(chars.next()),
+fn unescape_to_end(text: &[u8]) -> Vec<u8> {
+    let mut field = Vec::new();
+    let mut bytes = text.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'\\' => field.extend(bytes.next()),
             other => field.push(other),
         }
     }
-    (field, false, "")
+    field
 }
 
 #[cfg(test)]
@@ -73,7 +72,7 @@ mod tests {
     const KEY: Key<'_> = Key { host: "db", port: 5432, database: "app", user: "me" };
 
     fn found(content: &str) -> Option<String> {
-        password(content, KEY).map(|secret| secret.expose().to_owned())
+        password(content.as_bytes(), KEY).map(|secret| secret.expose().to_owned())
     }
 
     #[test]
@@ -97,12 +96,18 @@ mod tests {
     #[test]
     fn a_host_with_colons_is_escaped() {
         let key = Key { host: "::1", ..KEY };
-        assert!(password("\\:\\:1:5432:app:me:x", key).is_some());
+        assert!(password(b"\\:\\:1:5432:app:me:x", key).is_some());
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_hides_no_other_and_is_a_password_itself() {
+        let content = b"# p\xe4ss\nelsewhere:*:*:*:\xe4\r\ndb:5432:app:me:p\xe4ss\r\n";
+        assert_eq!(password(content, KEY), Some(Secret::new(b"p\xe4ss".to_vec())));
     }
 
     proptest! {
         #[test]
-        fn arbitrary_files_never_panic(content: String) {
+        fn arbitrary_files_never_panic(content: Vec<u8>) {
             drop(password(&content, KEY));
         }
 

@@ -60,13 +60,13 @@ impl<'a> Session<'a> {
         let mut proof = String::from("PONG");
         if let Some(password) = &target.password {
             let words = match &target.user {
-                Some(user) => vec!["AUTH", user, password.expose()],
-                None => vec!["AUTH", password.expose()],
+                Some(user) => vec![b"AUTH", user.as_bytes(), password.expose_bytes()],
+                None => vec![b"AUTH", password.expose_bytes()],
             };
-            self.ok(&words)?;
+            self.ok("AUTH", &words)?;
         }
         if target.database != 0 {
-            self.ok(&["SELECT", &target.database.to_string()])?;
+            self.ok("SELECT", &["SELECT", &target.database.to_string()])?;
         }
         match self.ask(&["PING"])? {
             Reply::Simple(text) if text == b"PONG" => {}
@@ -97,22 +97,22 @@ impl<'a> Session<'a> {
         Ok(Step::Ready(proof))
     }
 
-    fn ok(&mut self, words: &[&str]) -> Result<(), NotReady> {
+    fn ok<W: AsRef<[u8]>>(&mut self, name: &str, words: &[W]) -> Result<(), NotReady> {
         match self.ask(words)? {
             Reply::Simple(text) if text == b"OK" => Ok(()),
-            other => Err(unexpected(words[0], &other)),
+            other => Err(unexpected(name, &other)),
         }
     }
 
     /// Sends a command; an error reply is a failure.
-    fn ask(&mut self, words: &[&str]) -> Result<Reply, NotReady> {
+    fn ask<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Result<Reply, NotReady> {
         match self.command(words)? {
             Reply::Error(text) => Err(error_reply(&text)),
             other => Ok(other),
         }
     }
 
-    fn command(&mut self, words: &[&str]) -> Result<Reply, NotReady> {
+    fn command<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Result<Reply, NotReady> {
         // A server that refuses us (protected mode, max clients) says so at once and closes: the
         // write may fail while the reason is there to be read.
         let written = self.stream.write_all(&resp::command(words)).and_then(|()| self.stream.flush());

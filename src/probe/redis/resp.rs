@@ -38,11 +38,12 @@ impl Reply {
 }
 
 /// A command as an array of bulk strings.
-pub fn command(words: &[&str]) -> Vec<u8> {
+pub fn command<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
+        let word = word.as_ref();
         out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        out.extend_from_slice(word.as_bytes());
+        out.extend_from_slice(word);
         out.extend_from_slice(b"\r\n");
     }
     out
