@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use ureq::http::{HeaderName, HeaderValue, Method, Uri};
 
-use super::{Address, Expectations, Place, url};
+use super::{Address, Expectations, Place, TargetTls, url};
 use crate::secret::Secret;
 
 /// What a request target may not hold as it is (RFC 3986, section 2; `%` is left alone, because
@@ -16,14 +16,18 @@ const NOT_IN_TARGET: AsciiSet =
 /// A request and what its response must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// Whether it is https.
-    pub tls: bool,
+    /// How TLS is used, where it is: https and wss.
+    pub tls: Option<TargetTls>,
+    /// Whether an upgrade is asked for (RFC 6455): ws and wss. Any answer will do.
+    pub upgrade: Upgrade,
     /// Where to connect.
     pub place: Place,
     /// The host's name or address, for TLS.
     pub host: String,
-    /// `host[:port]` as it was written, for the `Host` field.
+    /// `host[:port]` for the `Host` field: as it was written, but for a default port and a zone.
     pub authority: String,
+    /// `scheme://host[:port]` as it is shown.
+    pub origin: String,
     /// The path and query as they are sent.
     pub path_and_query: Secret,
     /// The values of the query, which may be tokens: a peer that echoes them does not get them shown.
@@ -40,6 +44,15 @@ pub struct Http {
     pub body: Vec<String>,
     /// What must hold of the body as JSON.
     pub json: Vec<JsonExpectation>,
+}
+
+/// Whether a request asks for another protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// It does not.
+    None,
+    /// `Upgrade: websocket`: the header fields for it are among the others.
+    WebSocket,
 }
 
 /// A header field to send.
@@ -110,8 +123,10 @@ impl Http {
             expectations.take_all("json")?.iter().map(|text| JsonExpectation::parse(text)).collect::<Result<_, _>>()?;
         let body = expectations.take_all("body")?;
         let http = Self {
-            tls,
+            tls: tls.then(TargetTls::default),
+            upgrade: Upgrade::None,
             place: Place::Tcp(Address { host: host.clone(), port: port.unwrap_or(if tls { 443 } else { 80 }) }),
+            origin: format!("http{}://{}", if tls { "s" } else { "" }, parts.hosts),
             host,
             authority: parts.hosts.to_owned(),
             path_and_query: Secret::new(path_and_query),
@@ -141,9 +156,8 @@ impl Http {
 
 impl fmt::Display for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
         let path = if self.path == "/" { "" } else { &self.path };
-        write!(f, "{scheme}://{}{path}", self.authority)?;
+        write!(f, "{}{path}", self.origin)?;
         if self.path_and_query.expose().contains('?') { f.write_str("?…") } else { Ok(()) }
     }
 }

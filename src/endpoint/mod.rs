@@ -3,6 +3,8 @@
 pub mod http;
 pub mod postgres;
 pub mod redis;
+pub mod server;
+pub mod tls;
 mod url;
 pub mod variables;
 
@@ -16,6 +18,8 @@ use crate::secret::Secret;
 pub use http::{Http, HttpDefaults};
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use server::{Server, TlsServer};
+pub use tls::{CertificateCheck, TargetTls};
 use variables::Lookup;
 
 /// A thing that must be ready, and what is expected of it.
@@ -44,6 +48,10 @@ pub enum Endpoint {
     Postgres(Box<Postgres>),
     /// A Redis server.
     Redis(Box<Redis>),
+    /// A TLS handshake, and nothing more.
+    Tls(Box<TlsServer>),
+    /// A server whose own protocol is not spoken here: a connection, and nothing more.
+    Server(Box<Server>),
     /// A path in the file system.
     File {
         /// The path that must exist.
@@ -200,8 +208,9 @@ impl Target {
         match &self.endpoint {
             Endpoint::Http(http) => http.secrets(),
             Endpoint::Postgres(postgres) => postgres.password.iter().chain(&postgres.query).collect(),
-            Endpoint::Redis(redis) => redis.password.iter().collect(),
-            Endpoint::Connection(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
+            Endpoint::Redis(redis) => redis.secrets(),
+            Endpoint::Server(server) => server.secrets.iter().collect(),
+            Endpoint::Connection(_) | Endpoint::Tls(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
         }
     }
 
@@ -216,10 +225,11 @@ impl Target {
     /// Whether a probe of it needs TLS for certain.
     pub fn requires_tls(&self) -> bool {
         match &self.endpoint {
-            Endpoint::Http(http) => http.tls,
-            Endpoint::Redis(redis) => redis.tls,
+            Endpoint::Http(http) => http.tls.is_some(),
+            Endpoint::Redis(redis) => redis.requires_tls(),
             Endpoint::Postgres(postgres) => postgres.sslmode.requires_tls(),
-            Endpoint::Connection(_) | Endpoint::File { .. } | Endpoint::Dns(_) => false,
+            Endpoint::Tls(_) => true,
+            Endpoint::Connection(_) | Endpoint::Server(_) | Endpoint::File { .. } | Endpoint::Dns(_) => false,
         }
     }
 }
@@ -233,6 +243,8 @@ impl fmt::Display for Target {
             Endpoint::Http(http) => http.fmt(f),
             Endpoint::Postgres(postgres) => postgres.fmt(f),
             Endpoint::Redis(redis) => redis.fmt(f),
+            Endpoint::Tls(server) => write!(f, "tls://{}", server.address),
+            Endpoint::Server(server) => server.fmt(f),
             Endpoint::File { path, .. } => write!(f, "file://{}", path.display()),
             Endpoint::Dns(name) => write!(f, "dns://{name}"),
         }
@@ -286,7 +298,9 @@ impl Expectations {
             Endpoint::Postgres(_) => "timeout, successes and query",
             Endpoint::Redis(_) => "timeout, successes, key, role and cluster",
             Endpoint::File { .. } => "timeout, successes and nonempty",
-            Endpoint::Connection(_) | Endpoint::Dns(_) => "timeout and successes",
+            Endpoint::Connection(_) | Endpoint::Tls(_) | Endpoint::Server(_) | Endpoint::Dns(_) => {
+                "timeout and successes"
+            }
         };
         // What does not look like a key may be the rest of a password with a `#` in it.
         let is_key = key.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'));

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Address, Expectations, Place, url};
+use super::{Address, Expectations, Place, TargetTls, url};
 use crate::duration;
 use crate::secret::Secret;
 
@@ -31,14 +31,36 @@ pub struct Postgres {
     pub passfile: Option<PathBuf>,
     /// The database that is named, and so must exist.
     pub database: Option<String>,
+    /// Command-line options for the session, sent in the start-up message: `options=`, `PGOPTIONS`.
+    pub options: Option<String>,
+    /// Further settings that are sent in the start-up message, like JDBC's `currentSchema` (`search_path`).
+    pub settings: Vec<(String, String)>,
     /// How TLS is used.
     pub sslmode: SslMode,
-    /// The CAs that the server's certificate is checked against.
+    /// The CAs that the server's certificate is checked against; a path that is `system` means the roots.
+    /// As in libpq, a file that is not there matters to verify-ca and verify-full alone.
     pub sslrootcert: Option<PathBuf>,
     /// The client's certificate.
     pub sslcert: Option<PathBuf>,
     /// The key of the client's certificate.
     pub sslkey: Option<PathBuf>,
+    /// `~/.postgresql`: its root.crt, postgresql.crt and postgresql.key are used, if they are there, for what
+    /// nothing else is said about.
+    pub ssl_home: Option<PathBuf>,
+    /// When TLS begins.
+    pub sslnegotiation: Negotiation,
+    /// Whether the host's name is sent in the handshake (SNI).
+    pub sslsni: bool,
+    /// The oldest version of TLS.
+    pub ssl_min_protocol_version: Option<TlsVersion>,
+    /// The newest version of TLS.
+    pub ssl_max_protocol_version: Option<TlsVersion>,
+    /// What else the target says about TLS (`#ca=`, `#cert=`, `#cert-key=`, `#servername=`, `#insecure`).
+    pub tls: TargetTls,
+    /// Whether SCRAM is bound to the TLS connection.
+    pub channel_binding: ChannelBinding,
+    /// The ways of authentication that the server may ask for.
+    pub require_auth: Option<RequireAuth>,
     /// Which kind of server is wanted.
     pub target_session_attrs: SessionAttrs,
     /// The longest that one host may take to answer.
@@ -114,6 +136,69 @@ impl SslMode {
     }
 }
 
+/// libpq's `sslnegotiation`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Negotiation {
+    /// After `SSLRequest`.
+    #[default]
+    Postgres,
+    /// At once, with the ALPN protocol `postgresql`.
+    Direct,
+}
+
+/// A version of TLS, the oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.0
+    V1_0,
+    /// TLS 1.1
+    V1_1,
+    /// TLS 1.2
+    V1_2,
+    /// TLS 1.3
+    V1_3,
+}
+
+/// libpq's `channel_binding`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// Where TLS is used and the server offers it.
+    #[default]
+    Prefer,
+    /// Else the server is refused.
+    Require,
+}
+
+/// libpq's `require_auth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequireAuth {
+    /// Whether the list names the ways that are refused (`!password`), not those that are allowed.
+    pub negated: bool,
+    /// The ways.
+    pub methods: Vec<AuthMethod>,
+}
+
+/// A way of authentication, as `require_auth` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// The password in clear.
+    Password,
+    /// The password's MD5 hash.
+    Md5,
+    /// Kerberos by GSSAPI.
+    Gss,
+    /// Kerberos or NTLM by SSPI.
+    Sspi,
+    /// SCRAM, with or without channel binding.
+    ScramSha256,
+    /// A bearer token.
+    Oauth,
+    /// None at all: trust, a client certificate.
+    None,
+}
+
 /// libpq's `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionAttrs {
@@ -127,23 +212,33 @@ pub enum SessionAttrs {
     Primary,
     /// In hot standby.
     Standby,
+    /// In hot standby, or else any.
+    PreferStandby,
+    /// Not in hot standby, or else any (pgjdbc's preferPrimary).
+    PreferPrimary,
 }
 
 impl SessionAttrs {
-    const ALL: [(&'static str, Self); 11] = [
+    const ALL: [(&'static str, Self); 12] = [
         ("any", Self::Any),
         ("read-write", Self::ReadWrite),
         ("read-only", Self::ReadOnly),
         ("primary", Self::Primary),
         ("standby", Self::Standby),
-        ("prefer-standby", Self::Any),
+        ("prefer-standby", Self::PreferStandby),
         // JDBC's targetServerType.
         ("master", Self::Primary),
         ("secondary", Self::Standby),
         ("slave", Self::Standby),
-        ("preferSecondary", Self::Any),
-        ("preferSlave", Self::Any),
+        ("preferSecondary", Self::PreferStandby),
+        ("preferSlave", Self::PreferStandby),
+        ("preferPrimary", Self::PreferPrimary),
     ];
+
+    /// Whether a server may be refused for it: what is only preferred is no condition.
+    pub fn is_condition(self) -> bool {
+        !matches!(self, Self::Any | Self::PreferStandby | Self::PreferPrimary)
+    }
 
     /// The word for it.
     pub fn name(self) -> &'static str {
@@ -295,10 +390,20 @@ impl Postgres {
                 .map(Secret::new),
             passfile: passfile.map(PathBuf::from),
             database: Some(named).filter(|named| !named.is_empty()).or_else(|| choose(parameters.dbname, "PGDATABASE")),
+            options: None,
+            settings: Vec::new(),
             sslmode,
             sslrootcert,
             sslcert,
             sslkey,
+            ssl_home: None,
+            sslnegotiation: Negotiation::Postgres,
+            sslsni: true,
+            ssl_min_protocol_version: None,
+            ssl_max_protocol_version: None,
+            tls: TargetTls::default(),
+            channel_binding: ChannelBinding::Prefer,
+            require_auth: None,
             target_session_attrs,
             connect_timeout,
             application_name: choose(parameters.application_name, "PGAPPNAME")

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Address, Expectations, Place, url};
+use super::{Address, Expectations, Place, TargetTls, url};
 use crate::secret::Secret;
 
 /// The port that Redis is assigned.
@@ -12,10 +12,12 @@ const DEFAULT_PORT: u16 = 6379;
 /// A Redis server and what is expected of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redis {
-    /// Where it listens.
-    pub place: Place,
-    /// Whether it is rediss.
-    pub tls: bool,
+    /// Where it listens; of several nodes, tried in order, one is wanted. Empty where sentinels are asked.
+    pub places: Vec<Place>,
+    /// The sentinels that name the place.
+    pub sentinel: Option<Sentinel>,
+    /// How TLS is used, where it is: rediss.
+    pub tls: Option<TargetTls>,
     /// The ACL user.
     pub user: Option<String>,
     /// The password, from the URL or `REDISCLI_AUTH`.
@@ -28,6 +30,21 @@ pub struct Redis {
     pub role: Option<Role>,
     /// `cluster`: the cluster must be formed.
     pub cluster: bool,
+}
+
+/// Sentinels, of which one is asked where the master is (`SENTINEL GET-MASTER-ADDR-BY-NAME`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentinel {
+    /// The sentinels, tried in order.
+    pub places: Vec<Place>,
+    /// The name of the master; without, that of the only one which the sentinel watches (`SENTINEL MASTERS`).
+    pub master: Option<String>,
+    /// The ACL user at the sentinels.
+    pub user: Option<String>,
+    /// The password at the sentinels.
+    pub password: Option<Secret>,
+    /// How TLS is used with the sentinels, where it is.
+    pub tls: Option<TargetTls>,
 }
 
 /// The role that the ROLE command tells.
@@ -89,8 +106,9 @@ impl Redis {
             Some(other) => return Err(format!("`role=`: `{}` is neither master nor replica", super::truncated(other))),
         };
         Ok(Self {
-            place,
-            tls: scheme == "rediss",
+            places: vec![place],
+            sentinel: None,
+            tls: (scheme == "rediss").then(TargetTls::default),
             user,
             password: password
                 .or_else(|| env("REDISCLI_AUTH"))
@@ -104,16 +122,44 @@ impl Redis {
     }
 }
 
+impl Redis {
+    /// What must not be shown.
+    pub(super) fn secrets(&self) -> Vec<&Secret> {
+        let sentinel = self.sentinel.iter().flat_map(|sentinel| &sentinel.password);
+        self.password.iter().chain(sentinel).collect()
+    }
+
+    /// Whether a probe of it needs TLS for certain.
+    pub(super) fn requires_tls(&self) -> bool {
+        self.tls.is_some() || self.sentinel.as_ref().is_some_and(|sentinel| sentinel.tls.is_some())
+    }
+}
+
 impl fmt::Display for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp(address) => write!(f, "redis{}://{address}", if self.tls { "s" } else { "" })?,
-            Place::Unix(path) => write!(f, "redis+unix://{}", path.display())?,
+        let list = |places: &[Place]| places.iter().map(Place::to_string).collect::<Vec<_>>().join(",");
+        let s = if self.tls.is_some() { "s" } else { "" };
+        let database = |f: &mut fmt::Formatter<'_>, sign: &str| match self.database {
+            0 => Ok(()),
+            database => write!(f, "{sign}{database}"),
+        };
+        if let Some(sentinel) = &self.sentinel {
+            let s = if sentinel.tls.is_some() { "s" } else { s };
+            write!(f, "redis{s}+sentinel://{}", list(&sentinel.places))?;
+            if let Some(master) = &sentinel.master {
+                write!(f, "/{master}")?;
+            }
+            return database(f, "/");
         }
-        match (&self.place, self.database) {
-            (_, 0) => Ok(()),
-            (Place::Tcp(_), database) => write!(f, "/{database}"),
-            (Place::Unix(_), database) => write!(f, "?db={database}"),
+        match self.places.as_slice() {
+            [Place::Unix(path)] => {
+                write!(f, "redis+unix://{}", path.display())?;
+                database(f, "?db=")
+            }
+            places => {
+                write!(f, "redis{s}://{}", list(places))?;
+                database(f, "/")
+            }
         }
     }
 }

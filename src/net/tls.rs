@@ -17,6 +17,7 @@ use rustls::{
 
 use super::{Budget, Connection, Stream, io_failure};
 use crate::config::{TlsOptions, Verification};
+use crate::endpoint::CertificateCheck;
 use crate::outcome::{Kind, NotReady, Stage, quoted};
 
 /// A connection through TLS.
@@ -31,17 +32,6 @@ const BUNDLES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-
-/// What is checked of the server's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateCheck {
-    /// Nothing but that the server holds its key.
-    Nothing,
-    /// The chain up to a root.
-    Chain,
-    /// The chain, and that it names the host.
-    ChainAndName,
-}
 
 /// A client's certificate and its key.
 #[derive(Debug)]

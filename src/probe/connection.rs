@@ -1,8 +1,9 @@
-//! TCP and Unix sockets: an established connection is all that is asked for.
+//! TCP and Unix sockets: an established connection, or a TLS handshake, is all that is asked for.
 
-use crate::endpoint::Place;
+use crate::endpoint::{Place, Server, TlsServer};
+use crate::net::tls::Tls;
 use crate::net::{self, Budget};
-use crate::outcome::{Outcome, Ready};
+use crate::outcome::{Kind, NotReady, Outcome, Ready};
 
 pub(super) fn probe(place: &Place, budget: &Budget) -> Outcome {
     let connection = net::connect(place, budget)?;
@@ -10,4 +11,39 @@ pub(super) fn probe(place: &Place, budget: &Budget) -> Outcome {
         Place::Tcp(_) => format!("connected to {}", connection.peer()),
         Place::Unix(_) => "connected".to_owned(),
     }))
+}
+
+/// A handshake whose certificate verifies.
+pub(super) fn probe_tls(server: &TlsServer, tls: &Tls, budget: &Budget) -> Outcome {
+    let connection = net::connect(&Place::Tcp(server.address.clone()), budget)?;
+    tls.verified(connection, &server.address.host, budget)?.close();
+    Ok(Ready::new("the TLS handshake succeeded"))
+}
+
+/// The first of several hosts that takes a connection.
+pub(super) fn probe_server(server: &Server, budget: &Budget) -> Outcome {
+    let mut failures: Vec<NotReady> = Vec::new();
+    for (index, place) in server.places.iter().enumerate() {
+        // A silent host leaves the others their share of the time.
+        let left = u32::try_from(server.places.len() - index).unwrap_or(u32::MAX);
+        match net::connect(place, &budget.at_most(budget.remaining() / left)) {
+            Ok(_) => return Ok(Ready::new(format!("a TCP connection; {} is not asked", server.protocol))),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Err(summary(&server.places, failures))
+}
+
+/// One reason for all hosts. Down is only what is down at every host: its kind is that of a host of which
+/// nothing proves that, if there is one.
+fn summary(places: &[Place], mut failures: Vec<NotReady>) -> NotReady {
+    if failures.len() == 1
+        && let Some(failure) = failures.pop()
+    {
+        return failure;
+    }
+    let undecided = failures.iter().find(|failure| failure.kind != Kind::ConnectionRefused);
+    let kind = undecided.map_or(Kind::ConnectionRefused, |failure| failure.kind);
+    let each = places.iter().zip(&failures).map(|(place, failure)| format!("{place}: {}", failure.reason));
+    NotReady::new(kind, each.collect::<Vec<_>>().join("; "))
 }

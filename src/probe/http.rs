@@ -24,7 +24,8 @@ pub const MAX_READ: usize = 2 << 20;
 
 pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
     let connection = net::connect(&target.place, budget)?;
-    let stream = if target.tls { tls.verified(connection, &target.host, budget)? } else { Stream::Plain(connection) };
+    let stream =
+        if target.tls.is_some() { tls.verified(connection, &target.host, budget)? } else { Stream::Plain(connection) };
     exchange(target, stream, budget)
 }
 

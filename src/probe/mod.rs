@@ -25,6 +25,8 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
         Endpoint::Http(http) => http::probe(http, tls, budget),
         Endpoint::Postgres(postgres) => postgres::probe(postgres, tls, budget),
         Endpoint::Redis(redis) => redis::probe(redis, goal, tls, budget),
+        Endpoint::Tls(server) => connection::probe_tls(server, tls, budget),
+        Endpoint::Server(server) => connection::probe_server(server, budget),
         Endpoint::File { path, nonempty } => file::probe(path, *nonempty, budget),
         Endpoint::Dns(name) => dns::probe(name, budget),
     };

@@ -202,7 +202,8 @@ fn start_tls(
 
 #[cfg(feature = "tls")]
 fn secure(target: &Postgres, host: &Host, stream: Stream, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
-    use crate::net::tls::{CertificateCheck, PostgresTls};
+    use crate::endpoint::CertificateCheck;
+    use crate::net::tls::PostgresTls;
     let Stream::Plain(connection) = stream else {
         return Err(net::closed());
     };
@@ -398,7 +399,7 @@ impl Session<'_> {
     fn without_password(target: &Postgres, login: &Login) -> Result<Reached, LayerFailure> {
         let wanted = match (&target.query, target.target_session_attrs) {
             (Some(_), _) => "query= needs a login",
-            (None, SessionAttrs::Any) => {
+            (None, attrs) if !attrs.is_condition() => {
                 let proof = format!("accepting connections; no password given, login not tried{}", login.note);
                 return Ok(Reached::Accepting(proof));
             }
@@ -444,7 +445,7 @@ impl Session<'_> {
     fn logged_in(&mut self, target: &Postgres) -> Result<String, NotReady> {
         let database = target.database.as_deref().unwrap_or(&target.user);
         let mut proof = format!("logged in as {} to the database {database}", target.user);
-        if target.target_session_attrs != SessionAttrs::Any {
+        if target.target_session_attrs.is_condition() {
             self.expect_session(target.target_session_attrs)?;
             proof = format!("{proof}, {}", target.target_session_attrs.name());
         }
@@ -594,7 +595,7 @@ fn judge_startup(
 ) -> Result<Reached, LayerFailure> {
     let text = format!("{} ({})", error.message, error.sqlstate);
     let demands_login =
-        login.password.is_some() || target.query.is_some() || target.target_session_attrs != SessionAttrs::Any;
+        login.password.is_some() || target.query.is_some() || target.target_session_attrs.is_condition();
     let is_named = target.database.is_some();
     let (kind, way_out) = match error.sqlstate.as_str() {
         state if is_shutdown(state) => (Kind::NotAccepting, ""),

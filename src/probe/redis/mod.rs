@@ -18,7 +18,10 @@ use resp::Reply;
 const MAX_REDIRECTS: u8 = 3;
 
 pub(super) fn probe(target: &Redis, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
-    let mut place = target.place.clone();
+    let Some(place) = target.places.first() else {
+        return Err(NotReady::new(Kind::Forbidden, "sentinels are not asked yet"));
+    };
+    let mut place = place.clone();
     for _ in 0..=MAX_REDIRECTS {
         let mut session = Session::open(target, &place, tls, budget)?;
         let outcome = session.exchange(target);
@@ -50,7 +53,7 @@ impl<'a> Session<'a> {
     fn open(target: &Redis, place: &Place, tls: &Tls, budget: &'a Budget) -> Result<Self, NotReady> {
         let connection = net::connect(place, budget)?;
         let stream = match place {
-            Place::Tcp(address) if target.tls => tls.verified(connection, &address.host, budget)?,
+            Place::Tcp(address) if target.tls.is_some() => tls.verified(connection, &address.host, budget)?,
             Place::Tcp(_) | Place::Unix(_) => Stream::Plain(connection),
         };
         Ok(Self { stream, buffer: Vec::new(), budget })
