@@ -2,10 +2,8 @@
 
 #![allow(missing_docs)]
 
-use std::hint::black_box;
-use std::time::Duration;
-
 use criterion::{Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
 use when_ready::backoff::Backoff;
 use when_ready::endpoint::variables::Lookup;
 use when_ready::endpoint::{HttpDefaults, Surroundings, Target};
@@ -32,7 +30,7 @@ fn replies(c: &mut Criterion) {
 }
 
 fn schedule(c: &mut Criterion) {
-    let backoff = Backoff { initial: Duration::from_millis(10), factor: 1.03, cap: Duration::from_millis(500) };
+    let backoff = Backoff::default();
     c.bench_function("compute a pause", |b| b.iter(|| backoff.pause(black_box(100), black_box(0.5))));
 }
 

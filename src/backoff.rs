@@ -7,7 +7,7 @@ const JITTER: f64 = 0.1;
 
 /// Exponential backoff: each pause is `factor` times the one before, up to `cap`.
 ///
-/// The defaults (10 ms, 1.03, 500 ms) add at most about 3 % to the time waited, never more than
+/// The defaults add at most about 3 % to the time waited, never more than
 /// half a second, and cost about two attempts a second in a long wait.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
@@ -17,6 +17,12 @@ pub struct Backoff {
     pub factor: f64,
     /// No pause is longer than this.
     pub cap: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: Duration::from_millis(10), factor: 1.03, cap: Duration::from_millis(500) }
+    }
 }
 
 impl Backoff {
@@ -37,14 +43,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const DEFAULT: Backoff =
-        Backoff { initial: Duration::from_millis(10), factor: 1.03, cap: Duration::from_millis(500) };
-
     #[test]
     fn the_default_schedule_starts_at_ten_milliseconds_and_ends_at_half_a_second() {
-        assert_eq!(DEFAULT.pause(0, 0.0), Duration::from_millis(10));
-        assert_eq!(DEFAULT.pause(1, 0.0), Duration::from_micros(10_300));
-        assert_eq!(DEFAULT.pause(200, 0.0), Duration::from_millis(500));
+        assert_eq!(Backoff::default().pause(0, 0.0), Duration::from_millis(10));
+        assert_eq!(Backoff::default().pause(1, 0.0), Duration::from_micros(10_300));
+        assert_eq!(Backoff::default().pause(200, 0.0), Duration::from_millis(500));
     }
 
     #[test]
@@ -58,10 +61,10 @@ mod tests {
     fn the_default_schedule_adds_about_three_percent() {
         let mut elapsed = Duration::ZERO;
         for n in 0..1000 {
-            let pause = DEFAULT.pause(n, 1.0);
+            let pause = Backoff::default().pause(n, 1.0);
             let allowed = elapsed.mul_f64(0.035) + Duration::from_millis(11);
-            assert!(pause <= allowed.min(DEFAULT.cap), "pause {n} is {pause:?} after {elapsed:?}");
-            elapsed += DEFAULT.pause(n, 0.0);
+            assert!(pause <= allowed.min(Backoff::default().cap), "pause {n} is {pause:?} after {elapsed:?}");
+            elapsed += Backoff::default().pause(n, 0.0);
         }
     }
 

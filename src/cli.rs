@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use pico_args::Arguments;
 
@@ -13,7 +12,6 @@ use crate::config::{
     Check, Config, Format, Goal, OnPermanent, OnTimeout, Output, Parsed, Policy, Quorum, Shell, Terminal,
     TerminationLog, TlsOptions, Verbosity, Verification,
 };
-use crate::deadline::Deadline;
 use crate::duration;
 use crate::endpoint::http::{Statuses, parse_header, parse_method};
 use crate::endpoint::redact_word;
@@ -59,11 +57,11 @@ struct Given<'a> {
 
 impl Given<'_> {
     /// The values of an option, the command line before the environment.
-    fn values(&self, long: &'static str) -> (Vec<String>, Source) {
-        match self.flags.iter().find(|(name, values)| *name == long && !values.is_empty()) {
-            Some((_, values)) => (values.clone(), Source::Flag(long)),
+    fn values(&self, option: &Opt) -> (Vec<String>, Source) {
+        match self.flags.iter().find(|(name, values)| *name == option.long() && !values.is_empty()) {
+            Some((name, values)) => (values.clone(), Source::Flag(name)),
             None => {
-                let variable = options::find(long).and_then(Opt::variable).unwrap_or_default();
+                let variable = option.variable().unwrap_or_default();
                 let value = if variable.is_empty() { None } else { (self.lookup.env)(&variable) };
                 (value.into_iter().collect(), Source::Env(variable))
             }
@@ -71,23 +69,24 @@ impl Given<'_> {
     }
 
     /// The value of an option; the last one where it was given twice, as with curl.
-    fn value<T>(&self, long: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, UsageError> {
-        let (values, source) = self.values(long);
+    fn value<T>(&self, option: &Opt, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, UsageError> {
+        let (values, source) = self.values(option);
         let Some(value) = values.last() else { return Ok(None) };
         parse(value).map(Some).map_err(|problem| UsageError(format!("{source}: {problem}")))
     }
 
     /// Whether a flag is on, and who said so.
-    fn flag(&self, long: &'static str) -> Result<bool, UsageError> {
-        Ok(self.value(long, parse_bool)?.unwrap_or(false))
+    fn flag(&self, option: &Opt) -> Result<bool, UsageError> {
+        Ok(self.value(option, parse_bool)?.unwrap_or(false))
     }
 
-    fn is_on_command_line(&self, long: &str) -> bool {
-        self.flags.iter().any(|(name, values)| *name == long && values.last().is_some_and(|value| value == "true"))
+    fn is_on_command_line(&self, option: &Opt) -> bool {
+        let is_on = |values: &[String]| values.last().is_some_and(|value| value == "true");
+        self.flags.iter().any(|(name, values)| *name == option.long() && is_on(values))
     }
 
-    fn path(&self, long: &'static str) -> Result<Option<PathBuf>, UsageError> {
-        self.value(long, |text| match text {
+    fn path(&self, option: &Opt) -> Result<Option<PathBuf>, UsageError> {
+        self.value(option, |text| match text {
             "" => Err("it names no file".to_owned()),
             path => Ok(PathBuf::from(path)),
         })
@@ -128,17 +127,17 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
     let (flags, targets) = extract(words)?;
     let given = Given { flags, lookup };
 
-    if given.flag("help")? {
+    if given.flag(&options::HELP)? {
         return Ok(Parsed::Help);
     }
-    if given.flag("version")? {
+    if given.flag(&options::VERSION)? {
         return Ok(Parsed::Version);
     }
-    if given.flag("man")? {
+    if given.flag(&options::MAN)? {
         return Ok(Parsed::Man);
     }
     let shells = [("bash", Shell::Bash), ("zsh", Shell::Zsh), ("fish", Shell::Fish)];
-    if let Some(shell) = given.value("completions", |text| one_of(&shells, text))? {
+    if let Some(shell) = given.value(&options::COMPLETIONS, |text| one_of(&shells, text))? {
         return Ok(Parsed::Completions(shell));
     }
     if command.as_ref().is_some_and(Vec::is_empty) {
@@ -149,12 +148,12 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
 }
 
 fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
-    let watch = given.value("watch", duration::parse_positive)?;
-    let format = given.value("format", parse_format)?;
-    if !given.flag("check")? {
-        for (long, is_set) in [("watch", watch.is_some()), ("format", format.is_some())] {
-            if is_set && given.values(long).1 == Source::Flag(options::find(long).map_or("", Opt::long)) {
-                return usage(format!("--{long} goes with --check"));
+    let watch = given.value(&options::WATCH, duration::parse_positive)?;
+    let format = given.value(&options::FORMAT, parse_format)?;
+    if !given.flag(&options::CHECK)? {
+        for (option, is_set) in [(options::WATCH, watch.is_some()), (options::FORMAT, format.is_some())] {
+            if is_set && given.values(&option).1 == Source::Flag(option.long()) {
+                return usage(format!("{} goes with --check", option.flag));
             }
         }
         return Ok(Parsed::Run(Box::new(config)));
@@ -204,32 +203,34 @@ fn targets(words: &[String], context: &Surroundings<'_>) -> Result<Vec<Target>, 
 }
 
 fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
-    let initial = given.value("interval", duration::parse_positive)?.unwrap_or(Duration::from_millis(10));
-    let cap = given.value("max-interval", duration::parse)?;
+    let defaults = Policy::default();
+    let initial = given.value(&options::INTERVAL, duration::parse_positive)?.unwrap_or(defaults.backoff.initial);
+    let cap = given.value(&options::MAX_INTERVAL, duration::parse)?;
     if let Some(cap) = cap.filter(|cap| *cap < initial) {
         return usage(format!(
             "{}: {} is shorter than the first pause of {} (--interval)",
-            given.values("max-interval").1,
+            given.values(&options::MAX_INTERVAL).1,
             duration::human(cap),
             duration::human(initial)
         ));
     }
     let backoff = Backoff {
         initial,
-        factor: given.value("backoff", parse_factor)?.unwrap_or(1.03),
-        cap: cap.unwrap_or(Duration::from_millis(500)).max(initial),
+        factor: given.value(&options::BACKOFF, parse_factor)?.unwrap_or(defaults.backoff.factor),
+        cap: cap.unwrap_or(defaults.backoff.cap).max(initial),
     };
     let on_timeout = [("fail", OnTimeout::Fail), ("run", OnTimeout::Run)];
+    let attempt_timeout = given.value(&options::ATTEMPT_TIMEOUT, duration::parse_positive)?;
     Ok(Policy {
-        timeout: given.value("timeout", duration::parse_deadline)?.unwrap_or(Deadline::At(Duration::from_mins(1))),
-        attempt_timeout: given.value("attempt-timeout", duration::parse_positive)?.unwrap_or(Duration::from_secs(5)),
+        timeout: given.value(&options::TIMEOUT, duration::parse_deadline)?.unwrap_or(defaults.timeout),
+        attempt_timeout: attempt_timeout.unwrap_or(defaults.attempt_timeout),
         backoff,
-        max_attempts: given.value("max-attempts", positive)?,
-        successes: given.value("successes", positive)?.unwrap_or(1),
-        quorum: if given.flag("any")? { Quorum::Any } else { Quorum::All },
-        goal: if given.flag("until-down")? { Goal::Down } else { Goal::Ready },
-        on_permanent: if given.flag("fail-fast")? { OnPermanent::Fail } else { OnPermanent::Retry },
-        on_timeout: given.value("on-timeout", |text| one_of(&on_timeout, text))?.unwrap_or(OnTimeout::Fail),
+        max_attempts: given.value(&options::MAX_ATTEMPTS, positive)?.or(defaults.max_attempts),
+        successes: given.value(&options::SUCCESSES, positive)?.unwrap_or(defaults.successes),
+        quorum: if given.flag(&options::ANY)? { Quorum::Any } else { defaults.quorum },
+        goal: if given.flag(&options::UNTIL_DOWN)? { Goal::Down } else { defaults.goal },
+        on_permanent: if given.flag(&options::FAIL_FAST)? { OnPermanent::Fail } else { defaults.on_permanent },
+        on_timeout: given.value(&options::ON_TIMEOUT, |text| one_of(&on_timeout, text))?.unwrap_or(defaults.on_timeout),
     })
 }
 
@@ -253,7 +254,7 @@ fn one_of<T: Copy>(all: &[(&'static str, T)], text: &str) -> Result<T, String> {
 }
 
 fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
-    let (headers, source) = given.values("http-header");
+    let (headers, source) = given.values(&options::HTTP_HEADER);
     let headers = headers
         .iter()
         .flat_map(|value| value.lines().filter(|line| !line.trim().is_empty()))
@@ -261,21 +262,21 @@ fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
         .collect::<Result<_, _>>()?;
     let defaults = HttpDefaults::default();
     Ok(HttpDefaults {
-        method: given.value("http-method", parse_method)?.unwrap_or(defaults.method),
+        method: given.value(&options::HTTP_METHOD, parse_method)?.unwrap_or(defaults.method),
         headers,
-        status: given.value("http-status", Statuses::parse)?.unwrap_or(defaults.status),
+        status: given.value(&options::HTTP_STATUS, Statuses::parse)?.unwrap_or(defaults.status),
     })
 }
 
 fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
-    let (cert, key) = (given.path("tls-cert")?, given.path("tls-key")?);
+    let (cert, key) = (given.path(&options::TLS_CERT)?, given.path(&options::TLS_KEY)?);
     match (&cert, &key) {
         (Some(_), None) => return usage("--tls-cert needs the certificate's key: --tls-key FILE"),
         (None, Some(_)) => return usage("--tls-key needs the certificate: --tls-cert FILE"),
         _ => {}
     }
-    let ca = given.path("tls-ca")?;
-    let verification = if given.flag("tls-insecure")? { Verification::Off } else { Verification::On };
+    let ca = given.path(&options::TLS_CA)?;
+    let verification = if given.flag(&options::TLS_INSECURE)? { Verification::Off } else { Verification::On };
     if cfg!(not(feature = "tls")) && (ca.is_some() || cert.is_some() || verification == Verification::Off) {
         return usage("this build has no TLS, so no --tls option; use one with it");
     }
@@ -284,12 +285,12 @@ fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
 }
 
 fn output(given: &Given<'_>) -> Result<Output, UsageError> {
-    let (quiet, verbose) = (given.flag("quiet")?, given.flag("verbose")?);
+    let (quiet, verbose) = (given.flag(&options::QUIET)?, given.flag(&options::VERBOSE)?);
     let verbosity = match (quiet, verbose) {
-        (true, true) if given.is_on_command_line("quiet") == given.is_on_command_line("verbose") => {
+        (true, true) if given.is_on_command_line(&options::QUIET) == given.is_on_command_line(&options::VERBOSE) => {
             return usage("--quiet and --verbose contradict each other");
         }
-        (true, true) if given.is_on_command_line("verbose") => Verbosity::Verbose,
+        (true, true) if given.is_on_command_line(&options::VERBOSE) => Verbosity::Verbose,
         (true, _) => Verbosity::Quiet,
         (false, true) => Verbosity::Verbose,
         (false, false) => Verbosity::Normal,
@@ -298,10 +299,10 @@ fn output(given: &Given<'_>) -> Result<Output, UsageError> {
     let plain = env("NO_COLOR").is_some() || env("TERM").is_none_or(|term| term == "dumb");
     Ok(Output {
         verbosity,
-        format: given.value("log-format", parse_format)?.unwrap_or(Format::Text),
-        report: given.path("report")?,
+        format: given.value(&options::LOG_FORMAT, parse_format)?.unwrap_or(Format::Text),
+        report: given.path(&options::REPORT)?,
         termination_log: given
-            .path("termination-log")?
+            .path(&options::TERMINATION_LOG)?
             .map_or_else(|| TerminationLog::IfPresent(PathBuf::from("/dev/termination-log")), TerminationLog::Named),
         terminal: if plain { Terminal::Plain } else { Terminal::Allowed },
     })

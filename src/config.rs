@@ -46,6 +46,22 @@ pub struct Policy {
     pub on_timeout: OnTimeout,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            timeout: Deadline::At(Duration::from_mins(1)),
+            attempt_timeout: Duration::from_secs(5),
+            backoff: Backoff::default(),
+            max_attempts: None,
+            successes: 1,
+            quorum: Quorum::All,
+            goal: Goal::Ready,
+            on_permanent: OnPermanent::Retry,
+            on_timeout: OnTimeout::Fail,
+        }
+    }
+}
+
 /// How many targets must be ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quorum {

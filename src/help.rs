@@ -175,6 +175,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_help_says_what_the_defaults_are() {
+        use crate::config::Policy;
+        use crate::deadline::Deadline;
+        use crate::duration::human;
+        use crate::options;
+        let Policy { timeout, attempt_timeout, backoff, successes, .. } = Policy::default();
+        let Deadline::At(timeout) = timeout else { panic!("the default is a deadline") };
+        assert_eq!(timeout.as_secs(), 60, "written as [60s]");
+        for (option, default) in [
+            (options::TIMEOUT, format!("{}s", timeout.as_secs())),
+            (options::ATTEMPT_TIMEOUT, human(attempt_timeout)),
+            (options::INTERVAL, human(backoff.initial)),
+            (options::BACKOFF, backoff.factor.to_string()),
+            (options::MAX_INTERVAL, human(backoff.cap)),
+            (options::SUCCESSES, successes.to_string()),
+        ] {
+            assert!(
+                option.help.contains(&format!("[{default}]")),
+                "{}: {} is not [{default}]",
+                option.flag,
+                option.help
+            );
+        }
+    }
+
+    #[test]
     fn help_begins_with_examples_and_names_every_option() {
         let help = help();
         assert!(help.find("Examples:").unwrap() < help.find("Targets").unwrap());

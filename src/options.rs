@@ -78,46 +78,116 @@ const fn short(short: &'static str, option: Opt) -> Opt {
     Opt { short: Some(short), ..option }
 }
 
-/// Every option.
+/// `--timeout`
+pub const TIMEOUT: Opt = short(
+    "-t",
+    opt("--timeout", Takes::Value("DURATION"), Group::Time, "give up after this long [60s]; 0 or none: never"),
+);
+/// `--attempt-timeout`
+pub const ATTEMPT_TIMEOUT: Opt =
+    opt("--attempt-timeout", Takes::Value("DURATION"), Group::Time, "longest single attempt [5s]");
+/// `--interval`
+pub const INTERVAL: Opt =
+    opt("--interval", Takes::Value("DURATION"), Group::Time, "first pause between attempts [10ms]");
+/// `--backoff`
+pub const BACKOFF: Opt = opt("--backoff", Takes::Value("FACTOR"), Group::Time, "each pause is this much longer [1.03]");
+/// `--max-interval`
+pub const MAX_INTERVAL: Opt = opt("--max-interval", Takes::Value("DURATION"), Group::Time, "longest pause [500ms]");
+/// `--max-attempts`
+pub const MAX_ATTEMPTS: Opt =
+    opt("--max-attempts", Takes::Value("N"), Group::Time, "give up a target after N attempts [unlimited]");
+/// `--successes`
+pub const SUCCESSES: Opt = opt("--successes", Takes::Value("N"), Group::Time, "ready after N successes in a row [1]");
+/// `--any`
+pub const ANY: Opt = opt("--any", Takes::Nothing, Group::Policy, "one ready target is enough");
+/// `--until-down`
+pub const UNTIL_DOWN: Opt =
+    opt("--until-down", Takes::Nothing, Group::Policy, "wait until targets refuse connections or are gone");
+/// `--fail-fast`
+pub const FAIL_FAST: Opt =
+    opt("--fail-fast", Takes::Nothing, Group::Policy, "stop at a failure that waiting cannot mend");
+/// `--on-timeout`
+pub const ON_TIMEOUT: Opt = opt(
+    "--on-timeout",
+    Takes::OneOf(&["fail", "run"]),
+    Group::Policy,
+    "at the deadline exit 124, or run COMMAND [fail]",
+);
+/// `--check`
+pub const CHECK: Opt = opt("--check", Takes::Nothing, Group::Check, "probe once, print a table, exit 0 or 1");
+/// `--format`
+pub const FORMAT: Opt = opt("--format", Takes::OneOf(&["text", "json"]), Group::Check, "format of the table [text]");
+/// `--watch`
+pub const WATCH: Opt = opt("--watch", Takes::Value("DURATION"), Group::Check, "repeat the check until interrupted");
+/// `--quiet`
+pub const QUIET: Opt = short("-q", opt("--quiet", Takes::Nothing, Group::Output, "errors only"));
+/// `--verbose`
+pub const VERBOSE: Opt = short("-v", opt("--verbose", Takes::Nothing, Group::Output, "every attempt"));
+/// `--log-format`
+pub const LOG_FORMAT: Opt =
+    opt("--log-format", Takes::OneOf(&["text", "json"]), Group::Output, "format of the log on stderr [text]");
+/// `--report`
+pub const REPORT: Opt = opt("--report", Takes::File, Group::Output, "write a JSON report at the end");
+/// `--termination-log`
+pub const TERMINATION_LOG: Opt =
+    opt("--termination-log", Takes::File, Group::Output, "summary of a failed wait [/dev/termination-log]");
+/// `--http-method`
+pub const HTTP_METHOD: Opt = opt("--http-method", Takes::Value("METHOD"), Group::Http, "method of HTTP targets [GET]");
+/// `--http-header`
+pub const HTTP_HEADER: Opt =
+    opt("--http-header", Takes::Value("'NAME: VALUE'"), Group::Http, "header of HTTP targets (repeatable)");
+/// `--http-status`
+pub const HTTP_STATUS: Opt = opt("--http-status", Takes::Value("LIST"), Group::Http, "accepted statuses [200-399]");
+/// `--tls-ca`
+pub const TLS_CA: Opt = opt("--tls-ca", Takes::File, Group::Http, "CA certificates (PEM), added to the roots");
+/// `--tls-cert`
+pub const TLS_CERT: Opt = opt("--tls-cert", Takes::File, Group::Http, "client certificate (PEM)");
+/// `--tls-key`
+pub const TLS_KEY: Opt = opt("--tls-key", Takes::File, Group::Http, "key of the client certificate (PEM)");
+/// `--tls-insecure`
+pub const TLS_INSECURE: Opt = opt("--tls-insecure", Takes::Nothing, Group::Http, "do not verify certificates");
+/// `--help`
+pub const HELP: Opt = short("-h", opt("--help", Takes::Nothing, Group::About, "print this help"));
+/// `--version`
+pub const VERSION: Opt = short("-V", opt("--version", Takes::Nothing, Group::About, "print the version"));
+/// `--completions`
+pub const COMPLETIONS: Opt =
+    opt("--completions", Takes::OneOf(&["bash", "zsh", "fish"]), Group::About, "print shell completions");
+/// `--man`
+pub const MAN: Opt = opt("--man", Takes::Nothing, Group::About, "print the man page");
+
+/// Every option, in the order of `--help`.
 pub const OPTIONS: &[Opt] = &[
-    short(
-        "-t",
-        opt("--timeout", Takes::Value("DURATION"), Group::Time, "give up after this long [60s]; 0 or none: never"),
-    ),
-    opt("--attempt-timeout", Takes::Value("DURATION"), Group::Time, "longest single attempt [5s]"),
-    opt("--interval", Takes::Value("DURATION"), Group::Time, "first pause between attempts [10ms]"),
-    opt("--backoff", Takes::Value("FACTOR"), Group::Time, "each pause is this much longer [1.03]"),
-    opt("--max-interval", Takes::Value("DURATION"), Group::Time, "longest pause [500ms]"),
-    opt("--max-attempts", Takes::Value("N"), Group::Time, "give up a target after N attempts [unlimited]"),
-    opt("--successes", Takes::Value("N"), Group::Time, "ready after N successes in a row [1]"),
-    opt("--any", Takes::Nothing, Group::Policy, "one ready target is enough"),
-    opt("--until-down", Takes::Nothing, Group::Policy, "wait until targets refuse connections or are gone"),
-    opt("--fail-fast", Takes::Nothing, Group::Policy, "stop at a failure that waiting cannot mend"),
-    opt(
-        "--on-timeout",
-        Takes::OneOf(&["fail", "run"]),
-        Group::Policy,
-        "at the deadline exit 124, or run COMMAND [fail]",
-    ),
-    opt("--check", Takes::Nothing, Group::Check, "probe once, print a table, exit 0 or 1"),
-    opt("--format", Takes::OneOf(&["text", "json"]), Group::Check, "format of the table [text]"),
-    opt("--watch", Takes::Value("DURATION"), Group::Check, "repeat the check until interrupted"),
-    short("-q", opt("--quiet", Takes::Nothing, Group::Output, "errors only")),
-    short("-v", opt("--verbose", Takes::Nothing, Group::Output, "every attempt")),
-    opt("--log-format", Takes::OneOf(&["text", "json"]), Group::Output, "format of the log on stderr [text]"),
-    opt("--report", Takes::File, Group::Output, "write a JSON report at the end"),
-    opt("--termination-log", Takes::File, Group::Output, "summary of a failed wait [/dev/termination-log]"),
-    opt("--http-method", Takes::Value("METHOD"), Group::Http, "method of HTTP targets [GET]"),
-    opt("--http-header", Takes::Value("'NAME: VALUE'"), Group::Http, "header of HTTP targets (repeatable)"),
-    opt("--http-status", Takes::Value("LIST"), Group::Http, "accepted statuses [200-399]"),
-    opt("--tls-ca", Takes::File, Group::Http, "CA certificates (PEM), added to the roots"),
-    opt("--tls-cert", Takes::File, Group::Http, "client certificate (PEM)"),
-    opt("--tls-key", Takes::File, Group::Http, "key of the client certificate (PEM)"),
-    opt("--tls-insecure", Takes::Nothing, Group::Http, "do not verify certificates"),
-    short("-h", opt("--help", Takes::Nothing, Group::About, "print this help")),
-    short("-V", opt("--version", Takes::Nothing, Group::About, "print the version")),
-    opt("--completions", Takes::OneOf(&["bash", "zsh", "fish"]), Group::About, "print shell completions"),
-    opt("--man", Takes::Nothing, Group::About, "print the man page"),
+    TIMEOUT,
+    ATTEMPT_TIMEOUT,
+    INTERVAL,
+    BACKOFF,
+    MAX_INTERVAL,
+    MAX_ATTEMPTS,
+    SUCCESSES,
+    ANY,
+    UNTIL_DOWN,
+    FAIL_FAST,
+    ON_TIMEOUT,
+    CHECK,
+    FORMAT,
+    WATCH,
+    QUIET,
+    VERBOSE,
+    LOG_FORMAT,
+    REPORT,
+    TERMINATION_LOG,
+    HTTP_METHOD,
+    HTTP_HEADER,
+    HTTP_STATUS,
+    TLS_CA,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_INSECURE,
+    HELP,
+    VERSION,
+    COMPLETIONS,
+    MAN,
 ];
 
 impl Opt {
@@ -140,11 +210,6 @@ impl Opt {
     }
 }
 
-/// The option of this long name.
-pub fn find(long: &str) -> Option<&'static Opt> {
-    OPTIONS.iter().find(|option| option.long() == long)
-}
-
 /// The option that an unknown word was most likely meant to be.
 pub fn suggestion(word: &str) -> Option<String> {
     let word = word.trim_start_matches('-').split('=').next().unwrap_or_default();
@@ -162,8 +227,8 @@ mod tests {
 
     #[test]
     fn every_option_but_those_that_answer_has_a_variable() {
-        assert_eq!(find("attempt-timeout").unwrap().variable().as_deref(), Some("WHEN_READY_ATTEMPT_TIMEOUT"));
-        assert_eq!(find("help").unwrap().variable(), None);
+        assert_eq!(ATTEMPT_TIMEOUT.variable().as_deref(), Some("WHEN_READY_ATTEMPT_TIMEOUT"));
+        assert_eq!(HELP.variable(), None);
     }
 
     #[test]

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::deadline::Deadline;
 use std::collections::HashMap;
 
 fn parse_with(env: &[(&str, &str)], args: &[&str]) -> Result<Parsed, UsageError> {

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backoff::Backoff;
-use crate::config::{Goal, OnTimeout};
 use crate::outcome::Kind;
 use crate::outcome::Ready;
 use crate::retry::MAX_IN_FLIGHT;
@@ -155,17 +154,7 @@ impl Observer for Nobody {
 }
 
 fn policy(timeout: Deadline) -> Policy {
-    Policy {
-        timeout,
-        attempt_timeout: 5000 * MS,
-        backoff: Backoff { initial: 10 * MS, factor: 1.03, cap: 500 * MS },
-        max_attempts: None,
-        successes: 1,
-        quorum: Quorum::All,
-        goal: Goal::Ready,
-        on_permanent: OnPermanent::Retry,
-        on_timeout: OnTimeout::Fail,
-    }
+    Policy { timeout, ..Policy::default() }
 }
 
 fn rules(policy: &Policy, own_deadline: Deadline) -> Rules {
