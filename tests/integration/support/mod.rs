@@ -67,6 +67,14 @@ pub fn tool(candidates: &[&str], package: &str) -> PathBuf {
     panic!("{} is missing: install the package {package} (tests/run does)", candidates.join(" or "));
 }
 
+/// A program of tests/requirements.txt.
+pub fn venv_tool(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv");
+    let file = std::env::var_os("WHEN_READY_VENV").map_or(built, PathBuf::from).join("bin").join(name);
+    assert!(file.exists(), "{} is missing: tests/run installs tests/requirements.txt", file.display());
+    file
+}
+
 /// A program of PostgreSQL, wherever Debian or Ubuntu keep it.
 pub fn postgres_tool(name: &str) -> PathBuf {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
