@@ -10,6 +10,7 @@ mod support;
 mod check;
 mod containers;
 mod corpus;
+mod docs;
 mod gate;
 mod hostile;
 mod http;

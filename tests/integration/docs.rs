@@ -1,0 +1,145 @@
+//! README, the guide and the examples say what is true: their snippets stand in files that are tried,
+//! their links lead somewhere, and their tables name what the executable knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Run, tool, venv_tool};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files of a directory, by the end of their names.
+fn files(directory: &str, suffix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(directory)).unwrap();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.to_string_lossy().ends_with(suffix));
+    found.sort();
+    assert!(!found.is_empty(), "no *{suffix} in {directory}");
+    found
+}
+
+/// Every page that people read.
+fn pages() -> Vec<(PathBuf, String)> {
+    let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name));
+    let all = top.into_iter().chain(files("docs", ".md"));
+    all.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The fenced blocks of a page in a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("\n```{language}\n");
+    let inner = |rest: &'a str| rest.split("\n```").next().unwrap();
+    page.split(&fence[..]).skip(1).map(inner).collect()
+}
+
+/// The lines of a text without the blanks that all of them begin with.
+fn dedented(text: &str) -> Vec<String> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let common = text.lines().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
+    text.lines().map(|line| line.get(common..).unwrap_or_default().trim_end().to_owned()).collect()
+}
+
+/// Whether `lines` stand in `whole`, all of them indented by as much.
+fn holds(whole: &str, lines: &[String]) -> bool {
+    let all: Vec<&str> = whole.lines().collect();
+    all.windows(lines.len()).any(|window| dedented(&window.join("\n")) == lines)
+}
+
+#[test]
+fn every_manifest_and_dockerfile_snippet_is_part_of_an_example() {
+    let mut yaml: Vec<String> =
+        files("examples", ".yaml").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    yaml.push(fs::read_to_string(root().join("action.yml")).unwrap_or_default());
+    let dockerfiles =
+        ["examples/Dockerfile", "Dockerfile.example"].map(|name| fs::read_to_string(root().join(name)).unwrap());
+    let mut count = 0;
+    for (path, page) in pages() {
+        for (language, sources) in [("yaml", &yaml[..]), ("dockerfile", &dockerfiles[..])] {
+            for block in blocks(&page, language) {
+                let lines = dedented(block);
+                let found = sources.iter().any(|source| holds(source, &lines));
+                assert!(found, "{}: no example holds this {language} snippet:\n{block}", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 10, "{count} snippets");
+}
+
+#[test]
+fn the_kubernetes_examples_are_valid() {
+    for path in files("examples", ".yaml") {
+        if !path.file_name().unwrap().to_string_lossy().starts_with("kubernetes") {
+            continue;
+        }
+        let output = Command::new(venv_tool("kubernetes-validate")).arg("--strict").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}:\n{said}", path.display());
+    }
+}
+
+#[test]
+fn the_compose_examples_are_valid() {
+    for path in files("examples", ".yaml") {
+        if !path.file_name().unwrap().to_string_lossy().starts_with("compose") {
+            continue;
+        }
+        let mut command = Command::new(tool(&["docker-compose"], "docker-compose"));
+        let output = command.arg("--file").arg(&path).args(["config", "--quiet"]).output().unwrap();
+        assert!(output.status.success(), "{}:\n{}", path.display(), String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// How the pages name a heading in a link.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    for (path, page) in pages() {
+        for link in page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", path.display());
+            if !fragment.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.map(|line| anchor(line.trim_start_matches('#'))).any(|name| name == fragment);
+                assert!(found, "{}: {link} names no heading", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_reference_names_every_option_with_its_default() {
+    let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let help = Run::new().arg("--help").finish().expect_status(0).stdout;
+    let mut count = 0;
+    for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
+        let flag = line.split_whitespace().find(|word| word.starts_with("--")).unwrap();
+        let row =
+            reference.lines().find(|row| row.starts_with("| `-") && row.split(['`', ' ']).any(|word| word == flag));
+        let row = row.unwrap_or_else(|| panic!("docs/reference.md has no row for {flag}"));
+        if let Some(default) = line.strip_suffix(']').and_then(|line| line.rsplit_once('[')).map(|(_, default)| default)
+        {
+            assert!(row.contains(default), "the default of {flag} is {default}:\n{row}");
+        }
+        count += 1;
+    }
+    assert!(count >= 30, "{count} options in\n{help}");
+}
+
+#[test]
+fn the_front_door_is_read_in_three_minutes() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 250, "{} lines", readme.lines().count());
+}
