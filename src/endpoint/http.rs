@@ -10,7 +10,7 @@ use crate::secret::Secret;
 
 /// What a request target may not hold as it is (RFC 3986, section 2; `%` is left alone, because
 /// what is written may be encoded already).
-const NOT_IN_TARGET: AsciiSet =
+pub(super) const NOT_IN_TARGET: AsciiSet =
     CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}').add(b'|').add(b'\\').add(b'^');
 
 /// A request and what its response must be.
@@ -44,6 +44,20 @@ pub struct Http {
     pub body: Vec<String>,
     /// What must hold of the body as JSON.
     pub json: Vec<JsonExpectation>,
+    /// Which redirects are followed.
+    pub follow: Follow,
+}
+
+/// `follow` and `follow=any`: which redirects are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Follow {
+    /// None: the redirect is the answer.
+    #[default]
+    None,
+    /// Those that stay on the host, as the kubelet does.
+    SameHost,
+    /// All of them.
+    Any,
 }
 
 /// Whether a request asks for another protocol.
@@ -64,12 +78,12 @@ pub struct Header {
     pub value: Secret,
 }
 
-/// `POINTER` or `POINTER=VALUE`.
+/// `POINTER`, `POINTER=VALUE` or `POINTER=VALUE|VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonExpectation {
     /// A JSON Pointer (RFC 6901).
     pub pointer: String,
-    /// What it must be; without, anything but null and false.
+    /// What it must be, or one of several between `|`; without, anything but null and false.
     pub value: Option<String>,
 }
 
@@ -122,6 +136,12 @@ impl Http {
         let json =
             expectations.take_all("json")?.iter().map(|text| JsonExpectation::parse(text)).collect::<Result<_, _>>()?;
         let body = expectations.take_all("body")?;
+        let follow = match expectations.take_either("follow")?.as_deref() {
+            None => Follow::None,
+            Some("") => Follow::SameHost,
+            Some("any") => Follow::Any,
+            Some(_) => return Err("`follow` stays on the host, `follow=any` goes everywhere".to_owned()),
+        };
         let http = Self {
             tls: tls.then(TargetTls::default),
             upgrade: Upgrade::None,
@@ -137,6 +157,7 @@ impl Http {
             status,
             body,
             json,
+            follow,
         };
         if http.expects_body() && http.method == Method::HEAD {
             return Err("a response to HEAD has no body to look at; leave `method=HEAD` out".to_owned());
@@ -177,7 +198,7 @@ impl JsonExpectation {
 
 /// `http://user:1/x@host` is the host `user`, port 1 and a path with the rest of a password: from such
 /// a segment on, the path is not shown. (`/@scope/` is a path.)
-fn shown_path(path: &str) -> String {
+pub(super) fn shown_path(path: &str) -> String {
     match path.find('@').filter(|&at| !path[..at].ends_with('/')) {
         Some(at) => format!("{}…", &path[..=path[..at].rfind('/').unwrap_or(0)]),
         None => path.to_owned(),
@@ -185,7 +206,7 @@ fn shown_path(path: &str) -> String {
 }
 
 /// The values of a query as they are written and decoded; short ones (`v=1`) are no tokens.
-fn query_values(query: &str) -> Vec<Secret> {
+pub(super) fn query_values(query: &str) -> Vec<Secret> {
     const SHORT: usize = 8;
     query
         .split('&')

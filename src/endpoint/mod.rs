@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod postgres;
+pub mod redirect;
 pub mod redis;
 pub mod server;
 pub mod tls;
@@ -218,6 +219,7 @@ impl Target {
     pub fn may_use_tls(&self) -> bool {
         match &self.endpoint {
             Endpoint::Postgres(postgres) => postgres.sslmode != postgres::SslMode::Disable,
+            Endpoint::Http(http) => http.tls.is_some() || http.follow != http::Follow::None,
             _ => self.requires_tls(),
         }
     }
@@ -289,12 +291,21 @@ impl Expectations {
         }
     }
 
+    /// A key that may be given once, with a value or without, which is an empty one.
+    pub(crate) fn take_either(&mut self, key: &str) -> Result<Option<String>, String> {
+        let mut given: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).map(|(_, value)| value).collect();
+        if given.len() > 1 {
+            return Err(format!("`{key}` is given twice"));
+        }
+        Ok(given.pop().map(Option::unwrap_or_default))
+    }
+
     fn finish(self, endpoint: &Endpoint) -> Result<(), String> {
         let Some((key, _)) = self.pairs.first() else {
             return Ok(());
         };
         let known = match endpoint {
-            Endpoint::Http(_) => "timeout, successes, status, method, header, body and json",
+            Endpoint::Http(_) => "timeout, successes, status, method, header, body, json and follow",
             Endpoint::Postgres(_) => "timeout, successes and query",
             Endpoint::Redis(_) => "timeout, successes, key, role and cluster",
             Endpoint::File { .. } => "timeout, successes and nonempty",
