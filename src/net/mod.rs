@@ -7,6 +7,7 @@ pub mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls_absent.rs"]
 pub mod tls;
+pub mod tls_settings;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -154,6 +155,15 @@ impl Stream {
             Self::Plain(connection) => connection,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    /// The connection beneath.
+    pub fn into_connection(self) -> Connection {
+        match self {
+            Self::Plain(connection) => connection,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.sock,
         }
     }
 

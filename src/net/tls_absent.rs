@@ -1,5 +1,6 @@
 //! Stands in for TLS in a build without it: such targets were refused as usage errors.
 
+use super::tls_settings::{Settings, TlsFailure};
 use super::{Budget, Connection, Stream};
 use crate::config::TlsOptions;
 use crate::outcome::{Kind, NotReady};
@@ -23,7 +24,12 @@ impl Tls {
     /// # Errors
     ///
     /// Always.
-    pub fn verified(&self, _: Connection, _: &str, _: &Budget) -> Result<Stream, NotReady> {
-        Err(NotReady::new(Kind::TlsRefused, "this build has no TLS; use one with it"))
+    pub fn connect(&self, _: Connection, _: &Settings<'_>, _: &Budget) -> Result<Stream, TlsFailure> {
+        Err(NotReady::new(Kind::TlsRefused, "this build has no TLS; use one with it").into())
+    }
+
+    /// Whether `--tls-ca` names a CA.
+    pub fn has_ca(&self) -> bool {
+        false
     }
 }

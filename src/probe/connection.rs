@@ -2,6 +2,7 @@
 
 use crate::endpoint::{Place, Server, TlsServer};
 use crate::net::tls::Tls;
+use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget};
 use crate::outcome::{Kind, NotReady, Outcome, Ready};
 
@@ -16,7 +17,7 @@ pub(super) fn probe(place: &Place, budget: &Budget) -> Outcome {
 /// A handshake whose certificate verifies.
 pub(super) fn probe_tls(server: &TlsServer, tls: &Tls, budget: &Budget) -> Outcome {
     let connection = net::connect(&Place::Tcp(server.address.clone()), budget)?;
-    tls.verified(connection, &server.address.host, budget)?.close();
+    tls.connect(connection, &Settings::new(&server.address.host, &server.tls), budget)?.close();
     Ok(Ready::new("the TLS handshake succeeded"))
 }
 

@@ -12,6 +12,7 @@ use ureq::{Agent, Body};
 use crate::endpoint::Http;
 use crate::endpoint::http::JsonExpectation;
 use crate::net::tls::Tls;
+use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget, Stream};
 use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
 
@@ -24,8 +25,10 @@ pub const MAX_READ: usize = 2 << 20;
 
 pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
     let connection = net::connect(&target.place, budget)?;
-    let stream =
-        if target.tls.is_some() { tls.verified(connection, &target.host, budget)? } else { Stream::Plain(connection) };
+    let stream = match &target.tls {
+        Some(own) => tls.connect(connection, &Settings::new(&target.host, own), budget)?,
+        None => Stream::Plain(connection),
+    };
     exchange(target, stream, budget)
 }
 

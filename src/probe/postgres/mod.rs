@@ -14,8 +14,9 @@ use postgres_protocol::message::frontend;
 
 use super::answered_like;
 use crate::endpoint::postgres::{Host, SessionAttrs, SslMode};
-use crate::endpoint::{Place, Postgres};
+use crate::endpoint::{CertificateCheck, Place, Postgres};
 use crate::net::tls::Tls;
+use crate::net::tls_settings::{Fallback, Settings, TlsFailure};
 use crate::net::{self, Budget, Connection, Progress, ResolverState, Stream};
 use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
 use crate::secret::{Secret, scrub};
@@ -86,18 +87,14 @@ fn layers(mode: SslMode, host: &Host) -> &'static [Layer] {
 /// What ended an attempt over one layer.
 struct LayerFailure {
     failure: NotReady,
-    /// Whether libpq would try the next layer: TLS failed, or the server's `pg_hba.conf` refused
-    /// this one.
+    /// Whether libpq would try the next layer: the server refused TLS itself, or its `pg_hba.conf`
+    /// refused this one.
     try_next: bool,
 }
 
 impl From<NotReady> for LayerFailure {
     fn from(failure: NotReady) -> Self {
-        let try_next = matches!(
-            failure.kind,
-            Kind::TlsFailed | Kind::CertificateRejected | Kind::TlsRefused | Kind::WrongProtocol
-        );
-        Self { failure, try_next }
+        Self { failure, try_next: false }
     }
 }
 
@@ -175,7 +172,10 @@ fn start_tls(
         Ok(_) => {}
     }
     match answer[0] {
-        b'S' => secure(target, host, stream, tls, budget).map_err(Into::into),
+        b'S' => secure(target, host, stream, tls, budget).map_err(|TlsFailure { failure, fallback }| LayerFailure {
+            failure,
+            try_next: layer == Layer::TlsIfOffered && fallback == Fallback::Allowed,
+        }),
         b'N' if layer == Layer::TlsIfOffered => Ok(stream),
         b'N' => {
             let reason = "the server has no TLS, and sslmode wants it";
@@ -200,35 +200,30 @@ fn start_tls(
     }
 }
 
-#[cfg(feature = "tls")]
-fn secure(target: &Postgres, host: &Host, stream: Stream, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
-    use crate::endpoint::CertificateCheck;
-    use crate::net::tls::PostgresTls;
-    let Stream::Plain(connection) = stream else {
-        return Err(net::closed());
-    };
+fn secure(target: &Postgres, host: &Host, stream: Stream, tls: &Tls, budget: &Budget) -> Result<Stream, TlsFailure> {
+    let connection = stream.into_connection();
     // libpq: with a CA at hand, `require` is as strict as `verify-ca`.
-    let has_ca = target.sslrootcert.is_some() || tls.has_ca();
+    let has_ca = target.sslrootcert.is_some() || target.tls.ca.is_some() || tls.has_ca();
+    let is_system = target.sslrootcert.as_deref().is_some_and(|path| path == "system");
     let check = match target.sslmode {
+        _ if is_system => CertificateCheck::ChainAndName,
         SslMode::VerifyFull => CertificateCheck::ChainAndName,
         SslMode::VerifyCa => CertificateCheck::Chain,
         SslMode::Require if has_ca => CertificateCheck::Chain,
         SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => CertificateCheck::Nothing,
     };
-    let is_system = target.sslrootcert.as_deref().is_some_and(|path| path == "system");
-    let settings = PostgresTls {
-        check: if is_system { CertificateCheck::ChainAndName } else { check },
-        rootcert: target.sslrootcert.as_deref().filter(|_| check != CertificateCheck::Nothing && !is_system),
-        cert: target.sslcert.as_ref(),
-        key: target.sslkey.as_ref(),
+    let rootcert = target.sslrootcert.as_deref().filter(|_| !is_system);
+    let own = Settings::new(&host.name, &target.tls);
+    let settings = Settings {
+        sends_name: target.sslsni,
+        usual_check: check,
+        rootcert,
+        identity: target.sslcert.as_deref().zip(target.sslkey.as_deref()).or(own.identity),
+        min_version: target.ssl_min_protocol_version,
+        max_version: target.ssl_max_protocol_version,
+        ..own
     };
-    tls.for_postgres(connection, &host.name, &settings, budget)
-}
-
-#[cfg(not(feature = "tls"))]
-fn secure(_: &Postgres, host: &Host, _: Stream, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
-    let _ = (host, tls, budget);
-    Err(NotReady::new(Kind::TlsRefused, "this build has no TLS; use one with it"))
+    tls.connect(connection, &settings, budget)
 }
 
 /// The password, if one is known, and where it was looked for.

@@ -10,6 +10,7 @@ use crate::endpoint::Redis;
 use crate::endpoint::redis::Role;
 use crate::endpoint::{Address, Place};
 use crate::net::tls::Tls;
+use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget, Stream};
 use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
 use resp::Reply;
@@ -52,9 +53,9 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn open(target: &Redis, place: &Place, tls: &Tls, budget: &'a Budget) -> Result<Self, NotReady> {
         let connection = net::connect(place, budget)?;
-        let stream = match place {
-            Place::Tcp(address) if target.tls.is_some() => tls.verified(connection, &address.host, budget)?,
-            Place::Tcp(_) | Place::Unix(_) => Stream::Plain(connection),
+        let stream = match (place, &target.tls) {
+            (Place::Tcp(address), Some(own)) => tls.connect(connection, &Settings::new(&address.host, own), budget)?,
+            _ => Stream::Plain(connection),
         };
         Ok(Self { stream, buffer: Vec::new(), budget })
     }

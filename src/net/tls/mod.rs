@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,14 +10,17 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::version::{TLS12, TLS13};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme, StreamOwned,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
+use super::tls_settings::{Fallback, Settings, TlsFailure};
 use super::{Budget, Connection, Stream, io_failure};
 use crate::config::{TlsOptions, Verification};
-use crate::endpoint::CertificateCheck;
+use crate::endpoint::postgres::TlsVersion;
+use crate::endpoint::{CertificateCheck, TargetTls};
 use crate::outcome::{Kind, NotReady, Stage, quoted};
 
 /// A connection through TLS.
@@ -76,9 +79,10 @@ impl Tls {
             roots: OnceLock::new(),
             provider: Arc::new(ring::default_provider()),
         };
-        if let Some(identity) = &tls.identity {
-            let check = tls.config(CertificateCheck::Nothing, None, Some(identity));
-            check.map_err(|failure| format!("--tls-cert: {}", failure.reason))?;
+        if tls.identity.is_some() {
+            let nothing = TargetTls { check: Some(CertificateCheck::Nothing), ..TargetTls::default() };
+            let settings = Settings::new("", &nothing);
+            tls.config(&settings).map_err(|failure| format!("--tls-cert: {}", failure.reason))?;
         }
         Ok(tls)
     }
@@ -105,52 +109,19 @@ impl Tls {
         Arc::clone(self.roots.get_or_init(load))
     }
 
-    /// A handshake that verifies the chain and the name, unless `--tls-insecure`.
+    /// A handshake as `settings` ask for it.
     ///
     /// # Errors
     ///
-    /// Says which check failed, and the way out.
-    pub fn verified(&self, connection: Connection, host: &str, budget: &Budget) -> Result<Stream, NotReady> {
-        let check = match self.verification {
-            Verification::On => CertificateCheck::ChainAndName,
-            Verification::Off => CertificateCheck::Nothing,
-        };
-        let config = self.config(check, None, self.identity.as_ref())?;
-        handshake(config, connection, host, budget)
-    }
-
-    /// A handshake as libpq's `sslmode` asks for it.
-    ///
-    /// # Errors
-    ///
-    /// Says which check or file failed, and the way out.
-    pub fn for_postgres(
+    /// Says which check or file failed, and the way out; and whether plain text may be tried instead.
+    pub fn connect(
         &self,
         connection: Connection,
-        host: &str,
-        settings: &PostgresTls<'_>,
+        settings: &Settings<'_>,
         budget: &Budget,
-    ) -> Result<Stream, NotReady> {
-        let unusable = |problem: String| NotReady::new(Kind::CertificateRejected, problem);
-        let roots = match settings.rootcert {
-            Some(path) => {
-                let mut store = RootCertStore::empty();
-                let found = certificates(path).map_err(|problem| unusable(format!("sslrootcert: {problem}")))?;
-                store.add_parsable_certificates(found);
-                Some(Arc::new(store))
-            }
-            None => None,
-        };
-        let own = match (settings.cert, settings.key) {
-            (Some(cert), Some(key)) => Some(Identity {
-                chain: certificates(cert).map_err(|problem| unusable(format!("sslcert: {problem}")))?,
-                key: private_key(key).map_err(|problem| unusable(format!("sslkey: {problem}")))?,
-            }),
-            _ => None,
-        };
-        let check = if self.verification == Verification::Off { CertificateCheck::Nothing } else { settings.check };
-        let config = self.config(check, roots, own.as_ref().or(self.identity.as_ref()))?;
-        handshake(config, connection, host, budget)
+    ) -> Result<Stream, TlsFailure> {
+        let config = self.config(settings)?;
+        handshake(config, connection, settings.name, budget)
     }
 
     /// Whether `--tls-ca` names a CA.
@@ -158,22 +129,15 @@ impl Tls {
         !self.extra.is_empty()
     }
 
-    fn config(
-        &self,
-        check: CertificateCheck,
-        roots: Option<Arc<RootCertStore>>,
-        identity: Option<&Identity>,
-    ) -> Result<Arc<ClientConfig>, NotReady> {
-        let unusable = |error: rustls::Error| {
-            NotReady::new(Kind::CertificateRejected, format!("the TLS settings cannot be used: {error}"))
-        };
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?;
+    fn config(&self, settings: &Settings<'_>) -> Result<Arc<ClientConfig>, NotReady> {
+        let check = settings.check.unwrap_or(match self.verification {
+            Verification::On => settings.usual_check,
+            Verification::Off => CertificateCheck::Nothing,
+        });
         let inner = match check {
             CertificateCheck::Nothing => None,
             CertificateCheck::Chain | CertificateCheck::ChainAndName => {
-                let roots = roots.unwrap_or_else(|| self.roots());
+                let roots = self.roots_for(settings)?;
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build();
                 Some(verifier.map_err(|error| {
                     NotReady::new(Kind::CertificateRejected, format!("the CA certificates cannot be used: {error}"))
@@ -181,29 +145,69 @@ impl Tls {
             }
         };
         let verifier = Verifier { check, inner, provider: Arc::clone(&self.provider) };
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match identity {
-            Some(identity) => {
-                builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key()).map_err(unusable)?
-            }
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions(settings)?)
+            .map_err(|error| unusable(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let own = settings.identity.map(|(cert, key)| Identity::read(cert, key)).transpose();
+        let own = own.map_err(|problem| NotReady::new(Kind::CertificateRejected, problem))?;
+        let mut config = match own.as_ref().or(self.identity.as_ref()) {
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .map_err(|error| unusable(&error))?,
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
+        config.enable_sni = settings.sends_name;
+        config.alpn_protocols = settings.protocol.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
+    }
+
+    fn roots_for(&self, settings: &Settings<'_>) -> Result<Arc<RootCertStore>, NotReady> {
+        let read = |path| certificates(path).map_err(|problem| NotReady::new(Kind::CertificateRejected, problem));
+        let mut roots = self.roots();
+        if let Some(path) = settings.rootcert {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(read(path)?);
+            roots = Arc::new(store);
+        }
+        if let Some(path) = settings.ca {
+            let mut store = RootCertStore::clone(&roots);
+            store.add_parsable_certificates(read(path)?);
+            roots = Arc::new(store);
+        }
+        Ok(roots)
     }
 }
 
-/// What a Postgres target says about TLS.
-#[derive(Debug)]
-pub struct PostgresTls<'a> {
-    /// From `sslmode`.
-    pub check: CertificateCheck,
-    /// `sslrootcert`
-    pub rootcert: Option<&'a Path>,
-    /// `sslcert`
-    pub cert: Option<&'a PathBuf>,
-    /// `sslkey`
-    pub key: Option<&'a PathBuf>,
+fn unusable(error: &rustls::Error) -> NotReady {
+    NotReady::new(Kind::CertificateRejected, format!("the TLS settings cannot be used: {error}"))
+}
+
+/// The versions within these limits that this build has.
+fn versions(settings: &Settings<'_>) -> Result<&'static [&'static SupportedProtocolVersion], NotReady> {
+    static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+    let lowest = settings.min_version.unwrap_or(TlsVersion::V1_0);
+    let highest = settings.max_version.unwrap_or(TlsVersion::V1_3);
+    if lowest > highest {
+        return Err(NotReady::new(Kind::Forbidden, "the lowest TLS version that is allowed is above the highest"));
+    }
+    match (lowest <= TlsVersion::V1_2, highest) {
+        (true, TlsVersion::V1_3) => Ok(&BOTH),
+        (false, TlsVersion::V1_3) => Ok(&BOTH[..1]),
+        (true, TlsVersion::V1_2) => Ok(&BOTH[1..]),
+        _ => {
+            let reason = "only TLS 1.1 or older is allowed here, which this build does not speak: allow TLS 1.2";
+            Err(NotReady::new(Kind::Forbidden, reason))
+        }
+    }
+}
+
+impl Identity {
+    fn read(cert: &Path, key: &Path) -> Result<Self, String> {
+        Ok(Self { chain: certificates(cert)?, key: private_key(key)? })
+    }
 }
 
 /// Verifies as much as [`CertificateCheck`] says. Whatever it is, the server must prove that it holds the key
@@ -271,7 +275,7 @@ fn handshake(
     mut connection: Connection,
     host: &str,
     budget: &Budget,
-) -> Result<Stream, NotReady> {
+) -> Result<Stream, TlsFailure> {
     budget.enter(Stage::TlsHandshake);
     let host = host.split('%').next().unwrap_or(host).trim_end_matches('.');
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
@@ -283,13 +287,42 @@ fn handshake(
             Ok((0, 0)) => break,
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(NotReady::new(Kind::TlsFailed, "the peer closed the connection during the TLS handshake"));
+                let reason = "the peer closed the connection during the TLS handshake";
+                return Err(TlsFailure::refused(NotReady::new(Kind::TlsFailed, reason)));
             }
-            Err(error) => return Err(io_failure(&error, budget)),
+            Err(error) => {
+                return Err(TlsFailure { failure: io_failure(&error, budget), fallback: fallback_after(&error) });
+            }
         }
     }
     budget.enter(Stage::Exchanging);
     Ok(Stream::Tls(Box::new(StreamOwned::new(conn, connection))))
+}
+
+/// Whether the server itself ended the handshake.
+///
+/// libpq goes on in plain text after any failure. We do so only where it would have failed with libpq's
+/// OpenSSL too: these alerts say that the server has nothing in common with *this build*, which has
+/// fewer algorithms and versions.
+fn fallback_after(error: &io::Error) -> Fallback {
+    use AlertDescription as Alert;
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::AlertReceived(
+            Alert::HandshakeFailure
+            | Alert::InsufficientSecurity
+            | Alert::ProtocolVersion
+            | Alert::IllegalParameter
+            | Alert::DecodeError
+            | Alert::UnsupportedExtension
+            | Alert::MissingExtension
+            | Alert::UnexpectedMessage
+            | Alert::NoApplicationProtocol,
+        )) => Fallback::Never,
+        Some(rustls::Error::AlertReceived(_)) => Fallback::Allowed,
+        Some(_) => Fallback::Never,
+        None if error.kind() == io::ErrorKind::TimedOut => Fallback::Never,
+        None => Fallback::Allowed,
+    }
 }
 
 /// The reason within an I/O error that TLS caused.
