@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod probe;
 pub mod report;
 pub mod retry;
+pub mod scrub;
 pub mod secret;
 pub mod signals;
 pub mod workers;

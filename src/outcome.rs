@@ -206,30 +206,71 @@ impl Stage {
     }
 }
 
-/// The most characters of a peer's message that are kept.
+/// The most characters of a peer's message that are looked at.
 const MAX_QUOTED: usize = 4096;
 /// The most characters of a reason that are shown.
 const MAX_SHOWN: usize = 400;
+/// The most characters of an excerpt that are shown.
+const MAX_EXCERPT: usize = 240;
+/// Stands before an excerpt until it is cut; [`quoted`] takes it from a peer's text.
+pub(crate) const OPEN: char = '\u{2}';
+/// Stands behind an excerpt.
+pub(crate) const CLOSE: char = '\u{3}';
 
-/// A peer's message as printable text: control characters become spaces, so that no server can
-/// write to an operator's terminal. It is not cut yet: secrets are looked for first.
+/// A peer's message as text, as it is: [`shown`] makes it fit to be read once secrets have been looked for.
 pub fn quoted(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(MAX_QUOTED).collect()
+    text.chars().map(|c| if matches!(c, OPEN | CLOSE) { ' ' } else { c }).take(MAX_QUOTED).collect()
 }
 
-/// A reason as one line of bounded length, so that no server can flood a log.
-pub fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+/// A peer's message as part of a reason: [`shown`] cuts this and not what follows it, which is ours.
+pub fn excerpt(text: &str) -> String {
+    format!("{OPEN}{text}{CLOSE}")
+}
+
+/// The first bytes of an answer, of which at most 40 characters are shown.
+pub fn beginning(bytes: &[u8]) -> String {
+    format!("{OPEN}{OPEN}{}{CLOSE}", quoted(bytes))
+}
+
+/// A reason as one line of bounded length, so that no server can flood a log or write to an operator's terminal.
+/// Secrets have been looked for before: a piece of one would not be found.
+pub fn shown(reason: &str) -> String {
+    const MAX_BEGINNING: usize = 40;
+    let mut out = String::new();
+    let mut rest = reason;
+    while let Some((ours, behind)) = rest.split_once(OPEN) {
+        let (inside, behind) = behind.split_once(CLOSE).unwrap_or((behind, ""));
+        let (inside, most) = inside.strip_prefix(OPEN).map_or((inside, MAX_EXCERPT), |inside| (inside, MAX_BEGINNING));
+        out.push_str(ours);
+        out.push_str(&truncated(&one_line(inside), most));
+        rest = behind;
+    }
+    out.push_str(rest);
+    truncated(&one_line(&out), MAX_SHOWN)
+}
+
+/// At most `most` characters, and an ellipsis where some are left out.
+pub fn truncated(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
     }
 }
 
-/// Bidirectional controls and line separators reorder or break a line (UAX 9, UAX 14).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// A text as one line that cannot move a terminal's cursor: what is not printable becomes a blank, and blanks
+/// are taken together.
+pub fn one_line(text: &str) -> String {
+    let printable = |c: char| if is_unprintable(c) { ' ' } else { c };
+    text.chars().map(printable).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Control characters, and those that reorder or break a line or are not seen (UAX 9, UAX 14).
+pub fn is_unprintable(c: char) -> bool {
+    let is_invisible = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || is_invisible
 }
 
 #[cfg(test)]
@@ -248,9 +289,21 @@ mod tests {
 
     #[test]
     fn a_peers_message_is_one_harmless_line() {
-        assert_eq!(one_line(&quoted(b"a\r\nb\x1b[31mc\0")), "a b [31mc");
-        assert_eq!(quoted("x\u{202e}y".as_bytes()), "x y");
-        assert_eq!(quoted(b"\xff\xfe"), "\u{fffd}\u{fffd}");
-        assert_eq!(one_line(&quoted("é".repeat(500).as_bytes())).chars().count(), 401);
+        assert_eq!(shown(&quoted(b"a\r\nb\x1b[31mc\0")), "a b [31mc");
+        assert_eq!(shown(&quoted("x\u{202e}y\u{2028}z".as_bytes())), "x y z");
+        assert_eq!(shown(&quoted(b"\xff\xfe")), "\u{fffd}\u{fffd}");
+        assert_eq!(shown(&quoted("é".repeat(500).as_bytes())).chars().count(), 401);
+    }
+
+    #[test]
+    fn what_a_peer_says_is_cut_and_the_advice_behind_it_is_not() {
+        let long = "x".repeat(500);
+        assert_eq!(shown(&format!("{}: do this", excerpt(&long))), format!("{}…: do this", "x".repeat(240)));
+        assert_eq!(
+            shown(&format!("it answered `{}`", beginning(long.as_bytes()))),
+            format!("it answered `{}…`", "x".repeat(40))
+        );
+        // A peer cannot end its excerpt by itself.
+        assert_eq!(shown(&format!("`{}`", beginning(b"\x02a\x03b\x02"))), "`a b`");
     }
 }

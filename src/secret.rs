@@ -41,22 +41,6 @@ pub fn keep_from_others() {
     let _ = nix::sys::prctl::set_dumpable(false);
 }
 
-/// Shorter secrets are left alone in [`scrub`]: replacing `a` or `db` would garble every message
-/// and tell more than it hides.
-const MIN_SCRUBBED: usize = 4;
-
-/// Replaces every occurrence of a secret in a text that a peer sent.
-///
-/// Nothing of ours prints a secret, but a server's error message may echo what it was given.
-pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
-    secrets
-        .iter()
-        // What is no text came through the same conversion on its way into `text`.
-        .map(|secret| String::from_utf8_lossy(secret.expose_bytes()))
-        .filter(|value| value.len() >= MIN_SCRUBBED)
-        .fold(text.to_owned(), |shown, value| shown.replace(&*value, "***"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,23 +51,8 @@ mod tests {
     }
 
     #[test]
-    fn an_echoed_secret_is_replaced() {
-        let password = Secret::new("hunter2");
-        let text = scrub("bad password hunter2 for app", &[&password]);
-        assert_eq!(text, "bad password *** for app");
-    }
-
-    #[test]
-    fn a_secret_that_is_no_text_is_whole_as_bytes_and_scrubbed_as_it_is_shown() {
+    fn a_secret_that_is_no_text_is_whole_as_bytes() {
         let password = Secret::new(b"p\xe4ssword".to_vec());
         assert_eq!((password.expose_bytes(), password.expose()), (&b"p\xe4ssword"[..], "p"));
-        let echo = String::from_utf8_lossy(b"bad password p\xe4ssword").into_owned();
-        assert_eq!(scrub(&echo, &[&password]), "bad password ***");
-    }
-
-    #[test]
-    fn a_tiny_secret_does_not_garble_the_message() {
-        let password = Secret::new("a");
-        assert_eq!(scrub("a database", &[&password]), "a database");
     }
 }

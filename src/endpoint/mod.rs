@@ -208,10 +208,18 @@ impl Target {
     pub fn secrets(&self) -> Vec<&Secret> {
         match &self.endpoint {
             Endpoint::Http(http) => http.secrets(),
-            Endpoint::Postgres(postgres) => postgres.password.iter().chain(&postgres.query).collect(),
+            Endpoint::Postgres(postgres) => postgres.password.iter().collect(),
             Endpoint::Redis(redis) => redis.secrets(),
             Endpoint::Server(server) => server.secrets.iter().collect(),
             Endpoint::Connection(_) | Endpoint::Tls(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
+        }
+    }
+
+    /// The statement that is sent, whose literals must not be shown.
+    pub fn sql(&self) -> Option<&Secret> {
+        match &self.endpoint {
+            Endpoint::Postgres(postgres) => postgres.query.as_ref(),
+            _ => None,
         }
     }
 

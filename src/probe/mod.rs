@@ -11,8 +11,8 @@ use crate::config::Goal;
 use crate::endpoint::{Endpoint, Target};
 use crate::net::Budget;
 use crate::net::tls::Tls;
-use crate::outcome::{Kind, NotReady, Outcome, Ready, one_line, quoted};
-use crate::secret::scrub;
+use crate::outcome::{Kind, NotReady, Outcome, Ready, beginning, shown};
+use crate::scrub::Needles;
 
 /// Probes `target` once, within `budget`.
 ///
@@ -43,10 +43,16 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
 ///
 /// The failure that `outcome` is.
 pub fn without_secrets(outcome: Outcome, target: &Target) -> Outcome {
-    let secrets = target.secrets();
+    let mut needles = Needles::default();
+    for secret in target.secrets() {
+        needles.add_value(secret);
+    }
+    if let Some(sql) = target.sql() {
+        needles.add_sql(sql);
+    }
     match outcome {
-        Ok(ready) => Ok(Ready { proof: one_line(&scrub(&ready.proof, &secrets)) }),
-        Err(failure) => Err(NotReady { kind: failure.kind, reason: one_line(&scrub(&failure.reason, &secrets)) }),
+        Ok(ready) => Ok(Ready { proof: shown(&needles.hide(&ready.proof)) }),
+        Err(failure) => Err(NotReady { kind: failure.kind, reason: shown(&needles.hide(&failure.reason)) }),
     }
 }
 
@@ -81,7 +87,7 @@ fn answered_like(bytes: &[u8]) -> String {
     } else if bytes.starts_with(b"-ERR") || bytes.starts_with(b"-NOAUTH") {
         "it answered like a Redis server".to_owned()
     } else {
-        format!("it answered `{}`", quoted(&bytes[..bytes.len().min(40)]))
+        format!("it answered `{}`", beginning(bytes))
     }
 }
 

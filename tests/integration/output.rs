@@ -323,3 +323,42 @@ fn files_and_sockets_are_awaited() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     run.finish().expect_status(0);
 }
+
+#[test]
+fn no_piece_of_a_secret_that_a_peer_repeats_is_shown() {
+    use std::io::{Read, Write};
+    const LONG: &str = "q7Zr-2kkPm_91xVbT+hhLw/03cDe==uYt55AAqwXsz.8NnMmJkIoPlO!0aSdFgHjKl\
+                        ZxCvBnM1234qWeRtYuIoPaSdFgHjKlZxCvBnM0987mNbVcXzLkJhGfDsApOiUyTrEwQ";
+    const BROKEN: &str = "fir5t-half\r\nsec0nd-half";
+    let port = free_port();
+    // As Redis tells of a command that it does not know: its first 128 characters, without line breaks.
+    let _peer = Peer::start_on(port, |mut stream, number| {
+        let mut asked = vec![0; 4096];
+        let length = stream.read(&mut asked).unwrap_or(0);
+        let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+        let password = asked.split("\r\n$").last().unwrap_or_default().split_once("\r\n").map_or("", |(_, word)| word);
+        let password = password.trim_end();
+        let answer = match number % 4 {
+            0 => format!(
+                "-ERR unknown command 'AUTH', with args beginning with: '{:.128}' \r\n",
+                password.replace(['\r', '\n'], " ")
+            ),
+            1 => format!("-ERR {password:?} is wrong, {}\r\n", password.replace(['\r', '\n'], "").to_uppercase()),
+            // No reply of Redis: the first 40 characters of it are shown.
+            2 => format!("{}{password}", "x".repeat(36)),
+            _ => format!("hello {password}"),
+        };
+        drop(stream.write_all(answer.as_bytes()));
+        hold(stream);
+    });
+    for secret in [LONG, BROKEN] {
+        let run = Run::new().args(["-v", "--max-attempts", "8", "--max-interval", "10ms"]).env("PW", secret);
+        let finished = run.target(format!("redis://:${{PW}}@127.0.0.1:{port}")).timeout("20s").finish();
+        let said = finished.expect_status(124).stderr.to_lowercase();
+        assert!(said.contains("beginning with: '***'") && said.contains("it answered `"), "{said}");
+        for line in secret.lines().map(str::to_lowercase) {
+            let pieces = (0..line.len() - 3).map(|at| &line[at..at + 4]);
+            pieces.for_each(|piece| assert!(!said.contains(piece), "{piece} is in {said}"));
+        }
+    }
+}

@@ -101,6 +101,25 @@ mod login {
     }
 
     #[test]
+    fn a_servers_error_shows_no_literal_of_the_query() {
+        let server = Postgres::started();
+        let url = format!("postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/postgres", server.port);
+        for (query, expected) in [
+            ("select 'hunter2pass'::int", "integer: \"***\" (22P02)"),
+            ("select 1 where 'it's hunter2pass'", "(42601)"),
+            ("select 'hunter2pass", "(42601)"),
+            (
+                "select 1 from no_such_table where x = 'hunter2pass'",
+                "relation \"no_such_table\" does not exist (42P01)",
+            ),
+        ] {
+            let target = format!("{url}#query={}", query.replace(' ', "%20"));
+            let finished = Run::new().args(["-v", "--max-attempts", "1"]).target(target).timeout("20s").finish();
+            finished.expect_status(124).expect_stderr(expected).expect_nowhere("hunter2");
+        }
+    }
+
+    #[test]
     fn the_password_comes_from_pgpassword() {
         let server = Postgres::started();
         let target = format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres", server.port);

@@ -18,8 +18,9 @@ use crate::endpoint::{CertificateCheck, Place, Postgres};
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{Fallback, Settings, TlsFailure};
 use crate::net::{self, Budget, Connection, Progress, ResolverState, Stream};
-use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
-use crate::secret::{Secret, scrub};
+use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt, quoted};
+use crate::scrub::scrub;
+use crate::secret::Secret;
 use passfile::Key;
 use wire::{Authentication, BackendMessage, ServerError, SessionKey};
 
@@ -489,7 +490,7 @@ impl Session<'_> {
             match self.receive()? {
                 BackendMessage::Row(values) => row = Some(values),
                 BackendMessage::Error(error) => {
-                    let reason = format!("the query fails: {} ({})", error.message, error.sqlstate);
+                    let reason = format!("the query fails: {} ({})", excerpt(&error.message), error.sqlstate);
                     failed.get_or_insert(NotReady::new(Kind::Unexpected, reason));
                     if is_shutdown(&error.sqlstate) {
                         break;
@@ -588,7 +589,7 @@ fn judge_startup(
     error: &ServerError,
     authenticated: bool,
 ) -> Result<Reached, LayerFailure> {
-    let text = format!("{} ({})", error.message, error.sqlstate);
+    let text = format!("{} ({})", excerpt(&error.message), error.sqlstate);
     let demands_login =
         login.password.is_some() || target.query.is_some() || target.target_session_attrs.is_condition();
     let is_named = target.database.is_some();

@@ -12,7 +12,7 @@ use crate::endpoint::{Address, Place};
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget, Stream};
-use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
+use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt, quoted};
 use resp::Reply;
 
 /// How often a key is followed to the node that holds its slot.
@@ -226,7 +226,7 @@ fn error_reply(text: &[u8]) -> NotReady {
         _ if text.contains("cluster support disabled") => (Kind::Forbidden, ": it is not a cluster's node"),
         _ => (Kind::ServerError, ""),
     };
-    NotReady::new(kind, format!("{text}{way_out}"))
+    NotReady::new(kind, format!("{}{way_out}", excerpt(&text)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,500 @@
+//! Takes secrets out of what a peer said: it may repeat what it was sent, whole or in part, and in an encoding
+//! of its own. Pure.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use crate::outcome::is_unprintable;
+use crate::secret::Secret;
+
+/// What stands in a secret's place.
+const HIDDEN: &str = "***";
+/// Shorter secrets are hidden only where they stand in quotes: replacing `a` or `db` everywhere would garble
+/// every message, and tell more than it hides.
+const SHORT: usize = 4;
+/// A piece of a secret of this many characters is hidden where the peer has cut it.
+const PIECE: usize = 8;
+/// A piece of this many characters is hidden wherever it stands.
+const LONG_PIECE: usize = 16;
+/// Of longer secrets only so many characters are looked for; they are hidden by the pieces.
+const MAX_LOOKED_FOR: usize = 4096;
+
+/// Replaces every secret in `text`, whole or in pieces, as it is, percent-encoded, with backslash escapes (JSON, C,
+/// SQL), in base64 (by itself or within a longer text, as in Basic credentials), in another case, and with other
+/// white space.
+pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
+    let mut needles = Needles::default();
+    for secret in secrets {
+        needles.add_value(secret);
+    }
+    needles.hide(text)
+}
+
+/// What is looked for.
+#[derive(Debug, Default)]
+pub struct Needles(Vec<Needle>);
+
+#[derive(Debug)]
+struct Needle {
+    /// As [`fold`] leaves it.
+    chars: Vec<char>,
+    /// Whether a piece of it is hidden as well.
+    in_pieces: bool,
+    /// The first place of each run of [`PIECE`] characters, sorted.
+    runs: Vec<(usize, [char; PIECE])>,
+}
+
+impl Needles {
+    /// A password, a token, a header's value.
+    pub fn add_value(&mut self, secret: &Secret) {
+        let bytes = secret.expose_bytes();
+        self.add(bytes, true);
+        self.add_base64(bytes);
+        // `Bearer TOKEN`, `Basic BASE64`: a peer may repeat what is behind the first word.
+        let token = bytes.iter().position(|byte| *byte == b' ').map_or(&[][..], |at| &bytes[at + 1..]);
+        self.add(token, true);
+        let is_padding = |byte: &u8| *byte == b'=';
+        let unpadded = &token[..token.iter().position(is_padding).unwrap_or(token.len())];
+        if let Ok(userinfo) = STANDARD_NO_PAD.decode(unpadded)
+            && let Some(colon) = userinfo.iter().position(|byte| *byte == b':')
+        {
+            self.add(&userinfo[colon + 1..], true);
+        }
+    }
+
+    /// A statement: its literals are secrets; the names in it are not, and an error about them is of use.
+    pub fn add_sql(&mut self, sql: &Secret) {
+        let bytes = sql.expose_bytes();
+        self.add(bytes, false);
+        for literal in sql_literals(&String::from_utf8_lossy(bytes)) {
+            self.add(literal.as_bytes(), true);
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8], in_pieces: bool) {
+        let text = String::from_utf8_lossy(bytes);
+        let folded = fold(text.char_indices().map(|(at, c)| Unit { c, start: at, end: at }));
+        let chars: Vec<char> = folded.iter().map(|unit| unit.c).take(MAX_LOOKED_FOR).collect();
+        let is_blank = |c: &char| *c == ' ';
+        let start = chars.iter().take_while(|c| is_blank(c)).count();
+        let end = chars.iter().rposition(|c| !is_blank(c)).map_or(start, |at| at + 1);
+        let chars = chars[start..end].to_vec();
+        if chars.is_empty() || self.0.iter().any(|needle| needle.chars == chars) {
+            return;
+        }
+        let mut runs: Vec<(usize, [char; PIECE])> = Vec::new();
+        if in_pieces && chars.len() > PIECE {
+            runs = chars.windows(PIECE).enumerate().filter_map(|(at, run)| Some((at, run.try_into().ok()?))).collect();
+            runs.sort_by_key(|(at, run)| (*run, *at));
+            runs.dedup_by_key(|(_, run)| *run);
+        }
+        self.0.push(Needle { chars, in_pieces, runs });
+    }
+
+    /// Base64 as it stands at any place of a longer text: the characters that hold bits of what is around it
+    /// are left out.
+    fn add_base64(&mut self, bytes: &[u8]) {
+        if bytes.len() < SHORT {
+            return;
+        }
+        for offset in 0..3 {
+            let shifted = [&[0; 3][..offset], bytes].concat();
+            let (start, end) = ((offset * 8).div_ceil(6), shifted.len() * 8 / 6);
+            for encoded in [STANDARD_NO_PAD.encode(&shifted), URL_SAFE_NO_PAD.encode(&shifted)] {
+                self.add(&encoded.as_bytes()[start..end], true);
+                self.add(&encoded.as_bytes()[start..], true);
+            }
+        }
+    }
+
+    /// `text` without them.
+    pub fn hide(&self, text: &str) -> String {
+        if self.0.is_empty() {
+            return text.to_owned();
+        }
+        let mut hidden: Vec<Range<usize>> = Vec::new();
+        for view in views(text) {
+            for needle in &self.0 {
+                needle.find(&view, &mut hidden);
+            }
+        }
+        hidden.sort_by_key(|range| range.start);
+        let mut out = String::with_capacity(text.len());
+        let mut from = 0;
+        for range in hidden {
+            if range.start > from || out.is_empty() && from == 0 {
+                out.push_str(&text[from..range.start]);
+                out.push_str(HIDDEN);
+            }
+            from = from.max(range.end);
+        }
+        out.push_str(&text[from..]);
+        out
+    }
+}
+
+impl Needle {
+    fn find(&self, view: &[Unit], hidden: &mut Vec<Range<usize>>) {
+        let mut at = 0;
+        while at < view.len() {
+            let length = self.length_at(view, at);
+            match length {
+                0 => at += 1,
+                _ => {
+                    let found = &view[at..at + length];
+                    let is_shown = |unit: &&Unit| unit.c != ' ';
+                    let (first, last) = (found.iter().find(is_shown), found.iter().rfind(is_shown));
+                    hidden.extend(first.zip(last).map(|(first, last)| first.start..last.end));
+                    at += length;
+                }
+            }
+        }
+    }
+
+    /// How many characters from `at` on are to be hidden.
+    fn length_at(&self, view: &[Unit], at: usize) -> usize {
+        let common = |from: usize| self.chars[from..].iter().zip(&view[at..]).take_while(|(a, b)| **a == b.c).count();
+        let whole = self.chars.len();
+        if common(0) == whole {
+            let is_quoted = is_cut(at.checked_sub(1).and_then(|at| view.get(at))) && is_cut(view.get(at + whole));
+            return if whole >= SHORT || is_quoted { whole } else { 0 };
+        }
+        if !self.in_pieces || whole <= PIECE || view.len() - at < PIECE {
+            return 0;
+        }
+        let run: [char; PIECE] = std::array::from_fn(|offset| view[at + offset].c);
+        let Ok(found) = self.runs.binary_search_by_key(&run, |(_, run)| *run) else { return 0 };
+        let from = self.runs[found].0;
+        let length = common(from);
+        let begins_or_ends = from == 0 || from + length == whole;
+        let before = at.checked_sub(1).and_then(|at| view.get(at));
+        let at_cut = is_cut(before) || is_cut(view.get(at + length));
+        if begins_or_ends || at_cut || length >= LONG_PIECE { length } else { 0 }
+    }
+}
+
+/// Whether a peer's quotation may begin or end here: at the end of the text, a quotation mark or dots.
+fn is_cut(neighbour: Option<&Unit>) -> bool {
+    neighbour.is_none_or(|unit| {
+        is_mark(unit.c)
+            || matches!(
+                unit.c,
+                '"' | '\'' | '`' | '.' | '…' | '(' | ')' | '<' | '>' | '[' | ']' | '\u{2018}'..='\u{201f}'
+            )
+    })
+}
+
+/// The marks of an excerpt, see [`crate::outcome::excerpt`].
+fn is_mark(c: char) -> bool {
+    matches!(c, crate::outcome::OPEN | crate::outcome::CLOSE)
+}
+
+/// A character as it is compared, and the bytes of the text that it comes from.
+#[derive(Debug, Clone, Copy)]
+struct Unit {
+    c: char,
+    start: usize,
+    end: usize,
+}
+
+/// The text as it stands, and decoded in each way that it may be encoded.
+fn views(text: &str) -> Vec<Vec<Unit>> {
+    let mut views = vec![fold(text.char_indices().map(|(at, c)| Unit { c, start: at, end: at + c.len_utf8() }))];
+    for (sign, decode) in [('%', percent as Decode), ('\\', backslash), ('\'', doubled)] {
+        if text.contains(sign) {
+            views.push(fold(decoded(text, decode).into_iter()));
+        }
+    }
+    views
+}
+
+/// Reads an encoded character at the beginning of a text: what it stands for, and how long it is.
+type Decode = fn(&str) -> Option<(Decoded, usize)>;
+
+enum Decoded {
+    Byte(u8),
+    Char(char),
+}
+
+/// `%2F` (RFC 3986, section 2.1)
+fn percent(rest: &str) -> Option<(Decoded, usize)> {
+    let hex = rest.strip_prefix('%')?.get(..2)?;
+    Some((Decoded::Byte(u8::from_str_radix(hex, 16).ok()?), 3))
+}
+
+/// `\n`, `\"`, `\u00e9`, `\xff`
+fn backslash(rest: &str) -> Option<(Decoded, usize)> {
+    let rest = rest.strip_prefix('\\')?;
+    let hex = |length: usize| rest.get(1..=length).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let c = match rest.chars().next()? {
+        'u' => {
+            let high = hex(4)?;
+            if (0xd800..0xdc00).contains(&high) {
+                let low = u32::from_str_radix(rest.get(5..)?.strip_prefix("\\u")?.get(..4)?, 16).ok()?;
+                let joined = 0x1_0000 + ((high - 0xd800) << 10) + low.checked_sub(0xdc00)?;
+                return Some((Decoded::Char(char::from_u32(joined)?), 12));
+            }
+            return Some((Decoded::Char(char::from_u32(high)?), 6));
+        }
+        'x' => return Some((Decoded::Byte(u8::try_from(hex(2)?).ok()?), 4)),
+        'n' | 'r' | 't' | 'b' | 'f' | 'v' | 'a' | '0' => ' ',
+        c if c.is_ascii_punctuation() => c,
+        _ => return None,
+    };
+    Some((Decoded::Char(c), 2))
+}
+
+/// `''`, as SQL writes an apostrophe.
+fn doubled(rest: &str) -> Option<(Decoded, usize)> {
+    rest.starts_with("''").then_some((Decoded::Char('\''), 2))
+}
+
+fn decoded(text: &str, decode: Decode) -> Vec<Unit> {
+    // Bytes first: one character may be several of them, each encoded by itself.
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let (unit, length) = decode(&text[at..]).unwrap_or((Decoded::Char(c), c.len_utf8()));
+        match unit {
+            Decoded::Byte(byte) => bytes.push(byte),
+            Decoded::Char(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        places.resize(bytes.len(), at..at + length);
+        at += length;
+    }
+    let mut units = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for chunk in bytes.utf8_chunks() {
+        for (at, c) in chunk.valid().char_indices() {
+            let (first, last) = (from + at, from + at + c.len_utf8() - 1);
+            units.push(Unit { c, start: places[first].start, end: places[last].end });
+        }
+        from += chunk.valid().len();
+        if let [_, ..] = chunk.invalid() {
+            let last = from + chunk.invalid().len() - 1;
+            units.push(Unit { c: char::REPLACEMENT_CHARACTER, start: places[from].start, end: places[last].end });
+            from = last + 1;
+        }
+    }
+    units
+}
+
+/// In lower case, and each run of what is white, invisible or a form's `+` as one blank.
+fn fold(units: impl Iterator<Item = Unit>) -> Vec<Unit> {
+    let mut out: Vec<Unit> = Vec::new();
+    for unit in units {
+        let is_blank = !is_mark(unit.c) && (unit.c.is_whitespace() || unit.c == '+' || is_unprintable(unit.c));
+        match out.last_mut() {
+            Some(last) if is_blank && last.c == ' ' => last.end = unit.end,
+            _ if is_blank => out.push(Unit { c: ' ', ..unit }),
+            _ => out.push(Unit { c: unit.c.to_lowercase().next().unwrap_or(unit.c), ..unit }),
+        }
+    }
+    out
+}
+
+/// The literals of a statement: strings in quotes or dollars, and numbers. Where the quotes do not come out even,
+/// each word may be part of one.
+fn sql_literals(sql: &str) -> Vec<String> {
+    let mut literals: Vec<String> = sql
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.len() >= SHORT && word.starts_with(|c: char| c.is_ascii_digit()))
+        .map(str::to_owned)
+        .collect();
+    let mut rest = sql;
+    while let Some(at) = rest.find(['\'', '$']) {
+        let quote = &rest[at..];
+        let delimiter = if quote.starts_with('\'') {
+            "'"
+        } else {
+            // `$$` or `$tag$`; `$1` is a parameter.
+            match quote[1..].find(|c: char| !c.is_alphanumeric() && c != '_') {
+                Some(end)
+                    if quote[1 + end..].starts_with('$') && !quote[1..].starts_with(|c: char| c.is_ascii_digit()) =>
+                {
+                    &quote[..end + 2]
+                }
+                _ => {
+                    rest = &quote[1..];
+                    continue;
+                }
+            }
+        };
+        let inside = &quote[delimiter.len()..];
+        match end_of_literal(inside, delimiter) {
+            Some(end) => {
+                literals.push(inside[..end].replace("''", "'"));
+                rest = &inside[end + delimiter.len()..];
+            }
+            None => {
+                literals.push(inside.to_owned());
+                literals.extend(sql.split(|c: char| !c.is_alphanumeric()).map(str::to_owned));
+                break;
+            }
+        }
+    }
+    literals
+}
+
+/// Where a literal ends; `''` within it is an apostrophe.
+fn end_of_literal(inside: &str, delimiter: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let end = from + inside[from..].find(delimiter)?;
+        if delimiter != "'" || !inside[end + 1..].starts_with('\'') {
+            return Some(end);
+        }
+        from = end + 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scrubbed(text: &str, secret: &str) -> String {
+        scrub(text, &[&Secret::new(secret)])
+    }
+
+    #[test]
+    fn a_secret_is_hidden_however_it_is_repeated() {
+        const SECRET: &str = "p@ss/wörd \"1\"";
+        for text in [
+            "p@ss/wörd \"1\"",
+            "P@SS/WÖRD \"1\"",
+            "p%40ss%2Fw%C3%B6rd%20%221%22",
+            "p%40ss/w%c3%b6rd+%221%22",
+            r#"p@ss/wörd \"1\""#,
+            r#"p@ss\/w\u00f6rd \"1\""#,
+            r#"p@ss/w\xc3\xb6rd \"1\""#,
+            "cEBzcy93w7ZyZCAiMSI=",
+            "cEBzcy93w7ZyZCAiMSI",
+        ] {
+            assert_eq!(scrubbed(&format!("no {text} here"), SECRET).replace('=', ""), "no *** here", "{text}");
+        }
+        // Within Basic credentials, whatever the length of the user's name.
+        for (user, basic) in [("a", "YTpwQHNzL3fDtnJkICIxIg=="), ("ab", "YWI6cEBzcy93w7ZyZCAiMSI=")] {
+            let out = scrubbed(basic, SECRET);
+            assert!(out.contains("***") && !out.contains("HNzL3"), "{user}: {out}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_has_cut_is_hidden_from_eight_characters_on() {
+        const SECRET: &str = "correct-horse-battery-staple";
+        for (text, expected) in [
+            (
+                "ERR unknown command 'AUTH', with args beginning with: 'correct-ho' ",
+                "ERR unknown command 'AUTH', with args beginning with: '***' ",
+            ),
+            ("…ry-staple is wrong", "…*** is wrong"),
+            ("got `horse-bat`", "got `***`"),
+            ("got orrect-horse-batter there", "got *** there"),
+            ("the battery is low", "the battery is low"),
+        ] {
+            assert_eq!(scrubbed(text, SECRET), expected);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_no_text_is_found_as_it_is_shown() {
+        let echo = String::from_utf8_lossy(b"bad password p\xe4ssword").into_owned();
+        assert_eq!(scrub(&echo, &[&Secret::new(b"p\xe4ssword".to_vec())]), "bad password ***");
+    }
+
+    #[test]
+    fn white_space_and_control_characters_may_have_been_replaced() {
+        for text in ["x one two y", "x one  two y", "x one\r\ntwo y", "x one\\r\\ntwo y", "x one%0d%0Atwo y"] {
+            assert_eq!(scrubbed(text, "one\r\ntwo"), "x *** y", "{text:?}");
+        }
+        assert_eq!(scrubbed("x some y", "\r\nsome\n"), "x *** y");
+    }
+
+    #[test]
+    fn a_short_secret_is_hidden_in_quotes_only() {
+        assert_eq!(scrubbed("a database", "a"), "a database");
+        assert_eq!(scrubbed("user `db`, password 'abc'", "abc"), "user `db`, password '***'");
+    }
+
+    #[test]
+    fn the_parts_of_a_headers_value_are_secret_too() {
+        assert_eq!(scrubbed("bad token t0kenvalue", "Bearer t0kenvalue"), "bad token ***");
+        assert_eq!(scrubbed("bad password open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), "bad password ***");
+    }
+
+    #[test]
+    fn the_literals_of_a_statement_are_secret_and_its_names_are_not() {
+        let hide = |sql: &str, text: &str| {
+            let mut needles = Needles::default();
+            needles.add_sql(&Secret::new(sql));
+            needles.hide(text)
+        };
+        let sql = "select 1 from migrations where token = 'it''s hunter2' and n > 123456 and x = $q$dollars$q$";
+        assert_eq!(
+            hide(sql, r#"relation "migrations" does not exist (42P01)"#),
+            r#"relation "migrations" does not exist (42P01)"#
+        );
+        assert_eq!(
+            hide(sql, r#"invalid input syntax for type integer: "it's hunter2""#),
+            r#"invalid input syntax for type integer: "***""#
+        );
+        assert_eq!(hide(sql, "near \"it''s hunter2\""), "near \"***\"");
+        assert_eq!(hide(sql, "near 'dollars', 123456"), "near '***', ***");
+        assert_eq!(hide("select 'abc'::int", "integer: \"abc\""), "integer: \"***\"");
+        // A quote too many: what is outside was meant to be inside, or the reverse.
+        assert_eq!(hide("select 'it's hunter2'", "syntax error at or near \"s\""), "syntax error at or near \"***\"");
+        assert_eq!(hide("select 'it's hunter2'", "at or near \"hunter2\""), "at or near \"***\"");
+        assert_eq!(hide("select $1", "there is no parameter $1"), "there is no parameter $1");
+        assert_eq!(hide(sql, &format!("bad: {sql}!")), "bad: ***!");
+    }
+
+    #[test]
+    fn a_long_text_full_of_a_repetitive_secret_takes_no_time() {
+        let secret = "a".repeat(3000) + "b";
+        assert!(!scrubbed(&"a".repeat(4096), &secret).contains("aaaaaaaa"));
+    }
+
+    fn percent_encoded(text: &str) -> String {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    }
+
+    proptest! {
+        #[test]
+        fn no_form_of_a_secret_is_left(
+            secret in "[ -~äé\\r\\n\\t]{4,40}", before in "[a-z ]{0,9}", after in "[a-z ]{0,9}", form in 0..6usize,
+        ) {
+            prop_assume!(secret.trim().chars().count() >= 4);
+            let core = fold(secret.trim().char_indices().map(|(at, c)| Unit { c, start: at, end: at }));
+            prop_assume!(core.iter().filter(|unit| unit.c != ' ').count() >= 4);
+            let shown = match form {
+                0 => secret.clone(),
+                1 => secret.to_uppercase(),
+                2 => percent_encoded(&secret),
+                3 => serde_json::to_string(&secret).unwrap(),
+                4 => STANDARD_NO_PAD.encode(format!("user:{secret}")),
+                _ => secret.split_whitespace().collect::<Vec<_>>().join(" "),
+            };
+            let out = scrubbed(&format!("{before}{shown}{after}"), &secret);
+            prop_assert!(out.contains(HIDDEN), "{shown:?} → {out:?}");
+            prop_assert!(!out.contains(secret.trim()), "{out:?}");
+        }
+
+        #[test]
+        fn no_piece_of_eight_characters_is_left_at_a_cut(
+            secret in "[!-&,-~]{9,200}", from in 0..200usize, length in 8..128usize,
+        ) {
+            let piece: String = secret.chars().skip(from).take(length).collect();
+            prop_assume!(piece.chars().count() >= PIECE);
+            let out = scrubbed(&format!("beginning with: '{piece}' "), &secret);
+            prop_assert_eq!(out, "beginning with: '***' ");
+        }
+
+        #[test]
+        fn any_text_is_taken(text in any::<String>(), secret in any::<String>()) {
+            scrubbed(&text, &secret);
+        }
+    }
+}
