@@ -1,6 +1,10 @@
 //! Connections whose every step ends at a deadline.
 
 mod connect;
+mod dial;
+mod errno;
+mod listeners;
+mod race;
 mod resolve;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -10,16 +14,18 @@ pub mod tls;
 pub mod tls_settings;
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
 use crate::clock;
+use crate::endpoint::Place;
 use crate::outcome::{Kind, NotReady, Stage};
 
-pub use connect::connect;
+pub use connect::{Begun, begin, connect, poll_timeout};
+pub use dial::Dial;
 pub use resolve::{ResolverState, resolve};
 
 /// The stage of an attempt, seen by the gate while the attempt is under way.
@@ -44,6 +50,16 @@ pub struct Budget {
     ends: Instant,
     progress: Progress,
     resolver: ResolverState,
+    /// The connection that the event loop has made for this attempt, until it is taken.
+    made: Arc<Mutex<Option<(Place, Made)>>>,
+}
+
+/// A socket that is connected.
+#[derive(Debug)]
+pub struct Made {
+    socket: Socket,
+    /// The peer's address, for messages.
+    peer: String,
 }
 
 impl Budget {
@@ -51,7 +67,17 @@ impl Budget {
     pub fn new(time: Duration, progress: Progress, resolver: ResolverState) -> Self {
         let begun = clock::now();
         let ends = begun.checked_add(time).unwrap_or(begun);
-        Self { begun, ends, progress, resolver }
+        Self { begun, ends, progress, resolver, made: Arc::default() }
+    }
+
+    /// Leaves a connection to `place` for the probe, which takes it with its first [`connect`].
+    pub fn leave(&self, place: Place, made: Made) {
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, made));
+    }
+
+    fn take_made(&self, place: &Place) -> Option<Made> {
+        let mut slot = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.take_if(|(to, _)| to == place).map(|(_, made)| made)
     }
 
     /// A budget that ends after `time`, or with this one if that is earlier.
@@ -82,7 +108,11 @@ impl Budget {
 
     /// The failure of an attempt whose time is used up.
     pub fn timed_out(&self) -> NotReady {
-        self.progress.stage().timed_out(self.ends.saturating_duration_since(self.begun))
+        self.progress.stage().timed_out(self.length())
+    }
+
+    fn length(&self) -> Duration {
+        self.ends.saturating_duration_since(self.begun)
     }
 }
 

@@ -1,0 +1,131 @@
+//! Why a connection failed, from the system's error numbers to a sentence.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::RESET;
+use crate::duration::human;
+use crate::outcome::{Kind, NotReady};
+
+/// The system's number of an error.
+pub(super) fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// One reason for all addresses that failed.
+pub(super) fn explain_all(failed: &[(SocketAddr, Errno)]) -> NotReady {
+    let mut decisive: Vec<&(SocketAddr, Errno)> =
+        failed.iter().filter(|(address, _)| !is_family_missing(failed, address.is_ipv6())).collect();
+    if decisive.is_empty() {
+        decisive = failed.iter().collect();
+    }
+    let Some(&&(_, first)) = decisive.first() else {
+        return NotReady::new(Kind::Unreachable, "no address could be tried");
+    };
+    if decisive.iter().all(|(_, errno)| *errno == first) {
+        let all: Vec<String> = decisive.iter().map(|(address, _)| address.to_string()).collect();
+        return explain(first, &few(&all));
+    }
+    let each: Vec<String> = decisive.iter().map(|(address, errno)| format!("{address}: {}", errno.desc())).collect();
+    let kind = decisive.iter().map(|(_, errno)| kind_of(*errno)).find(|kind| *kind != Kind::ConnectionRefused);
+    NotReady::new(kind.unwrap_or(Kind::ConnectionRefused), few(&each))
+}
+
+/// The reason when the time is used up: who has not answered after so long, and who has failed.
+pub(super) fn unanswered(silent: &[SocketAddr], after: Duration, failed: &[(SocketAddr, Errno)]) -> NotReady {
+    let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
+    let mut reason = format!(
+        "no answer from {} to the connection attempt within {}: a firewall drops it, or the address is wrong",
+        few(&silent),
+        human(after)
+    );
+    if !failed.is_empty() {
+        reason = format!("{reason}; {}", explain_all(failed).reason);
+    }
+    NotReady::new(Kind::TimedOut, reason)
+}
+
+/// The reason for one error, which all these peers have in common.
+pub(super) fn explain(errno: Errno, peers: &str) -> NotReady {
+    let reason = match errno {
+        Errno::ECONNREFUSED => format!("connection refused by {peers}: nothing listens there yet"),
+        Errno::ECONNRESET | Errno::ECONNABORTED => RESET.to_owned(),
+        Errno::ETIMEDOUT => format!("no answer from {peers}: a firewall drops the packets, or the address is wrong"),
+        Errno::EHOSTUNREACH => format!("no route to {peers}: the host is down, or a firewall rejects the packets"),
+        Errno::ENETUNREACH => format!("no route to the network of {peers}"),
+        Errno::EADDRNOTAVAIL => format!("no local address or port from which to reach {peers}"),
+        Errno::EMFILE | Errno::ENFILE => "out of file descriptors (raise `ulimit -n`)".to_owned(),
+        Errno::EPERM | Errno::EACCES => format!("a firewall rule forbids connections to {peers}"),
+        other => format!("cannot connect to {peers}: {}", other.desc()),
+    };
+    NotReady::new(kind_of(errno), reason)
+}
+
+fn kind_of(errno: Errno) -> Kind {
+    match errno {
+        Errno::ECONNREFUSED => Kind::ConnectionRefused,
+        Errno::ECONNRESET | Errno::ECONNABORTED => Kind::ConnectionClosed,
+        Errno::ETIMEDOUT => Kind::TimedOut,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS | Errno::EAGAIN => Kind::LocalLimit,
+        _ => Kind::Unreachable,
+    }
+}
+
+/// Whether this machine has no such address family, or no route for it at all: then the addresses of
+/// the other decide. Where one of a family could be asked, the others of it count as well.
+fn is_family_missing(failed: &[(SocketAddr, Errno)], is_v6: bool) -> bool {
+    let mut of_family = failed.iter().filter(|(address, _)| address.is_ipv6() == is_v6);
+    of_family.all(|(_, errno)| matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH))
+}
+
+/// At most three of a list.
+fn few(all: &[String]) -> String {
+    match all.len() {
+        0..=3 => all.join(", "),
+        n => format!("{} and {} more", all[..3].join(", "), n - 3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn what_all_addresses_have_in_common_is_said_once() {
+        let failed: Vec<_> = (1..=5).map(|n| (at(&format!("10.0.0.{n}:80")), Errno::ECONNREFUSED)).collect();
+        let failure = explain_all(&failed);
+        assert_eq!(failure.kind, Kind::ConnectionRefused);
+        assert_eq!(
+            failure.reason,
+            "connection refused by 10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80 and 2 more: nothing listens there yet"
+        );
+    }
+
+    #[test]
+    fn a_family_that_this_machine_lacks_decides_nothing() {
+        let failed = [(at("[2001:db8::1]:80"), Errno::ENETUNREACH), (at("10.0.0.1:80"), Errno::ECONNREFUSED)];
+        assert_eq!(explain_all(&failed).kind, Kind::ConnectionRefused);
+        let failed = [(at("10.0.0.2:80"), Errno::EHOSTUNREACH), (at("10.0.0.1:80"), Errno::ECONNREFUSED)];
+        let failure = explain_all(&failed);
+        assert_eq!(failure.kind, Kind::Unreachable, "one refusal of two proves nothing: {failure}");
+    }
+
+    #[test]
+    fn silence_names_the_silent_and_the_failed() {
+        let failed = [(at("10.0.0.1:80"), Errno::ECONNREFUSED)];
+        let failure = unanswered(&[at("10.0.0.2:80")], Duration::from_secs(5), &failed);
+        assert_eq!(failure.kind, Kind::TimedOut);
+        assert_eq!(
+            failure.reason,
+            "no answer from 10.0.0.2:80 to the connection attempt within 5s: a firewall drops it, or the address is \
+             wrong; connection refused by 10.0.0.1:80: nothing listens there yet"
+        );
+    }
+}
