@@ -6,7 +6,7 @@ use crate::config::{OnPermanent, Policy, Quorum};
 use crate::deadline::Deadline;
 use crate::endpoint::Target;
 use crate::outcome::{NotReady, Outcome, Permanence, Stage};
-use crate::retry::{Change, Rules, State, Tracker};
+use crate::retry::{Change, Overlap, Rules, State, Tracker};
 
 /// A target that was ready longer ago than this is asked once more before COMMAND runs: the official
 /// Postgres image starts a temporary server for its init scripts, and stops it again.
@@ -116,11 +116,12 @@ impl Gate {
     pub fn new(targets: &[Target], policy: &Policy) -> Self {
         let rules = |target: &Target| Rules {
             backoff: policy.backoff,
-            attempt_timeout: policy.attempt_timeout,
+            attempt_timeout: target.attempt_timeout().unwrap_or(policy.attempt_timeout),
             max_attempts: policy.max_attempts,
             successes: target.successes.unwrap_or(policy.successes),
             deadline: policy.timeout,
             own_deadline: target.timeout.unwrap_or(Deadline::Never),
+            overlap: if target.is_command() { Overlap::OneAtATime } else { Overlap::Allowed },
         };
         Self::with_rules(targets.iter().map(rules).collect(), policy)
     }

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+#[cfg(feature = "exec")]
+pub mod children;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -101,6 +101,7 @@ fn run(config: &Config, signals: &Signals, channel: Channel) -> Result<ExitStatu
     let mut workers = Workers::new(context(config, tls), channel);
     signals.wait();
     let verdict = gate.run(&mut workers, &mut reporter);
+    end_commands();
     let interrupted = signals.leave();
     let verdict = interrupted.map_or(verdict, Verdict::Interrupted);
     let elapsed = workers.now();
@@ -134,6 +135,12 @@ fn run(config: &Config, signals: &Signals, channel: Channel) -> Result<ExitStatu
             Ok(ExitStatus::Ready)
         }
     }
+}
+
+/// Ends the commands that are still asked: none outlives the wait.
+fn end_commands() {
+    #[cfg(feature = "exec")]
+    when_ready::children::end_all();
 }
 
 fn hand_over(command: &[OsString], signals: &Signals) -> Result<ExitStatus, Stop> {
@@ -183,9 +190,12 @@ fn check(config: Config, how: Check, signals: &Signals, channel: Channel) -> Res
     let mut watch = Watch::default();
     loop {
         workers.restart();
+        #[cfg(feature = "exec")]
+        when_ready::children::reopen();
         signals.wait();
         let mut gate = Gate::new(&config.targets, &config.policy);
         let verdict = gate.run(&mut workers, &mut Reporter::silent(&config));
+        end_commands();
         let elapsed = workers.now();
         let verdict = signals.leave().map_or(verdict, Verdict::Interrupted);
         if let Verdict::Interrupted(signal) = verdict {

@@ -90,6 +90,10 @@ pub enum Kind {
     Missing,
     /// The database does not exist.
     NoDatabase,
+    /// The command that is the probe exited with a status that is not accepted, or was ended.
+    CommandFailed,
+    /// The command that is the probe is not found or not executable.
+    CannotRun,
     /// The server refuses these credentials.
     CredentialsRejected,
     /// The server refuses for good what the target asks of it.
@@ -121,6 +125,8 @@ impl Kind {
             Self::TooManyConnections => "too_many_connections",
             Self::Missing => "missing",
             Self::NoDatabase => "no_database",
+            Self::CommandFailed => "command_failed",
+            Self::CannotRun => "cannot_run",
             Self::CredentialsRejected => "credentials_rejected",
             Self::Forbidden => "forbidden",
             Self::ServerError => "server_error",
@@ -139,6 +145,7 @@ impl Kind {
             | Self::WrongProtocol
             | Self::CredentialsRejected
             | Self::Forbidden
+            | Self::CannotRun
             | Self::HttpStatus(501) => Permanence::Permanent,
             Self::HttpStatus(408 | 425 | 429) => Permanence::Pending,
             Self::HttpStatus(code) if (400..500).contains(&code) => Permanence::Permanent,
@@ -154,6 +161,7 @@ impl Kind {
             | Self::TooManyConnections
             | Self::Missing
             | Self::NoDatabase
+            | Self::CommandFailed
             | Self::ServerError
             | Self::LocalLimit
             | Self::StillUp => Permanence::Pending,
@@ -176,12 +184,21 @@ pub enum Stage {
     TlsHandshake,
     /// It waits for the answer of a connected peer.
     Exchanging,
+    /// It waits for the end of a command.
+    Running,
 }
 
 impl Stage {
     /// All of them, in the order of an attempt.
-    pub const ALL: [Self; 6] =
-        [Self::Starting, Self::Reading, Self::Resolving, Self::Connecting, Self::TlsHandshake, Self::Exchanging];
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Reading,
+        Self::Resolving,
+        Self::Connecting,
+        Self::TlsHandshake,
+        Self::Exchanging,
+        Self::Running,
+    ];
 
     /// What an attempt says that ran out of time here.
     pub fn timed_out(self, after: Duration) -> NotReady {
@@ -201,6 +218,7 @@ impl Stage {
             }
             Self::TlsHandshake => format!("connected, but no TLS handshake within {after}"),
             Self::Exchanging => format!("connected, but no answer within {after}"),
+            Self::Running => format!("the command did not end within {after}"),
         };
         NotReady::new(Kind::TimedOut, reason)
     }

@@ -31,6 +31,18 @@ pub struct Rules {
     pub deadline: Deadline,
     /// The target's own deadline, for becoming ready the first time.
     pub own_deadline: Deadline,
+    /// Whether attempts may overlap.
+    pub overlap: Overlap,
+}
+
+/// Whether an attempt that goes unanswered is left alone, and another begins beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is: what hangs is one connection of many.
+    Allowed,
+    /// One at a time, and no pause is shorter than the last attempt took: commands cost what they cost, and a wait
+    /// with one keeps no more than half a core busy.
+    OneAtATime,
 }
 
 /// Where a target stands.
@@ -85,6 +97,8 @@ pub struct Tracker {
     in_flight: Vec<Flight>,
     next: Option<Duration>,
     last_began: Duration,
+    /// The least pause before the next attempt.
+    rest: Duration,
     /// Whether the peer has been found to leave attempts unanswered.
     hanging: bool,
     failed_in_a_row: u32,
@@ -116,6 +130,7 @@ impl Tracker {
             in_flight: Vec::new(),
             next: Some(Duration::ZERO),
             last_began: Duration::ZERO,
+            rest: Duration::ZERO,
             hanging: false,
             failed_in_a_row: 0,
             succeeded_in_a_row: 0,
@@ -199,19 +214,29 @@ impl Tracker {
     fn last_call(&self) -> Option<Duration> {
         match self.deadline() {
             Deadline::Never => None,
-            Deadline::At(deadline) => Some(deadline.saturating_sub(LAST_CALL.min(deadline / 4))),
+            // What takes long is given a chance.
+            Deadline::At(deadline) => Some(deadline.saturating_sub(LAST_CALL.min(deadline / 4).max(self.rest / 2))),
         }
     }
 
     /// Plans the next attempt for `at`, or just before the deadline, if there may be one at all.
     fn plan(&mut self, now: Duration, at: Duration) {
         let exhausted = self.rules.max_attempts.is_some_and(|max| self.attempts >= max);
-        if exhausted || self.in_flight.len() >= MAX_IN_FLIGHT {
+        let most = match self.rules.overlap {
+            Overlap::Allowed => MAX_IN_FLIGHT,
+            Overlap::OneAtATime => 1,
+        };
+        if exhausted || self.in_flight.len() >= most {
             self.next = None;
             return;
         }
+        let earliest = now.saturating_add(self.rest);
+        let at = at.max(earliest);
         self.next = match self.last_call() {
-            Some(last_call) if at > last_call => (now < last_call).then_some(last_call),
+            // One that rests beyond it begins after it.
+            Some(last_call) if at > last_call && earliest <= last_call.max(now) => {
+                (now < last_call).then_some(last_call)
+            }
             _ => Some(at),
         };
     }
@@ -222,7 +247,11 @@ impl Tracker {
             return Change::Stale;
         };
         let flight = self.in_flight.remove(index);
-        self.latency = Some(now.saturating_sub(flight.began));
+        let took = now.saturating_sub(flight.began);
+        self.latency = Some(took);
+        if self.rules.overlap == Overlap::OneAtATime {
+            self.rest = took;
+        }
         match outcome {
             Ok(ready) => self.succeed(flight, now, ready.proof),
             Err(failure) => self.fail(flight, now, failure, jitter),
@@ -276,8 +305,15 @@ impl Tracker {
         };
         self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
         self.plan(now, at);
-        let news = fell || self.last.as_ref() != Some(&failure);
-        self.last = Some(failure.clone());
+        // What the deadline cut short tells less than an attempt that came to its end.
+        let is_cut = self.rules.overlap == Overlap::OneAtATime
+            && failure.kind == Kind::TimedOut
+            && flight.ends.saturating_sub(flight.began) < self.rules.attempt_timeout
+            && self.last.is_some();
+        let news = !is_cut && (fell || self.last.as_ref() != Some(&failure));
+        if !is_cut {
+            self.last = Some(failure.clone());
+        }
         self.give_up_if_exhausted();
         Change::NotReady { failure, news }
     }
@@ -307,7 +343,8 @@ impl Tracker {
     pub fn unanswered(&self, now: Duration) -> Option<(u32, Duration)> {
         let flight = self.in_flight.first()?;
         let age = now.saturating_sub(flight.began);
-        let tells_more = self.last.is_none() || flight.began >= self.failed_at && age >= PATIENCE;
+        let may_overlap = self.rules.overlap == Overlap::Allowed;
+        let tells_more = self.last.is_none() || may_overlap && flight.began >= self.failed_at && age >= PATIENCE;
         tells_more.then_some((flight.attempt, age))
     }
 
@@ -359,6 +396,7 @@ mod tests {
             successes: 1,
             deadline: Deadline::At(60_000 * MS),
             own_deadline: Deadline::Never,
+            overlap: Overlap::Allowed,
         }
     }
 
@@ -467,6 +505,38 @@ mod tests {
             let longest = began.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max();
             assert!(longest <= Some(1700 * MS), "{timeout} {attempt_timeout}: {began:?}");
         }
+    }
+
+    #[test]
+    fn commands_run_one_at_a_time_and_rest_as_long_as_they_ran() {
+        let rules = Rules { overlap: Overlap::OneAtATime, deadline: Deadline::At(10_000 * MS), ..rules() };
+        let (mut tracker, mut began) = (Tracker::new(rules), Vec::new());
+        let took = 700 * MS;
+        let mut now = Duration::ZERO;
+        while let Some(at) = tracker.wakes_at(true).filter(|at| *at < 10_000 * MS) {
+            now = now.max(at);
+            let (attempt, budget) = tracker.begin(now);
+            began.push(now);
+            assert!(tracker.next.is_none(), "nothing begins beside it");
+            now += took.min(budget);
+            tracker.finish(attempt, now, refused(), 0.0);
+        }
+        let gaps: Vec<Duration> = began.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+        assert!(gaps.iter().all(|gap| *gap >= 2 * took), "{gaps:?}");
+        assert_eq!(began.last(), Some(&(9800 * MS)), "{began:?}");
+    }
+
+    #[test]
+    fn what_the_deadline_cut_short_does_not_replace_a_reason() {
+        let rules = Rules { overlap: Overlap::OneAtATime, deadline: Deadline::At(1000 * MS), ..rules() };
+        let mut tracker = Tracker::new(rules);
+        tracker.begin(Duration::ZERO);
+        tracker.finish(1, 400 * MS, refused(), 0.0);
+        tracker.begin(800 * MS);
+        assert_eq!(tracker.unanswered(990 * MS), None);
+        let cut = Err(NotReady::new(Kind::TimedOut, "the command did not end within 200ms"));
+        tracker.finish(2, 1000 * MS, cut, 0.0);
+        assert_eq!(tracker.last.map(|failure| failure.kind), Some(Kind::ConnectionRefused));
     }
 
     #[test]

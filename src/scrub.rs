@@ -64,6 +64,11 @@ impl Needles {
         }
     }
 
+    /// A text whose pieces are no secrets.
+    pub fn add_text(&mut self, text: &Secret) {
+        self.add(text.expose_bytes(), false);
+    }
+
     /// A statement: its literals are secrets; the names in it are not, and an error about them is of use.
     pub fn add_sql(&mut self, sql: &Secret) {
         let bytes = sql.expose_bytes();

@@ -6,9 +6,9 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
@@ -51,6 +51,7 @@ impl Signals {
         // would be lost.
         let mut original = SigSet::empty();
         pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&heeded), Some(&mut original))?;
+        let _ = ORIGINAL.set(original);
         for signal in &heeded {
             let number = signal as i32;
             // In this order: the process ends first if it is leaving already.
@@ -100,6 +101,20 @@ pub fn held_back<T>(start: impl FnOnce() -> T) -> T {
     let mut before = SigSet::empty();
     // Neither fails for any set of signals (pthread_sigmask(3)).
     let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&ending), Some(&mut before));
+    let started = start();
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    started
+}
+
+/// The mask that this process was started with.
+static ORIGINAL: OnceLock<SigSet> = OnceLock::new();
+
+/// Runs `start` with the mask that this process was started with, for the commands that it starts: they
+/// inherit the mask of this thread.
+pub fn with_original_mask<T>(start: impl FnOnce() -> T) -> T {
+    let mut before = SigSet::empty();
+    // Neither fails for any set of signals (pthread_sigmask(3)).
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, ORIGINAL.get(), Some(&mut before));
     let started = start();
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     started

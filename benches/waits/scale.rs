@@ -8,7 +8,7 @@ use std::time::Duration;
 use when_ready::backoff::Backoff;
 use when_ready::deadline::Deadline;
 use when_ready::outcome::{Kind, NotReady};
-use when_ready::retry::{Rules, Tracker};
+use when_ready::retry::{Overlap, Rules, Tracker};
 
 use crate::Depth;
 use crate::table::{Row, Table, Unit, quantile};
@@ -65,6 +65,7 @@ fn simulate(fleet: &Fleet) -> Vec<f64> {
         successes: 1,
         deadline: Deadline::Never,
         own_deadline: Deadline::Never,
+        overlap: Overlap::Allowed,
     };
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     let mut replicas: Vec<(Duration, Tracker)> =

@@ -1,5 +1,7 @@
 //! What is waited for: the grammar `[NAME=]URL[#KEY=VALUE&...]`.
 
+#[cfg(feature = "exec")]
+pub mod exec;
 pub mod http;
 pub mod postgres;
 pub mod redirect;
@@ -11,6 +13,7 @@ pub mod variables;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::duration;
@@ -62,6 +65,9 @@ pub enum Endpoint {
     },
     /// A name that must resolve.
     Dns(String),
+    /// A command that must exit with an accepted status.
+    #[cfg(feature = "exec")]
+    Exec(Box<exec::Exec>),
 }
 
 /// Where something listens: what every probe connects to.
@@ -136,6 +142,14 @@ impl Target {
     /// A [`TargetError`] that names the word, what is wrong and what would be right.
     pub fn parse(template: &str, context: &Surroundings<'_>) -> Result<Self, TargetError> {
         let error = |problem: String| TargetError { word: redact_word(template), problem };
+        #[cfg(feature = "exec")]
+        if let Some(target) = Self::parse_exec(template, context).map_err(error)? {
+            return Ok(target);
+        }
+        #[cfg(not(feature = "exec"))]
+        if split_name(template).1.starts_with("exec:") {
+            return Err(error("this build runs no commands; use one with the feature exec".to_owned()));
+        }
         let word = variables::expand(template, &context.lookup).map_err(error)?;
         if word.is_empty() {
             let problem = if template.is_empty() { "it is empty" } else { "it expands to nothing" };
@@ -151,6 +165,23 @@ impl Target {
         let mut target = Self::parse_url(url, context).map_err(error)?;
         target.name = name.map(str::to_owned);
         Ok(target)
+    }
+
+    /// A command: its variables are expanded only after its words are split. Of one that comes from a variable as
+    /// a whole, there are none left.
+    #[cfg(feature = "exec")]
+    fn parse_exec(template: &str, context: &Surroundings<'_>) -> Result<Option<Self>, String> {
+        let (name, url) = split_name(template.trim());
+        let Some(text) = exec::strip_scheme(url) else {
+            return Ok(None);
+        };
+        let (command, fragment) = exec::split_fragment(text);
+        let fragment = variables::expand(fragment.unwrap_or_default(), &context.lookup)?;
+        let mut expectations = Expectations::parse(&fragment)?;
+        let endpoint = Endpoint::Exec(Box::new(exec::Exec::parse(command, &mut expectations, &context.lookup)?));
+        let mut target = Self::expecting(endpoint, expectations, Vec::new())?;
+        target.name = name.map(str::to_owned);
+        Ok(Some(target))
     }
 
     fn parse_url(url: &str, context: &Surroundings<'_>) -> Result<Self, String> {
@@ -191,6 +222,11 @@ impl Target {
                 other => return Err(unknown_scheme(other)),
             },
         };
+        Self::expecting(endpoint, expectations, ignored)
+    }
+
+    /// Takes what may be expected of all targets.
+    fn expecting(endpoint: Endpoint, mut expectations: Expectations, ignored: Vec<String>) -> Result<Self, String> {
         let timeout = expectations.take("timeout")?.map(|value| duration::parse_deadline(&value)).transpose();
         let timeout = timeout.map_err(|problem| format!("`timeout=`: {problem}"))?;
         let successes = expectations.take("successes")?.map(|value| positive(&value)).transpose();
@@ -211,6 +247,8 @@ impl Target {
             Endpoint::Postgres(postgres) => postgres.password.iter().collect(),
             Endpoint::Redis(redis) => redis.secrets(),
             Endpoint::Server(server) => server.secrets.iter().collect(),
+            #[cfg(feature = "exec")]
+            Endpoint::Exec(exec) => exec.secrets(),
             Endpoint::Connection(_) | Endpoint::Tls(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
         }
     }
@@ -220,6 +258,33 @@ impl Target {
         match &self.endpoint {
             Endpoint::Postgres(postgres) => postgres.query.as_ref(),
             _ => None,
+        }
+    }
+
+    /// What must not be shown as a whole: scripts that a command is given.
+    pub fn texts(&self) -> &[Secret] {
+        match &self.endpoint {
+            #[cfg(feature = "exec")]
+            Endpoint::Exec(exec) => exec.texts(),
+            _ => &[],
+        }
+    }
+
+    /// How long one attempt may take, where the target itself says so.
+    pub fn attempt_timeout(&self) -> Option<Duration> {
+        match &self.endpoint {
+            #[cfg(feature = "exec")]
+            Endpoint::Exec(exec) => exec.attempt_timeout,
+            _ => None,
+        }
+    }
+
+    /// Whether it is a command, of which one runs at a time.
+    pub fn is_command(&self) -> bool {
+        match &self.endpoint {
+            #[cfg(feature = "exec")]
+            Endpoint::Exec(_) => true,
+            _ => false,
         }
     }
 
@@ -240,6 +305,8 @@ impl Target {
             Endpoint::Postgres(postgres) => postgres.sslmode.requires_tls(),
             Endpoint::Tls(_) => true,
             Endpoint::Connection(_) | Endpoint::Server(_) | Endpoint::File { .. } | Endpoint::Dns(_) => false,
+            #[cfg(feature = "exec")]
+            Endpoint::Exec(_) => false,
         }
     }
 }
@@ -257,6 +324,8 @@ impl fmt::Display for Target {
             Endpoint::Server(server) => server.fmt(f),
             Endpoint::File { path, .. } => write!(f, "file://{}", path.display()),
             Endpoint::Dns(name) => write!(f, "dns://{name}"),
+            #[cfg(feature = "exec")]
+            Endpoint::Exec(exec) => exec.fmt(f),
         }
     }
 }
@@ -317,6 +386,8 @@ impl Expectations {
             Endpoint::Postgres(_) => "timeout, successes and query",
             Endpoint::Redis(_) => "timeout, successes, key, role and cluster",
             Endpoint::File { .. } => "timeout, successes and nonempty",
+            #[cfg(feature = "exec")]
+            Endpoint::Exec(_) => "timeout, successes, attempt-timeout and exit",
             Endpoint::Connection(_) | Endpoint::Tls(_) | Endpoint::Server(_) | Endpoint::Dns(_) => {
                 "timeout and successes"
             }

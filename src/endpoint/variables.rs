@@ -54,7 +54,7 @@ pub fn expand(template: &str, lookup: &Lookup<'_>) -> Result<String, String> {
 }
 
 /// The index of the `}` that closes a `${`, whose default may hold further `${…}`.
-fn closing_brace(body: &str) -> Option<usize> {
+pub(super) fn closing_brace(body: &str) -> Option<usize> {
     let mut depth = 0usize;
     for (index, c) in body.char_indices() {
         match c {

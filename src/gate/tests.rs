@@ -8,7 +8,7 @@ use super::*;
 use crate::backoff::Backoff;
 use crate::outcome::Kind;
 use crate::outcome::Ready;
-use crate::retry::MAX_IN_FLIGHT;
+use crate::retry::{MAX_IN_FLIGHT, Overlap};
 
 const MS: Duration = Duration::from_millis(1);
 /// How long a target stays as it is. Four of these are more than `STALE` and three are less, by far
@@ -165,6 +165,7 @@ fn rules(policy: &Policy, own_deadline: Deadline) -> Rules {
         successes: policy.successes,
         deadline: policy.timeout,
         own_deadline,
+        overlap: Overlap::Allowed,
     }
 }
 

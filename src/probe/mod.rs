@@ -2,6 +2,8 @@
 
 mod connection;
 mod dns;
+#[cfg(feature = "exec")]
+mod exec;
 mod file;
 pub mod http;
 pub mod postgres;
@@ -29,6 +31,8 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
         Endpoint::Server(server) => connection::probe_server(server, budget),
         Endpoint::File { path, nonempty } => file::probe(path, *nonempty, budget),
         Endpoint::Dns(name) => dns::probe(name, budget),
+        #[cfg(feature = "exec")]
+        Endpoint::Exec(exec) => exec::probe(exec, budget),
     };
     let outcome = match goal {
         Goal::Ready => outcome,
@@ -47,6 +51,9 @@ pub fn without_secrets(outcome: Outcome, target: &Target) -> Outcome {
     for secret in target.secrets() {
         needles.add_value(secret);
     }
+    for text in target.texts() {
+        needles.add_text(text);
+    }
     if let Some(sql) = target.sql() {
         needles.add_sql(sql);
     }
@@ -62,7 +69,9 @@ fn invert(outcome: Outcome) -> Outcome {
         Ok(ready) => Err(NotReady::new(Kind::StillUp, format!("still up ({})", ready.proof))),
         Err(failure) => match failure.kind {
             Kind::ConnectionRefused | Kind::Missing => Ok(Ready::new("it refuses connections or is gone")),
-            Kind::Unresolved | Kind::TimedOut | Kind::Unreachable | Kind::LocalLimit => {
+            // A command may ask anything: that it says no is all that can be known.
+            Kind::CommandFailed => Ok(Ready::new(failure.reason)),
+            Kind::CannotRun | Kind::Unresolved | Kind::TimedOut | Kind::Unreachable | Kind::LocalLimit => {
                 Err(NotReady { reason: format!("no proof that it is down: {}", failure.reason), ..failure })
             }
             _ => Err(NotReady::new(Kind::StillUp, format!("it still answers: {}", failure.reason))),

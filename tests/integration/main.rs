@@ -11,6 +11,8 @@ mod check;
 mod containers;
 mod corpus;
 mod docs;
+#[cfg(feature = "exec")]
+mod exec;
 mod gate;
 mod hostile;
 mod http;

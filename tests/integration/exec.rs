@@ -1,0 +1,257 @@
+//! Commands as probes: what they are given, what their end means, and that nothing of them is left.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Run, directory, eventually, fails_for_good, not_ready, ready};
+
+/// A script in `directory`.
+fn script(directory: &Path, body: &str) -> String {
+    let file = directory.join("probe.sh");
+    std::fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// Which processes hold `marker` in their command line or environment.
+fn processes(marker: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let holds = |path: &Path, file: &str| {
+        std::fs::read(path.join(file)).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(marker))
+    };
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().parse::<u32>().is_ok()))
+        .filter(|path| holds(path, "cmdline") || holds(path, "environ"))
+        .map(|path| {
+            String::from_utf8_lossy(&std::fs::read(path.join("cmdline")).unwrap_or_default()).replace('\0', " ")
+        })
+        .filter(|line| !line.contains("when-ready"))
+        .collect()
+}
+
+#[test]
+fn a_command_that_exits_with_0_is_ready() {
+    ready("exec:true").expect_stderr("exec:true: ready");
+    ready("exec:sh -c 'exit 3' #exit=0,3");
+    not_ready("exec:sh -c 'exit 3'").expect_stderr("exec:sh").expect_stderr("it exited with 3");
+    not_ready("exec:false #exit=0,3").expect_stderr("it exited with 1");
+    not_ready("exec:sh -c 'kill -9 $$$$'").expect_stderr("it was ended by signal 9");
+}
+
+#[test]
+fn it_becomes_ready_when_the_command_does() {
+    let directory = directory();
+    let file = directory.path().join("migrated");
+    let running = Run::new()
+        .target(format!("migrations=exec:test -e {}", file.display()))
+        .timeout("30s")
+        .command(["echo", "ran"])
+        .spawn();
+    running.wait_for_stderr("it exited with 1");
+    std::fs::write(&file, "").unwrap();
+    running.finish().expect_status(0).expect_stdout("ran\n");
+}
+
+#[test]
+fn its_last_line_is_the_reason_on_one_line_and_bounded() {
+    not_ready("exec:sh -c 'echo first; printf \"last \\033[31mred\\n\\n\" >&2; exit 1'")
+        .expect_stderr("it exited with 1: last [31mred")
+        .expect_nowhere("first")
+        .expect_nowhere("\x1b");
+    let long = not_ready("exec:sh -c 'head -c 100000 /dev/zero | tr \"\\0\" x; exit 1'");
+    assert!(long.stderr.len() < 2000, "{} bytes", long.stderr.len());
+}
+
+#[test]
+fn its_arguments_and_variables_are_never_shown() {
+    let directory = directory();
+    let echo = script(directory.path(), "echo \"wrong: $*\"; exit 1");
+    for arguments in [
+        "--token=hunter2secret",
+        "-phunter2secret",
+        "hunter2secret",
+        "${TOKEN}",
+        "sub --url postgres://u:hunter2secret@h/d",
+        "--key ${TOKEN:-x}",
+    ] {
+        Run::new()
+            .target(format!("exec:{echo} {arguments}"))
+            .env("TOKEN", "hunter2secret")
+            .args(["--max-attempts", "1", "-v"])
+            .finish()
+            .expect_status(124)
+            .expect_stderr("wrong: ")
+            .expect_nowhere("hunter2secret");
+    }
+    Run::new().target("exec:a && b hunter2secret").finish().expect_status(2).expect_nowhere("hunter2secret");
+}
+
+#[test]
+fn a_variable_stays_one_word_and_no_shell_sees_it() {
+    let directory = directory();
+    let count = script(directory.path(), "[ $# = 2 ] && [ \"$2\" = 'a  b; $(false) *' ]");
+    Run::new().target(format!("exec:{count} x ${{VALUE}}")).env("VALUE", "a  b; $(false) *").finish().expect_status(0);
+}
+
+#[test]
+fn a_command_that_is_not_there_or_cannot_run_stays_so() {
+    fails_for_good("exec:no-such-command x").expect_stderr("the command no-such-command").expect_stderr("not found");
+    fails_for_good("exec:/etc/passwd").expect_stderr("not executable");
+    fails_for_good("exec:/etc/passwd/x").expect_stderr("cannot run");
+    let directory = directory();
+    let gone = script(directory.path(), "");
+    std::fs::write(&gone, "#!/no/such/interpreter\n").unwrap();
+    fails_for_good(format!("exec:{gone}")).expect_stderr("interpreter");
+    // Waiting may mend what a command says.
+    let run = Run::new().target("exec:false").args(["--fail-fast", "-t", "300ms"]).finish();
+    run.expect_status(124);
+}
+
+#[test]
+fn it_gets_no_input_the_environment_and_default_signals() {
+    let directory = directory();
+    let probe = script(
+        directory.path(),
+        "cat > /dev/null\n\
+         [ \"$MINE\" = here ] || { echo environment; exit 1; }\n\
+         exec grep -E '^Sig(Blk|Ign):' /proc/self/status > \"$OUT\"",
+    );
+    let out = directory.path().join("signals");
+    Run::new().target(format!("exec:{probe}")).env("MINE", "here").env("OUT", &out).finish().expect_status(0);
+    let masks = std::fs::read_to_string(out).unwrap();
+    let ours = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = ours.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    // The tests ignore SIGPIPE; glibc's posix_spawn ignores the two signals that it keeps for itself (32, 33).
+    let heeded = |hex: &str| u64::from_str_radix(hex, 16).unwrap() & 0x7fff_ffff;
+    let ignored = heeded(ignored) & !(1 << (Signal::SIGPIPE as u32 - 1));
+    let (blocked, others) = masks.strip_prefix("SigBlk:\t").unwrap().split_once("\nSigIgn:\t").unwrap();
+    assert_eq!((heeded(blocked), heeded(others.trim_end())), (0, ignored), "{masks}");
+}
+
+#[test]
+fn its_whole_group_ends_with_the_attempt() {
+    let marker = "when_marker_attempt";
+    Run::new()
+        .target("exec:sh -c 'trap \"\" TERM; sleep 1000 & sleep 1000; echo late'")
+        .env("MARK", marker)
+        .args(["--attempt-timeout", "500ms", "--max-attempts", "1"])
+        .finish()
+        .expect_status(124)
+        .expect_stderr("the command did not end within 500ms")
+        .expect_elapsed(400..=900);
+    assert_eq!(processes(marker), [""; 0]);
+}
+
+#[test]
+fn what_a_command_leaves_in_its_group_ends_with_it() {
+    let marker = "when_marker_background";
+    Run::new()
+        .target("exec:sh -c 'sleep 1000 & exit 0'")
+        .env("MARK", marker)
+        .finish()
+        .expect_status(0)
+        .expect_elapsed(0..=3000);
+    assert_eq!(processes(marker), [""; 0]);
+}
+
+#[test]
+fn nothing_is_left_at_the_deadline_at_a_signal_or_when_the_command_runs() {
+    let hang = "exec:sh -c 'trap \"\" TERM; sleep 1000 & while :; do sleep 1000; done'";
+    let marker = "when_marker_deadline";
+    let run = Run::new().target(hang).env("MARK", marker).args(["-t", "700ms"]).finish();
+    run.expect_status(124).expect_elapsed(600..=800).expect_stderr("did not end within");
+    assert_eq!(processes(marker), [""; 0]);
+
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        let marker = format!("when_marker_signal_{signal}");
+        let running = Run::new().target(hang).env("MARK", &marker).spawn();
+        eventually("the command", || !processes(&marker).is_empty());
+        let begun = std::time::Instant::now();
+        running.signal(signal);
+        running.finish().expect_status(128 + signal as i32);
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+        assert_eq!(processes(&marker), [""; 0]);
+    }
+
+    let marker = "when_marker_any";
+    let check = "echo $(ps -o pid= --ppid $$ | wc -l)";
+    Run::new()
+        .args(["--any", hang, "exec:true"])
+        .env("MARK", marker)
+        .command(["sh", "-c", check])
+        .finish()
+        .expect_status(0)
+        // `ps` and the substitution itself.
+        .expect_stdout("1\n");
+    assert_eq!(processes(marker), [""; 0]);
+}
+
+#[test]
+fn as_pid_1_it_reaps_what_is_left_to_it() {
+    // A grandchild that leaves its group is reparented to PID 1 and ends there.
+    let orphans = "exec:sh -c 'setsid sleep 0.05 & setsid sleep 0.05 & sleep 0.3; exit 0'";
+    let count = "ps -eo stat= | grep -c ^Z; true";
+    Run::through("unshare", &["--pid", "--fork", "--kill-child", "--mount-proc"])
+        .target(orphans)
+        .command(["sh", "-c", count])
+        .finish()
+        .expect_status(0)
+        .expect_stdout("0\n");
+}
+
+#[test]
+fn one_runs_at_a_time_and_rests_as_long_as_it_ran() {
+    let directory = directory();
+    let body = "echo \"begin $(date +%s%N)\" >> \"$LOG\"; sleep 0.6; echo \"end $(date +%s%N)\" >> \"$LOG\"; exit 1";
+    let slow = script(directory.path(), body);
+    let log = directory.path().join("log");
+    Run::new()
+        .target(format!("exec:{slow}"))
+        .env("LOG", &log)
+        .args(["-t", "5s"])
+        .finish()
+        .expect_status(124)
+        .expect_stderr("it exited with 1");
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<(&str, u64)> =
+        text.lines().filter_map(|line| line.split_once(' ')).map(|(what, at)| (what, at.parse().unwrap())).collect();
+    assert!(lines.len() >= 6, "{text}");
+    for (index, pair) in lines.windows(2).enumerate() {
+        let expected = if index % 2 == 0 { ("begin", "end") } else { ("end", "begin") };
+        assert_eq!((pair[0].0, pair[1].0), expected, "one at a time: {text}");
+        if index % 2 == 1 {
+            assert!(pair[1].1 - pair[0].1 >= 600_000_000, "it rests: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_check_and_until_down_ask_commands_too() {
+    Run::new().args(["--check", "exec:true"]).finish().expect_status(0).expect_in_stdout("exec:true");
+    Run::new()
+        .args(["--check", "exec:sh -c 'echo not yet; exit 1'"])
+        .finish()
+        .expect_status(1)
+        .expect_in_stdout("it exited with 1: not yet");
+    Run::new().args(["--until-down", "exec:false"]).finish().expect_status(0);
+    Run::new().args(["--until-down", "exec:true", "-t", "300ms"]).finish().expect_status(124).expect_stderr("still up");
+    let missing = Run::new().args(["--until-down", "exec:no-such-command", "-t", "300ms"]).finish();
+    missing.expect_status(124);
+}
+
+#[test]
+fn what_is_no_command_is_a_usage_error() {
+    for (target, problem) in [
+        ("exec:", "names no command"),
+        ("exec:a | b", "needs a shell"),
+        ("exec:echo 'x", "a quote in it is not closed"),
+        ("exec:true #exit=300", "not an exit status"),
+        ("exec:echo ${NOPE}", "NOPE is not set"),
+    ] {
+        Run::new().target(target).finish().expect_status(2).expect_stderr(problem);
+    }
+}
