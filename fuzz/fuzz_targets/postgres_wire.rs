@@ -10,5 +10,5 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(decoded.used > 0 && decoded.used <= rest.len());
         rest = &rest[decoded.used..];
     }
-    wire::scram_iterations(bytes);
+    wire::old_error(bytes);
 });

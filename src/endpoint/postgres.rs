@@ -25,6 +25,8 @@ pub struct Postgres {
     pub hosts: Vec<Host>,
     /// The role to log in as.
     pub user: String,
+    /// Whether somebody named that role; else it is a guess.
+    pub user_is_named: bool,
     /// The password from the URL or `PGPASSWORD`; a password file is looked at when probing.
     pub password: Option<Secret>,
     /// `PGPASSFILE`, or `.pgpass` in the home directory.
@@ -378,12 +380,11 @@ impl Postgres {
         if sslcert.is_some() != sslkey.is_some() {
             return Err("`sslcert` and `sslkey` go together".to_owned());
         }
+        let user = Some(user).filter(|user| !user.is_empty()).or_else(|| choose(parameters.user, "PGUSER"));
         Ok(Self {
             hosts,
-            user: Some(user)
-                .filter(|user| !user.is_empty())
-                .or_else(|| choose(parameters.user, "PGUSER"))
-                .unwrap_or_else(|| DEFAULT_USER.to_owned()),
+            user_is_named: user.is_some(),
+            user: user.unwrap_or_else(|| DEFAULT_USER.to_owned()),
             password: password
                 .filter(|password| !password.is_empty())
                 .or_else(|| choose(parameters.password, "PGPASSWORD"))

@@ -197,6 +197,16 @@ impl Stream {
         }
     }
 
+    /// From here on, reads and writes end with `budget`.
+    pub fn lasts(&mut self, budget: &Budget) {
+        let connection = match self {
+            Self::Plain(connection) => connection,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => &mut stream.sock,
+        };
+        connection.budget = budget.clone();
+    }
+
     /// The reason for an I/O error on this stream.
     pub fn failure(&self, error: &io::Error) -> NotReady {
         io_failure(error, &self.connection().budget)

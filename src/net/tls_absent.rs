@@ -32,4 +32,9 @@ impl Tls {
     pub fn has_ca(&self) -> bool {
         false
     }
+
+    /// Whether `--tls-cert` names a certificate.
+    pub fn has_identity(&self) -> bool {
+        false
+    }
 }

@@ -5,6 +5,7 @@ mod dns;
 #[cfg(feature = "exec")]
 mod exec;
 mod file;
+mod hosts;
 pub mod http;
 pub mod postgres;
 pub mod redis;
@@ -15,6 +16,7 @@ use crate::net::Budget;
 use crate::net::tls::Tls;
 use crate::outcome::{Kind, NotReady, Outcome, Ready, beginning, shown};
 use crate::scrub::Needles;
+use hosts::Evidence;
 
 /// Probes `target` once, within `budget`.
 ///
@@ -25,7 +27,7 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     let outcome = match &target.endpoint {
         Endpoint::Connection(place) => connection::probe(place, budget),
         Endpoint::Http(http) => http::probe(http, tls, budget),
-        Endpoint::Postgres(postgres) => postgres::probe(postgres, tls, budget),
+        Endpoint::Postgres(postgres) => postgres::probe(postgres, goal, tls, budget),
         Endpoint::Redis(redis) => redis::probe(redis, goal, tls, budget),
         Endpoint::Tls(server) => connection::probe_tls(server, tls, budget),
         Endpoint::Server(server) => connection::probe_server(server, budget),
@@ -67,14 +69,14 @@ pub fn without_secrets(outcome: Outcome, target: &Target) -> Outcome {
 fn invert(outcome: Outcome) -> Outcome {
     match outcome {
         Ok(ready) => Err(NotReady::new(Kind::StillUp, format!("still up ({})", ready.proof))),
-        Err(failure) => match failure.kind {
-            Kind::ConnectionRefused | Kind::Missing => Ok(Ready::new("it refuses connections or is gone")),
-            // A command may ask anything: that it says no is all that can be known.
-            Kind::CommandFailed => Ok(Ready::new(failure.reason)),
-            Kind::CannotRun | Kind::Unresolved | Kind::TimedOut | Kind::Unreachable | Kind::LocalLimit => {
+        // A command may ask anything: that it says no is all that can be known.
+        Err(failure) if failure.kind == Kind::CommandFailed => Ok(Ready::new(failure.reason)),
+        Err(failure) => match Evidence::of(failure.kind) {
+            Evidence::Down => Ok(Ready::new("it refuses connections or is gone")),
+            Evidence::Neither => {
                 Err(NotReady { reason: format!("no proof that it is down: {}", failure.reason), ..failure })
             }
-            _ => Err(NotReady::new(Kind::StillUp, format!("it still answers: {}", failure.reason))),
+            Evidence::Up => Err(NotReady::new(Kind::StillUp, format!("it still answers: {}", failure.reason))),
         },
     }
 }

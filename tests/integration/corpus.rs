@@ -29,7 +29,7 @@ fn what_servers_might_say_to_a_postgres_probe() {
             assert!(decoded.used > 0 && decoded.used <= rest.len());
             rest = &rest[decoded.used..];
         }
-        wire::scram_iterations(bytes);
+        wire::old_error(bytes);
     });
 }
 

@@ -181,10 +181,13 @@ mod login {
         let says = "ready: accepting connections; no password given, login not tried";
         ready(format!("postgres://127.0.0.1:{}", server.port)).expect_stderr(says);
         ready(format!("postgres://nobody@127.0.0.1:{}/nowhere", server.port)).expect_stderr(says);
-        for expectation in ["?target_session_attrs=primary", "#query=select%201"] {
-            fails_for_good(format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres{expectation}", server.port))
-                .expect_stderr("needs a login, and no password is given: put it in the URL, PGPASSWORD or PGPASSFILE");
-        }
+        ready(format!("postgres://127.0.0.1:{}/?target_session_attrs=primary", server.port)).expect_stderr(
+            "accepting connections; no password given, login and target_session_attrs=primary not tried",
+        );
+        fails_for_good(format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres#query=select%201", server.port))
+            .expect_stderr(
+                "query= needs a login, and no password is given: put it in the URL, PGPASSWORD or PGPASSFILE",
+            );
     }
 
     #[test]
@@ -645,7 +648,27 @@ mod query {
         let server = Postgres::started();
         ready(server.url("postgres#query=select%201"))
             .expect_stderr("ready: logged in as admin to the database postgres, the query returns a row");
-        ready(server.url("postgres#query=select%20null")).expect_stderr("the query returns a row");
+        for (query, says) in [
+            ("select%20null", Some("the query's first column is NULL")),
+            ("select%20false,1", Some("the query's first column is false")),
+            ("select%20count(*)>5%20from%20pg_am%20where%20false", Some("the query's first column is false")),
+            ("select%20false,repeat('x',100000)", Some("the query's first column is false")),
+            ("select%20null,repeat('x',100000)", Some("the query's first column is NULL")),
+            ("select%20count(*)>0%20from%20pg_am", None),
+            ("select%20'f'::text", None),
+            ("select%200", None),
+            ("select%20''", None),
+            ("select%201,null,false", None),
+            ("select%20from%20pg_am", None),
+            ("select%20true,repeat('x',100000)", None),
+            ("select%20'f'||repeat('x',100000)", None),
+        ] {
+            let url = server.url(&format!("postgres#query={query}"));
+            match says {
+                Some(says) => drop(not_ready(url).expect_stderr(says)),
+                None => drop(ready(url).expect_stderr("the query returns a row")),
+            }
+        }
         ready(server.url("postgres#query=select%20repeat('x',1000000)%20from%20generate_series(1,1000)"))
             .expect_stderr("the query returns a row");
         not_ready(server.url("postgres#query=select%201%20where%20false"))

@@ -124,6 +124,11 @@ impl Tls {
         handshake(config, connection, settings.name, budget)
     }
 
+    /// Whether `--tls-cert` names a certificate.
+    pub fn has_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+
     /// Whether `--tls-ca` names a CA.
     pub fn has_ca(&self) -> bool {
         !self.extra.is_empty()

@@ -10,8 +10,12 @@ use crate::probe::ProtocolError;
 /// A peer may claim no longer message than this; only rows and notices are longer, and they are
 /// passed over.
 const MAX_MESSAGE: usize = 64 << 10;
-/// A value of a row that is longer is not kept: the probe reads only its own short answers.
+/// A value of a row is kept up to this length: the probe reads only its own short answers.
 const MAX_VALUE: usize = 1 << 10;
+/// Up to where the first value of a row is one byte: tag, length, count of columns, length, value.
+const ONE_BYTE_VALUE: usize = 1 + 4 + 2 + 4 + 1;
+/// libpq's limits of a message of the third version: an error of another length is one of the second.
+const ERROR_LENGTHS: std::ops::RangeInclusive<usize> = 8..=30_000;
 
 /// What a server says, as far as a probe cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,9 @@ pub enum BackendMessage {
     Key(SessionKey),
     /// The session is ready for a query.
     ReadyForQuery,
-    /// A row of a result, with its values as text where they are short.
+    /// What the rows that follow are made of: the type of their first column, if it is known.
+    Columns(Option<u32>),
+    /// A row of a result: its values as text, long ones cut; of a very long row, the first value alone.
     Row(Vec<Option<String>>),
     /// It waits for the rest of COPY data.
     CopyIn,
@@ -62,6 +68,13 @@ pub enum Authentication {
     Unsupported(&'static str),
 }
 
+impl Authentication {
+    /// Whether it is answered with what a password gives.
+    pub fn needs_password(&self) -> bool {
+        !matches!(self, Self::Ok | Self::SaslContinue(_) | Self::SaslFinal(_))
+    }
+}
+
 /// An `ErrorResponse`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerError {
@@ -95,8 +108,10 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Decoded>, ProtocolError> {
     let total = usize::try_from(header.len()).map_err(|_| ProtocolError)?.checked_add(1).ok_or(ProtocolError)?;
     if total > MAX_MESSAGE {
         let message = match header.tag() {
-            b'D' => BackendMessage::Row(Vec::new()),
-            b'N' | b'A' | b'T' => BackendMessage::Other,
+            b'D' if bytes.len() < ONE_BYTE_VALUE => return Ok(None),
+            b'D' => BackendMessage::Row(vec![first_value(bytes)]),
+            b'T' => BackendMessage::Columns(None),
+            b'N' | b'A' => BackendMessage::Other,
             _ => return Err(ProtocolError),
         };
         let used = bytes.len().min(total);
@@ -107,6 +122,42 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Decoded>, ProtocolError> {
     }
     let message = parse(&bytes[..total])?;
     Ok(Some(Decoded { message, used: total, skip: 0 }))
+}
+
+/// The first value of a row that is too long to be kept: NULL, its one byte, or something.
+fn first_value(frame: &[u8]) -> Option<String> {
+    match frame.get(7..11)? {
+        [0xff, 0xff, 0xff, 0xff] => None,
+        [0, 0, 0, 1] => Some(String::from_utf8_lossy(&frame[11..12]).into_owned()),
+        _ => Some("…".to_owned()),
+    }
+}
+
+/// An error in the form of the protocol's second version: `E`, text, NUL. Servers use it where they could not
+/// even start a process for the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldError<'a> {
+    /// It is none.
+    None,
+    /// It may become one.
+    Begun,
+    /// Its text.
+    Whole(&'a [u8]),
+}
+
+/// Whether `bytes`, which are no message of the third version, are an error of the second.
+pub fn old_error(bytes: &[u8]) -> OldError<'_> {
+    let Some((b'E', text)) = bytes.split_first() else { return OldError::None };
+    let length = text.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+    if ERROR_LENGTHS.contains(&length) {
+        return OldError::None;
+    }
+    match text.iter().position(|&byte| byte == 0) {
+        Some(end) => OldError::Whole(text[..end].trim_ascii()),
+        // Other protocols end their errors so.
+        None if text.contains(&b'\r') || text.len() > *ERROR_LENGTHS.end() => OldError::None,
+        None => OldError::Begun,
+    }
 }
 
 /// The tags of the messages that a server sends.
@@ -179,10 +230,14 @@ fn parse(frame: &[u8]) -> Result<BackendMessage, ProtocolError> {
         Backend::DataRow(body) => {
             let buffer = body.buffer();
             let values = body.ranges().map(|range| {
-                let value = range.and_then(|range| buffer.get(range)).filter(|value| value.len() <= MAX_VALUE);
-                Ok(value.map(|value| String::from_utf8_lossy(value).into_owned()))
+                let value = range.and_then(|range| buffer.get(range));
+                Ok(value.map(|value| String::from_utf8_lossy(&value[..value.len().min(MAX_VALUE)]).into_owned()))
             });
             BackendMessage::Row(values.collect().map_err(|_| ProtocolError)?)
+        }
+        Backend::RowDescription(body) => {
+            let first = body.fields().next().map_err(|_| ProtocolError)?;
+            BackendMessage::Columns(first.map(|field| field.type_oid()))
         }
         Backend::CopyInResponse(_) => BackendMessage::CopyIn,
         _ => BackendMessage::Other,
@@ -201,12 +256,6 @@ fn error(body: &postgres_protocol::message::backend::ErrorResponseBody) -> Resul
         }
     }
     Ok(error)
-}
-
-/// The number of iterations that a server's first SCRAM message asks for (RFC 5802, section 5.1).
-pub fn scram_iterations(message: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(message).ok()?;
-    text.split(',').find_map(|attribute| attribute.strip_prefix("i="))?.parse().ok()
 }
 
 #[cfg(test)]
@@ -244,6 +293,11 @@ mod tests {
             ),
             (frame(b'S', b"in_hot_standby\0on\0"), BackendMessage::Parameter("in_hot_standby".into(), "on".into())),
             (frame(b'Z', b"I"), BackendMessage::ReadyForQuery),
+            (
+                frame(b'T', b"\0\x01x\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0"),
+                BackendMessage::Columns(Some(16)),
+            ),
+            (frame(b'T', b"\0\0"), BackendMessage::Columns(None)),
             (frame(b'D', b"\0\x02\0\0\0\x01t\xff\xff\xff\xff"), BackendMessage::Row(vec![Some("t".into()), None])),
             (frame(b'C', b"SELECT 1\0"), BackendMessage::Other),
             (frame(b'K', &[0, 0, 0, 1, 0, 0, 0, 2]), BackendMessage::Key(SessionKey { process: 1, secret: 2 })),
@@ -266,10 +320,11 @@ mod tests {
     fn a_huge_row_is_passed_over_and_any_other_huge_message_refused() {
         let mut row = vec![b'D'];
         row.extend_from_slice(&0x7fff_ffff_u32.to_be_bytes());
+        row.extend_from_slice(b"\0\x01\0\x01\0\0x");
         let decoded = decode(&row).unwrap().unwrap();
         assert_eq!(
             (decoded.message, decoded.used, decoded.skip),
-            (BackendMessage::Row(Vec::new()), 5, 0x7fff_ffff - 4)
+            (BackendMessage::Row(vec![Some("…".into())]), 12, 0x7fff_ffff - 11)
         );
         row[0] = b'R';
         assert_eq!(decode(&row), Err(ProtocolError));
@@ -285,10 +340,31 @@ mod tests {
     }
 
     #[test]
-    fn the_iterations_of_scram_are_found() {
-        assert_eq!(scram_iterations(b"r=abc,s=QSXCR+Q6sek8bf92,i=4096"), Some(4096));
-        assert_eq!(scram_iterations(b"r=abc,s=x,i=99999999999"), None);
-        assert_eq!(scram_iterations(b"\xff"), None);
+    fn an_error_of_the_second_version_is_told_from_other_protocols() {
+        let fork = b"Ecould not fork new process for connection: Resource temporarily unavailable\n\0";
+        assert_eq!(decode(fork), Err(ProtocolError));
+        for end in 1..fork.len() {
+            assert_eq!(old_error(&fork[..end]), OldError::Begun, "cut at {end}");
+        }
+        assert_eq!(old_error(fork), OldError::Whole(fork[1..].strip_suffix(b"\n\0").unwrap()));
+        for other in [&b"ERROR\r\n"[..], b"-ERR x", b"", b"S", &frame(b'E', b"SFATAL\0\0")] {
+            assert_eq!(old_error(other), OldError::None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_value_of_a_huge_row_is_known() {
+        let huge = |value: &[u8]| {
+            let mut row = vec![b'D'];
+            row.extend_from_slice(&1_000_000_u32.to_be_bytes());
+            row.extend_from_slice(b"\0\x02");
+            row.extend_from_slice(value);
+            decode(&row).map(|decoded| decoded.map(|decoded| decoded.message))
+        };
+        assert_eq!(huge(b"\0\0\0\x01f"), Ok(Some(BackendMessage::Row(vec![Some("f".into())]))));
+        assert_eq!(huge(b"\xff\xff\xff\xff\0"), Ok(Some(BackendMessage::Row(vec![None]))));
+        assert_eq!(huge(b"\0\x01\0\0f"), Ok(Some(BackendMessage::Row(vec![Some("…".into())]))));
+        assert_eq!(huge(b"\0\0\0\x01"), Ok(None));
     }
 
     proptest! {
