@@ -292,6 +292,19 @@ impl Statuses {
     }
 }
 
+/// `204`, or `one of 200, 204, 300-399`.
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|range| match (range.start(), range.end()) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        });
+        let shown: Vec<String> = shown.collect();
+        let one_of = if shown.len() > 1 || shown.iter().any(|entry| entry.contains('-')) { "one of " } else { "" };
+        write!(f, "{one_of}{}", shown.join(", "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,7 +94,15 @@ fn json_may_be_expected() {
     let health = r#"{"status":"ok","checks":{"db":true,"cache":false}}"#;
     ready(response("200 OK", health), "/#json=/status=ok");
     ready(response("200 OK", health), "/#json=/checks/db&json=/checks/cache=false");
-    not_ready(response("200 OK", health), "/#json=/checks/cache", "/checks/cache in the body is not as expected");
+    not_ready(response("200 OK", health), "/#json=/checks/cache", "but /checks/cache in the body is false");
+    not_ready(
+        response("200 OK", health),
+        "/#json=/status=up|green",
+        "in the body is \"ok\", \"up\" or \"green\" is expected",
+    );
+    ready(response("200 OK", health), "/#json=/status=green|ok");
+    ready(response("200 OK", "\u{feff}{\"n\":1.0}"), "/#json=/n=1");
+    not_ready(response("200 OK", ""), "/#json=/n", "the body is empty, and JSON is expected");
     not_ready(response("200 OK", health), "/#json=/nope", "/nope in the body is absent");
     not_ready(response("200 OK", "<html>"), "/#json=/status", "the body is not JSON");
 }

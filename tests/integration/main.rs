@@ -16,6 +16,7 @@ mod exec;
 mod gate;
 mod hostile;
 mod http;
+mod http_answers;
 mod links;
 mod live;
 mod names;
