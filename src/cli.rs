@@ -147,6 +147,16 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
     check(&given, config)
 }
 
+/// The format of the log, for an error in the rest of the command line too.
+pub fn log_format(args: &[OsString], lookup: &Lookup<'_>) -> Format {
+    let words = args.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let words = spell_out(words.map(str::to_owned).collect());
+    let value_of = |pair: &[String]| (pair[0] == options::LOG_FORMAT.flag).then(|| pair[1].clone());
+    let on_command_line = words.windows(2).filter_map(value_of).next_back();
+    let value = on_command_line.or_else(|| (lookup.env)(&options::LOG_FORMAT.variable()?));
+    value.and_then(|value| parse_format(&value).ok()).unwrap_or(Format::Text)
+}
+
 fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
     let watch = given.value(&options::WATCH, duration::parse_positive)?;
     let format = given.value(&options::FORMAT, parse_format)?;

@@ -11,8 +11,6 @@ use crate::retry::{Change, Overlap, Rules, State, Tracker};
 /// A target that was ready longer ago than this is asked once more before COMMAND runs: the official
 /// Postgres image starts a temporary server for its init scripts, and stops it again.
 const STALE: Duration = Duration::from_secs(5);
-/// How often those that are still awaited are named.
-pub const REMINDER: Duration = Duration::from_secs(10);
 
 /// How the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +87,7 @@ pub enum Event<'a> {
         /// The number of the attempt.
         attempt: u32,
     },
-    /// Time for a reminder.
-    StillWaiting,
-    /// Time to draw.
+    /// The observer wanted to be woken, see [`Observer::wakes_at`].
     Tick,
 }
 
@@ -99,8 +95,8 @@ pub enum Event<'a> {
 pub trait Observer {
     /// Something happened.
     fn observe(&mut self, event: &Event<'_>, gate: &Gate, now: Duration);
-    /// How often it wants to draw.
-    fn tick(&self) -> Option<Duration>;
+    /// When it wants a [`Event::Tick`]: to draw, or to remind of who is still awaited.
+    fn wakes_at(&self) -> Option<Duration>;
 }
 
 /// The state of the whole wait.
@@ -135,7 +131,6 @@ impl Gate {
     pub fn run(&mut self, world: &mut impl World, observer: &mut impl Observer) -> Verdict {
         let begun = world.now();
         observer.observe(&Event::Waiting, self, begun);
-        let mut reminder = begun.saturating_add(REMINDER);
         loop {
             let now = world.now();
             self.give_up_overdue(world, observer, now);
@@ -146,15 +141,10 @@ impl Gate {
                 return verdict;
             }
             let held_up = self.start_due(world, observer, now);
-            if now >= reminder {
-                observer.observe(&Event::StillWaiting, self, now);
-                reminder = now.saturating_add(REMINDER);
-            }
-            let tick = observer.tick().map(|tick| {
+            if observer.wakes_at().is_some_and(|at| at <= now) {
                 observer.observe(&Event::Tick, self, now);
-                now.saturating_add(tick)
-            });
-            let until = [self.wakes_at(&held_up), Some(reminder), tick].into_iter().flatten().min();
+            }
+            let until = [self.wakes_at(&held_up), observer.wakes_at()].into_iter().flatten().min();
             let mut next = world.next(until);
             // What has come meanwhile is taken together: each look at all targets takes its time.
             while let Some(message) = next {

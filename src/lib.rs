@@ -18,6 +18,7 @@ pub mod exit_status;
 pub mod gate;
 pub mod help;
 pub mod launch;
+pub mod mounts;
 pub mod net;
 pub mod options;
 pub mod outcome;

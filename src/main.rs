@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use when_ready::exit_status::ExitStatus;
 use when_ready::gate::{Arrival, Gate, Verdict, World};
 use when_ready::launch::{self, LaunchError};
 use when_ready::net::tls::Tls;
-use when_ready::report::{Level, Report, Reporter, Sink, Watch, write_termination_message};
+use when_ready::report::{Level, Report, Reporter, Silence, Sink, Watch, say_error, write_termination_message};
 use when_ready::signals::Signals;
 use when_ready::workers::{Context, Workers};
 use when_ready::{clock, help, secret};
@@ -34,21 +34,22 @@ fn main() -> ExitCode {
     let lookup = Lookup { env: &environment, file: &|path| std::fs::read_to_string(path) };
     #[expect(clippy::disallowed_methods, reason = "main alone touches argv")]
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let format = cli::log_format(&args, &lookup);
     let status = match cli::parse(args, &lookup) {
-        Ok(Parsed::Help) => print(&help::help()),
-        Ok(Parsed::Version) => print(&help::version()),
-        Ok(Parsed::Completions(shell)) => print(&help::completions(shell)),
-        Ok(Parsed::Man) => print(&help::man()),
-        Ok(Parsed::Run(config)) => run(&config, &signals, channel).or_else(|stop| Ok(tell(&config, &stop))),
+        Ok(Parsed::Help) => answer(&help::help()),
+        Ok(Parsed::Version) => answer(&help::version()),
+        Ok(Parsed::Completions(shell)) => answer(&help::completions(shell)),
+        Ok(Parsed::Man) => answer(&help::man()),
+        Ok(Parsed::Run(config)) => run(&config, &signals, channel),
         Ok(Parsed::Check(config, how)) => check(*config, how, &signals, channel),
         Err(error) => Err(Stop::usage(&error)),
     };
-    let stop = match status {
-        Ok(status) => return status.into(),
-        Err(stop) => stop,
-    };
-    Sink::stderr().line(&format!("when-ready: {}", stop.message));
-    stop.status.into()
+    status
+        .unwrap_or_else(|stop| {
+            say_error(format, &stop.message);
+            stop.status
+        })
+        .into()
 }
 
 /// Why the process ends, for the one place that prints it.
@@ -75,16 +76,14 @@ fn environment(name: &str) -> Option<String> {
     }
 }
 
-fn print(text: &str) -> Result<ExitStatus, Stop> {
-    // A reader that has seen enough (`--help | head`) is no error.
-    drop(std::io::stdout().lock().write_all(text.as_bytes()));
-    Ok(ExitStatus::Ready)
-}
+/// How long somebody who asked may take to read the answer.
+const READING: Duration = Duration::from_secs(5);
 
-/// Tells why the process ends in the format of its log.
-fn tell(config: &Config, stop: &Stop) -> ExitStatus {
-    Reporter::new(config).note(Level::Error, &stop.message, Duration::ZERO);
-    stop.status
+/// Prints what was asked for.
+fn answer(text: &str) -> Result<ExitStatus, Stop> {
+    // A reader that has seen enough (`--help | head`) is no error.
+    drop(Sink::stdout().write(text, clock::now() + READING));
+    Ok(ExitStatus::Ready)
 }
 
 /// Where outcomes and signals arrive.
@@ -122,16 +121,15 @@ fn run(config: &Config, signals: &Signals, channel: Channel) -> Result<ExitStatu
         Some(command) => {
             let program = command[0].to_string_lossy();
             if runs_even_so {
-                let warning = format!("running {program} even so (--on-timeout run)");
-                reporter.note(Level::Warn, &warning, elapsed);
+                reporter.even_so(&program, elapsed);
             } else {
-                reporter.exec(&program, elapsed);
+                reporter.done(&gate, Some(&program), elapsed);
             }
             hand_over(command, signals)
         }
         None if runs_even_so => Ok(status),
         None => {
-            reporter.done(elapsed);
+            reporter.done(&gate, None, elapsed);
             Ok(ExitStatus::Ready)
         }
     }
@@ -148,7 +146,7 @@ fn hand_over(command: &[OsString], signals: &Signals) -> Result<ExitStatus, Stop
     let error = launch::exec(command);
     look_up(&command[0])?;
     let message = match error.kind() {
-        std::io::ErrorKind::NotFound => "it, or the interpreter or loader that it names, is not there".to_owned(),
+        io::ErrorKind::NotFound => "it, or the interpreter or loader that it names, is not there".to_owned(),
         _ => error.to_string(),
     };
     let program = command[0].display();
@@ -174,27 +172,31 @@ fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &
         reporter.note(Level::Warn, &format!("--report: {} cannot be written: {error}", path.display()), elapsed);
     }
     if verdict != Verdict::Ready
-        && let Err((path, error)) = write_termination_message(&config.output.termination_log, report)
+        && let Err((path, error)) = write_termination_message(&config.output.termination_log, &report.message())
     {
         let warning = format!("--termination-log: {} cannot be written: {error}", path.display());
         reporter.note(Level::Warn, &warning, elapsed);
     }
 }
 
+/// A table may take this long to be read, also when the attempts took all of their time.
+const TO_PRINT: Duration = Duration::from_millis(50);
+
 /// Probes everything once, or once every so often.
 fn check(config: Config, how: Check, signals: &Signals, channel: Channel) -> Result<ExitStatus, Stop> {
     let config = once(config);
     let tls = load_tls(&config)?;
-    let in_colour = config.output.terminal == Terminal::Allowed && std::io::stdout().is_terminal();
+    let in_colour = config.output.terminal == Terminal::Allowed && io::stdout().is_terminal();
     let mut workers = Workers::new(context(&config, tls), channel);
     let mut watch = Watch::default();
+    let mut stdout = Sink::stdout();
     loop {
         workers.restart();
         #[cfg(feature = "exec")]
         when_ready::children::reopen();
         signals.wait();
         let mut gate = Gate::new(&config.targets, &config.policy);
-        let verdict = gate.run(&mut workers, &mut Reporter::silent(&config));
+        let verdict = gate.run(&mut workers, &mut Silence);
         end_commands();
         let elapsed = workers.now();
         let verdict = signals.leave().map_or(verdict, Verdict::Interrupted);
@@ -210,15 +212,19 @@ fn check(config: Config, how: Check, signals: &Signals, channel: Channel) -> Res
             Format::Text => report.to_table(in_colour, how.watch.map(|_| (&watch, now))),
         };
         let in_place = how.watch.is_some() && in_colour && how.format == Format::Text;
-        print(&if in_place { format!("\x1b[H\x1b[2J{shown}") } else { shown })?;
+        let shown = if in_place { format!("\x1b[H\x1b[2J{shown}") } else { shown };
+        // The table counts as part of the attempt; it is not lost where that took all of the time.
+        let left = config.policy.attempt_timeout.saturating_sub(elapsed).max(TO_PRINT);
+        let printed = stdout.write(&shown, clock::now() + left);
+        let healthy = if verdict == Verdict::Ready { ExitStatus::Ready } else { ExitStatus::NotHealthy };
         if let Some(path) = &config.output.report
             && let Err(error) = report.write(path)
         {
             Sink::stderr().line(&format!("when-ready: --report: {} cannot be written: {error}", path.display()));
         }
-        let Some(pause) = how.watch else {
-            return Ok(if verdict == Verdict::Ready { ExitStatus::Ready } else { ExitStatus::NotHealthy });
-        };
+        // Whoever read the table has gone (`| head -1`): it was the last check.
+        let has_reader = !printed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        let Some(pause) = how.watch.filter(|_| has_reader) else { return Ok(healthy) };
         signals.wait();
         let until = workers.now().saturating_add(pause);
         while workers.now() < until {

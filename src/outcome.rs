@@ -279,8 +279,12 @@ pub fn truncated(text: &str, most: usize) -> String {
 /// A text as one line that cannot move a terminal's cursor: what is not printable becomes a blank, and blanks
 /// are taken together.
 pub fn one_line(text: &str) -> String {
-    let printable = |c: char| if is_unprintable(c) { ' ' } else { c };
-    text.chars().map(printable).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text in which what is not printable is a blank: everything that is shown goes through here.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
 }
 
 /// Control characters, and those that reorder or break a line or are not seen (UAX 9, UAX 14).

@@ -46,7 +46,7 @@ impl Signals {
         let arrived = Arc::new(AtomicUsize::new(0));
         let (mut read, write) = UnixStream::pair()?;
         let ignored = ignored_mask();
-        let heeded: SigSet = ENDING.into_iter().filter(|signal| ignored & (1 << (*signal as i32 - 1)) == 0).collect();
+        let heeded: SigSet = ENDING.into_iter().filter(|signal| !is_ignored(ignored, *signal)).collect();
         // Held back until everything is in place: a signal that met only the first of its handlers
         // would be lost.
         let mut original = SigSet::empty();
@@ -118,6 +118,28 @@ pub fn with_original_mask<T>(start: impl FnOnce() -> T) -> T {
     let started = start();
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     started
+}
+
+/// From here on, a write beyond `RLIMIT_FSIZE` fails and does not end the process. exec(2) undoes it.
+pub fn outlive_the_limit_of_file_sizes() {
+    outlive(Signal::SIGXFSZ);
+}
+
+/// From here on, a write to a pipe without a reader fails and does not end the process. exec(2) undoes it.
+pub fn outlive_closed_pipes() {
+    outlive(Signal::SIGPIPE);
+}
+
+/// A handler that does nothing, rather than to ignore the signal: COMMAND would inherit that.
+fn outlive(signal: Signal) {
+    if !is_ignored(ignored_mask(), signal) {
+        // Where the system refuses it, nothing else depends on it.
+        let _ = flag::register(signal as i32, Arc::new(AtomicBool::new(false)));
+    }
+}
+
+fn is_ignored(mask: u64, signal: Signal) -> bool {
+    mask & (1 << (signal as i32 - 1)) != 0
 }
 
 /// The `SigIgn` mask of this process; where /proc is missing, nothing counts as ignored.

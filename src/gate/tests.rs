@@ -148,7 +148,7 @@ struct Nobody;
 impl Observer for Nobody {
     fn observe(&mut self, _: &Event<'_>, _: &Gate, _: Duration) {}
 
-    fn tick(&self) -> Option<Duration> {
+    fn wakes_at(&self) -> Option<Duration> {
         None
     }
 }

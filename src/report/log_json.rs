@@ -1,21 +1,30 @@
 //! Log lines for programs: one JSON object a line.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::{Entry, Level, Topic};
+use super::{Entry, Level, Topic, log_text};
 use crate::clock;
+use crate::outcome::{Kind, printable};
 
+/// The fields in the order in which they are written; tests/log.schema.json describes them.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line {
     ts: String,
     level: &'static str,
     event: &'static str,
+    msg: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    kind: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permanent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     elapsed_ms: u128,
@@ -41,9 +50,13 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
             Topic::Exec => "exec",
             Topic::Note => "note",
         },
-        target: entry.target.map(crate::endpoint::Target::label),
-        url: entry.target.map(ToString::to_string),
-        reason: entry.reason,
+        msg: printable(&log_text::sentence(entry)),
+        target: entry.target.map(|target| printable(&target.label())),
+        url: entry.target.map(|target| printable(&target.to_string())),
+        kind: entry.kind.map(Kind::name),
+        permanent: entry.is_permanent(),
+        // Where no target is concerned, the sentence says it all.
+        reason: entry.reason.filter(|_| entry.target.is_some()).map(printable),
         attempt: entry.attempt,
         elapsed_ms: entry.elapsed.as_millis(),
     };

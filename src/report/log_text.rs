@@ -17,7 +17,8 @@ pub(super) fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
-pub(super) fn line(entry: &Entry<'_>) -> String {
+/// The sentence, which is in the JSON line too.
+pub(super) fn sentence(entry: &Entry<'_>) -> String {
     let elapsed = human(entry.elapsed);
     let reason = entry.reason.unwrap_or_default();
     let attempts = entry.attempt.map_or_else(String::new, |n| count(usize::try_from(n).unwrap_or(0), "attempt"));
@@ -25,23 +26,28 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
         Some(n) => format!("(attempt {n}, {elapsed})"),
         None => format!("({elapsed})"),
     };
-    let body = match (entry.target.map(title), entry.topic) {
+    match (entry.target.map(title), entry.topic) {
         (Some(target), Topic::Ready) => format!("{target}: ready: {reason} {place}"),
-        (Some(target), Topic::NotReady) => format!("{target}: not ready: {reason} {place}"),
-        (Some(target), Topic::StillWaiting) => {
-            format!("still waiting for {target}: {attempts} in {elapsed}; last: {reason}")
+        (Some(target), Topic::NotReady) if entry.is_permanent() == Some(true) => {
+            format!("{target}: failed permanently: waiting will not help: {reason} {place}")
         }
+        (Some(target), Topic::NotReady) => format!("{target}: not ready: {reason} {place}"),
         (Some(target), Topic::Timeout | Topic::Interrupted) => {
             format!("{target}: not ready after {elapsed}, {attempts}; last: {reason}")
         }
-        (Some(target), Topic::Failed) => format!("{target}: failed for good after {elapsed}, {attempts}: {reason}"),
+        (Some(target), Topic::Failed) => {
+            format!("{target}: failed permanently: waiting will not help: {reason} ({attempts}, {elapsed})")
+        }
         (Some(target), _) => format!("{target}: {reason}"),
-        (None, Topic::Exec) => format!("all is ready after {elapsed}; {reason}"),
+        (None, Topic::StillWaiting) => format!("{reason} ({elapsed})"),
         (None, _) => reason.to_owned(),
-    };
+    }
+}
+
+pub(super) fn line(entry: &Entry<'_>) -> String {
     let level = match entry.level {
         Level::Warn => "warning: ",
         Level::Debug | Level::Info | Level::Error => "",
     };
-    format!("when-ready: {level}{body}")
+    format!("when-ready: {level}{}", sentence(entry))
 }

@@ -1,46 +1,41 @@
 //! What is said: log lines, the live view, reports and the table of `--check`.
 
-mod final_report;
-mod live;
+mod live_view;
 mod log_json;
 mod log_text;
+mod pace;
 mod sink;
+mod summary;
 mod table;
+mod termination;
 
+use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, Format, Terminal, TerminationLog, Verbosity};
+use crate::config::{Config, Format, Goal, OnPermanent, Policy, Quorum, Terminal, Verbosity};
 use crate::deadline::Deadline;
 use crate::duration::human;
 use crate::endpoint::Target;
 use crate::gate::{Event, Gate, Observer, Verdict};
+use crate::outcome::{Kind, NotReady, Permanence, printable, truncated};
 use crate::retry::{Change, State, Tracker};
 
-pub use final_report::{Report, TargetReport};
 pub use sink::Sink;
+pub use summary::{Ending, Readiness, Report, TargetReport};
 pub use table::Watch;
-
-/// What Kubernetes keeps of a termination message.
-const MAX_TERMINATION_MESSAGE: usize = 4096;
+pub use termination::write_termination_message;
 
 /// Tells an operator what happens.
 pub struct Reporter<'a> {
     targets: &'a [Target],
-    deadline: Deadline,
-    verbosity: Verbosity,
-    style: Style,
-    sink: Sink,
-}
-
-enum Style {
-    Text,
-    Json,
-    Live(live::View),
-    /// `--check` says all it has to say on stdout.
-    Silent,
+    policy: &'a Policy,
+    log: Log,
+    /// Takes the place of most lines on a terminal.
+    live: Option<live_view::View>,
+    told: Vec<pace::Told>,
+    /// When those that are still awaited are named next.
+    reminder: Duration,
 }
 
 impl<'a> Reporter<'a> {
@@ -49,95 +44,177 @@ impl<'a> Reporter<'a> {
         let Config { targets, policy, output, .. } = config;
         let is_live = output.terminal == Terminal::Allowed
             && output.verbosity == Verbosity::Normal
+            && output.format == Format::Text
             && std::io::stderr().is_terminal();
-        let style = match output.format {
-            Format::Json => Style::Json,
-            Format::Text if is_live => Style::Live(live::View::default()),
-            Format::Text => Style::Text,
+        let threshold = match output.verbosity {
+            Verbosity::Quiet => Level::Error,
+            Verbosity::Verbose => Level::Debug,
+            // The live view shows each change in its place.
+            Verbosity::Normal if is_live => Level::Warn,
+            Verbosity::Normal => Level::Info,
         };
-        Self { targets, deadline: policy.timeout, verbosity: output.verbosity, style, sink: Sink::stderr() }
-    }
-
-    /// A reporter that keeps quiet.
-    pub fn silent(config: &'a Config) -> Self {
-        Self { style: Style::Silent, ..Self::new(config) }
-    }
-
-    fn name(&self, target: usize) -> String {
-        log_text::title(&self.targets[target])
+        Self {
+            targets,
+            policy,
+            log: Log { format: output.format, threshold, sink: Sink::stderr() },
+            live: is_live.then(|| live_view::View::new(targets)),
+            told: vec![pace::Told::default(); targets.len()],
+            reminder: pace::next_reminder(Duration::ZERO),
+        }
     }
 
     fn say(&mut self, entry: &Entry<'_>) {
-        if entry.level < self.threshold() {
+        if entry.level < self.log.threshold {
             return;
         }
-        match &mut self.style {
-            Style::Silent => {}
-            Style::Json => self.sink.line(&log_json::line(entry)),
-            Style::Text => self.sink.line(&log_text::line(entry)),
-            Style::Live(view) => view.print(&mut self.sink, &log_text::line(entry)),
+        if let Some(view) = &mut self.live {
+            view.erase(&mut self.log.sink);
         }
-    }
-
-    fn threshold(&self) -> Level {
-        match (self.verbosity, &self.style) {
-            (Verbosity::Quiet, _) => Level::Error,
-            (Verbosity::Verbose, _) => Level::Debug,
-            // The live view shows each change in its place.
-            (Verbosity::Normal, Style::Live(_)) => Level::Warn,
-            (Verbosity::Normal, _) => Level::Info,
-        }
+        self.log.say(entry);
     }
 
     /// The wait is over: says how, and takes the live view away.
     pub fn conclude(&mut self, verdict: Verdict, gate: &Gate, elapsed: Duration) {
-        if let Style::Live(view) = &mut self.style {
-            view.erase(&mut self.sink);
+        if let Some(mut view) = self.live.take() {
+            view.erase(&mut self.log.sink);
         }
-        match verdict {
-            Verdict::Ready => {}
-            Verdict::TimedOut => {
-                for target in not_ready(gate) {
-                    self.unready(Topic::Timeout, gate, target, elapsed);
-                }
-            }
-            Verdict::Failed(target) => self.unready(Topic::Failed, gate, target, elapsed),
+        let topic = match verdict {
+            Verdict::Ready => return,
+            Verdict::TimedOut => Topic::Timeout,
+            Verdict::Failed(target) => return self.unready(Topic::Failed, gate, target, elapsed),
             Verdict::Interrupted(signal) => {
-                let reason = format!("interrupted by signal {signal} after {}", human(elapsed));
-                self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Error, Topic::Interrupted, elapsed) });
-                for target in not_ready(gate) {
-                    self.unready(Topic::Interrupted, gate, target, elapsed);
-                }
+                let text = format!("interrupted by signal {signal} after {}", human(elapsed));
+                self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Error, Topic::Interrupted, elapsed) });
+                Topic::Interrupted
             }
+        };
+        for target in not_ready(gate) {
+            self.unready(topic, gate, target, elapsed);
         }
     }
 
     /// One line for a target that is not ready at the end.
     fn unready(&mut self, topic: Topic, gate: &Gate, target: usize, elapsed: Duration) {
         let tracker = &gate.trackers[target];
-        let reason = last_reason(tracker);
+        let (reason, kind) = last_reason(tracker);
         self.say(&Entry {
             target: Some(&self.targets[target]),
-            reason: Some(&reason),
+            reason: Some(reason),
+            kind,
             attempt: Some(tracker.attempts),
             ..Entry::new(Level::Error, topic, elapsed)
         });
     }
 
-    /// COMMAND is run now.
-    pub fn exec(&mut self, program: &str, elapsed: Duration) {
-        let reason = format!("running {program}");
-        self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Info, Topic::Exec, elapsed) });
+    /// The wait ended well; with COMMAND, `program` is run now.
+    pub fn done(&mut self, gate: &Gate, program: Option<&str>, elapsed: Duration) {
+        let mut text = format!("{} after {}", self.what_is_ready(gate), human(elapsed));
+        if let Some(program) = program {
+            text.push_str("; running ");
+            text.push_str(program);
+        }
+        let topic = if program.is_some() { Topic::Exec } else { Topic::Ready };
+        self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Info, topic, elapsed) });
     }
 
-    /// Everything is ready and there is no COMMAND.
-    pub fn done(&mut self, elapsed: Duration) {
-        self.say(&Entry { reason: Some("done"), ..Entry::new(Level::Info, Topic::Exec, elapsed) });
+    fn what_is_ready(&self, gate: &Gate) -> String {
+        let state = match self.policy.goal {
+            Goal::Ready => "ready",
+            Goal::Down => "down",
+        };
+        let (ready, all) = (self.targets.len() - not_ready(gate).len(), self.targets.len());
+        match self.policy.quorum {
+            Quorum::Any if ready < all => {
+                let verb = if ready == 1 { "is" } else { "are" };
+                format!("{ready} of {} {verb} {state} (--any)", log_text::count(all, "target"))
+            }
+            _ => format!("all is {state}"),
+        }
+    }
+
+    /// The wait did not end well, and COMMAND is run all the same.
+    pub fn even_so(&mut self, program: &str, elapsed: Duration) {
+        let text = format!("running {program} even so (--on-timeout run)");
+        self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Warn, Topic::Exec, elapsed) });
     }
 
     /// Something to know that is not about a target's state.
     pub fn note(&mut self, level: Level, text: &str, elapsed: Duration) {
         self.say(&Entry { reason: Some(text), ..Entry::new(level, Topic::Note, elapsed) });
+    }
+
+    fn begin(&mut self, now: Duration) {
+        let limit = match self.policy.timeout {
+            Deadline::At(at) => format!("at most {}", human(at)),
+            Deadline::Never => "without a deadline".to_owned(),
+        };
+        let text = format!("waiting for {}, {limit}", log_text::count(self.targets.len(), "target"));
+        self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Info, Topic::Waiting, now) });
+        for target in self.targets.iter().filter(|target| !target.ignored.is_empty()) {
+            let text = format!("its parameters mean nothing to the probe: {}", target.ignored.join(", "));
+            let entry =
+                Entry { target: Some(target), reason: Some(&text), ..Entry::new(Level::Debug, Topic::Note, now) };
+            self.say(&entry);
+        }
+    }
+
+    fn changed(&mut self, target: usize, change: &Change, attempt: u32, now: Duration) {
+        let (level, topic, reason, kind) = match change {
+            Change::Ready(proof) => {
+                self.told[target].forget();
+                (Level::Info, Topic::Ready, proof.as_str(), None)
+            }
+            Change::Confirmed => (Level::Debug, Topic::Ready, "still ready", None),
+            Change::Success(proof) => (Level::Debug, Topic::Note, proof.as_str(), None),
+            Change::NotReady { failure, .. } => {
+                (self.level_of(target, failure, now), Topic::NotReady, failure.reason.as_str(), Some(failure.kind))
+            }
+            Change::Stale => return,
+        };
+        self.say(&Entry {
+            target: Some(&self.targets[target]),
+            reason: Some(reason),
+            kind,
+            attempt: Some(attempt),
+            ..Entry::new(level, topic, now)
+        });
+    }
+
+    /// A line is for a change of kind; one that waiting cannot mend is a warning.
+    fn level_of(&mut self, target: usize, failure: &NotReady, now: Duration) -> Level {
+        let is_permanent = failure.permanence() == Permanence::Permanent;
+        // The last line of the wait says it.
+        let ends_the_wait = is_permanent
+            && self.policy.on_permanent == OnPermanent::Fail
+            && (self.policy.quorum == Quorum::All || self.targets.len() == 1);
+        match self.told[target].is_news(failure.kind, now) {
+            true if ends_the_wait => Level::Debug,
+            true if is_permanent => Level::Warn,
+            true => Level::Info,
+            false => Level::Debug,
+        }
+    }
+
+    /// One line for all that are awaited.
+    fn remind(&mut self, gate: &Gate, now: Duration) {
+        /// The most characters of a reminder, and of a reason in it.
+        const MOST: usize = 400;
+        const REASON: usize = 100;
+        let mut text = String::from("still waiting for ");
+        let awaited = not_ready(gate);
+        for (index, &target) in awaited.iter().enumerate() {
+            let (reason, _) = last_reason(&gate.trackers[target]);
+            let part = format!("{} ({})", self.targets[target].label(), truncated(reason, REASON));
+            if index > 0 {
+                if text.chars().count() + part.chars().count() > MOST {
+                    let _ = write!(text, " and {} more", awaited.len() - index);
+                    break;
+                }
+                text.push_str(", ");
+            }
+            text.push_str(&part);
+        }
+        self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Info, Topic::StillWaiting, now) });
     }
 }
 
@@ -146,77 +223,51 @@ fn not_ready(gate: &Gate) -> Vec<usize> {
     (0..gate.trackers.len()).filter(|&index| gate.trackers[index].state != State::Ready).collect()
 }
 
-fn last_reason(tracker: &Tracker) -> String {
+/// Why a target is not ready.
+fn last_reason(tracker: &Tracker) -> (&str, Option<Kind>) {
     match &tracker.last {
-        _ if tracker.state == State::Confirming => "it was ready, and has not answered since".to_owned(),
-        Some(failure) => failure.reason.clone(),
-        None if tracker.attempts > 0 => "it succeeded, but not often enough in a row".to_owned(),
-        None => "not probed yet".to_owned(),
+        _ if tracker.state == State::Confirming => ("it was ready, and has not answered since", None),
+        Some(failure) => (&failure.reason, Some(failure.kind)),
+        None if tracker.proof.is_some() => ("it succeeded, but not often enough in a row", None),
+        None => ("not probed yet", None),
     }
 }
 
 impl Observer for Reporter<'_> {
     fn observe(&mut self, event: &Event<'_>, gate: &Gate, now: Duration) {
         match event {
-            Event::Waiting => {
-                let limit = match self.deadline {
-                    Deadline::At(at) => format!("at most {}", human(at)),
-                    Deadline::Never => "without a deadline".to_owned(),
-                };
-                let count = log_text::count(self.targets.len(), "target");
-                let reason = format!("waiting for {count}, {limit}");
-                self.say(&Entry { reason: Some(&reason), ..Entry::new(Level::Info, Topic::Waiting, now) });
-                for target in self.targets {
-                    if !target.ignored.is_empty() {
-                        let reason = format!("its parameters mean nothing to the probe: {}", target.ignored.join(", "));
-                        self.say(&Entry {
-                            target: Some(target),
-                            reason: Some(&reason),
-                            ..Entry::new(Level::Debug, Topic::Note, now)
-                        });
-                    }
-                }
-            }
-            Event::Changed { target, change, attempt } => {
-                let (level, topic, reason) = match change {
-                    Change::Ready(proof) => (Level::Info, Topic::Ready, proof.as_str()),
-                    Change::Confirmed => (Level::Debug, Topic::Ready, "still ready"),
-                    Change::Success(proof) => (Level::Debug, Topic::Note, proof.as_str()),
-                    Change::NotReady { failure, news } => {
-                        let level = if *news { Level::Info } else { Level::Debug };
-                        (level, Topic::NotReady, failure.reason.as_str())
-                    }
-                    Change::Stale => return,
-                };
-                self.say(&Entry {
-                    target: Some(&self.targets[*target]),
-                    reason: Some(reason),
-                    attempt: Some(*attempt),
-                    ..Entry::new(level, topic, now)
-                });
-            }
-            Event::StillWaiting => {
-                for target in not_ready(gate) {
-                    let reason = last_reason(&gate.trackers[target]);
-                    self.say(&Entry {
-                        target: Some(&self.targets[target]),
-                        reason: Some(&reason),
-                        attempt: Some(gate.trackers[target].attempts),
-                        ..Entry::new(Level::Info, Topic::StillWaiting, now)
-                    });
-                }
-            }
+            Event::Waiting => self.begin(now),
+            Event::Changed { target, change, attempt } => self.changed(*target, change, *attempt, now),
             Event::Tick => {
-                let titles: Vec<String> = (0..self.targets.len()).map(|index| self.name(index)).collect();
-                if let Style::Live(view) = &mut self.style {
-                    view.draw(&mut self.sink, &titles, gate, self.deadline, now);
+                if now >= self.reminder {
+                    self.remind(gate, now);
+                    while self.reminder <= now {
+                        self.reminder = pace::next_reminder(self.reminder);
+                    }
+                }
+                if let Some(view) = &mut self.live {
+                    view.draw(&mut self.log.sink, gate, self.policy.timeout, now);
                 }
             }
         }
     }
 
-    fn tick(&self) -> Option<Duration> {
-        matches!(self.style, Style::Live(_)).then_some(live::FRAME)
+    fn wakes_at(&self) -> Option<Duration> {
+        match &self.live {
+            Some(view) => Some(view.next_frame()),
+            None => (self.log.threshold <= Level::Info).then_some(self.reminder),
+        }
+    }
+}
+
+/// Tells nothing: `--check` says all it has to say on stdout.
+pub struct Silence;
+
+impl Observer for Silence {
+    fn observe(&mut self, _: &Event<'_>, _: &Gate, _: Duration) {}
+
+    fn wakes_at(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -253,78 +304,40 @@ struct Entry<'a> {
     topic: Topic,
     target: Option<&'a Target>,
     reason: Option<&'a str>,
+    kind: Option<Kind>,
     attempt: Option<u32>,
     elapsed: Duration,
 }
 
 impl Entry<'_> {
     fn new(level: Level, topic: Topic, elapsed: Duration) -> Self {
-        Self { level, topic, target: None, reason: None, attempt: None, elapsed }
+        Self { level, topic, target: None, reason: None, kind: None, attempt: None, elapsed }
+    }
+
+    /// Whether waiting can mend the failure; nothing where there is none.
+    fn is_permanent(&self) -> Option<bool> {
+        self.kind.map(|kind| kind.permanence() == Permanence::Permanent)
     }
 }
 
-/// Leaves the summary of a failed wait where Kubernetes looks for it.
-///
-/// # Errors
-///
-/// Only for a file that the user named; nothing of the message is left there then.
-pub fn write_termination_message<'a>(
-    log: &'a TerminationLog,
-    report: &Report,
-) -> Result<(), (&'a Path, std::io::Error)> {
-    let message = truncate(&report.message(), MAX_TERMINATION_MESSAGE);
-    let write = |path: &Path, create: bool| {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).truncate(true).create(create).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
-        let is_new = create && !path.exists();
-        let mut file = options.open(path)?;
-        let written = std::io::Write::write_all(&mut file, message.as_bytes());
-        if written.is_err() {
-            // Half a message would be taken for the whole; a pipe has nothing to be taken back.
-            drop(file.set_len(0));
-            if is_new {
-                drop(std::fs::remove_file(path));
-            }
+/// Where lines go, and how they look.
+struct Log {
+    format: Format,
+    threshold: Level,
+    sink: Sink,
+}
+
+impl Log {
+    fn say(&mut self, entry: &Entry<'_>) {
+        match self.format {
+            Format::Json => self.sink.line(&log_json::line(entry)),
+            Format::Text => self.sink.line(&printable(&log_text::line(entry))),
         }
-        written
-    };
-    match log {
-        // Absent or unwritable outside Kubernetes: no error.
-        TerminationLog::IfPresent(path) => {
-            drop(write(path, false));
-            Ok(())
-        }
-        TerminationLog::Named(path) => write(path, true).map_err(|error| (path.as_path(), error)),
     }
 }
 
-/// At most `max` bytes, cut where a sentence ends.
-fn truncate(text: &str, max: usize) -> String {
-    const MORE: &str = "More targets are not ready.\n";
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let mut out = String::new();
-    for line in text.split_inclusive('\n') {
-        if out.len() + line.len() + MORE.len() > max {
-            break;
-        }
-        out.push_str(line);
-    }
-    out.push_str(MORE);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_message_is_cut_where_a_sentence_ends() {
-        let text = "A sentence.\n".repeat(1000);
-        let cut = truncate(&text, MAX_TERMINATION_MESSAGE);
-        assert!(cut.len() <= MAX_TERMINATION_MESSAGE);
-        assert!(cut.ends_with("A sentence.\nMore targets are not ready.\n"));
-        assert_eq!(truncate("short\n", 4096), "short\n");
-    }
+/// Says in `format` why nothing is waited for, or COMMAND cannot be run.
+pub fn say_error(format: Format, text: &str) {
+    let mut log = Log { format, threshold: Level::Error, sink: Sink::stderr() };
+    log.say(&Entry { reason: Some(text), ..Entry::new(Level::Error, Topic::Failed, Duration::ZERO) });
 }

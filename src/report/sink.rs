@@ -1,61 +1,263 @@
-//! Standard error that can be full, closed or stuck, and holds nobody up.
+//! Standard error and standard output, which may be full, closed, stopped or on a file system that has gone away,
+//! and hold nobody up.
+//!
+//! Both belong to COMMAND too, and `O_NONBLOCK` is a flag of the open file that is shared with it: it must not be set
+//! there. /proc/self/fd opens the same pipe or terminal a second time, with the flag.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd;
+use socket2::SockRef;
+
+use crate::{clock, mounts, signals};
 
 /// A pipe that poll calls writable takes this much without blocking (`PIPE_BUF`, pipe(7)).
 const CHUNK: usize = 4096;
-/// How long one chunk may wait for a reader: a log driver that is busy, not one that is dead. After
-/// a line that was lost, none waits until one has gone through: hundreds of targets have hundreds of
-/// lines, and the deadline does not wait for them.
-const PATIENCE_MS: u16 = 5;
+/// How long a line may wait for a reader: a log driver that is busy, not one that is dead. After a line that was lost,
+/// none waits until one has gone through: hundreds of targets have hundreds of lines, and the deadline does not wait
+/// for them.
+const PATIENCE: Duration = Duration::from_millis(5);
+/// How many lines may wait for a file system that does not answer.
+const QUEUED: usize = 256;
 
-/// Lines to standard error; what nobody takes is dropped and counted.
+/// Lines to a stream; what nobody takes is dropped and counted.
 #[derive(Debug)]
 pub struct Sink {
+    stream: Stream,
+    way: Way,
+    /// The rest of a line that was begun.
+    begun: Vec<u8>,
     dropped: usize,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Stderr(io::Stderr),
+    Stdout(io::Stdout),
+}
+
+/// How the stream is written to without waiting for it.
+#[derive(Debug)]
+enum Way {
+    /// It is opened again, with `O_NONBLOCK`.
+    Reopened(File),
+    /// A socket cannot be opened again, but takes the wish with each message.
+    Socket,
+    /// A file is always ready.
+    Direct,
+    /// It could not be opened again: it belongs to another user. What it has room for is written, in pieces of so many
+    /// bytes that it takes them whole.
+    Polled(usize),
+    /// A file system that answers over a network, or not at all: a thread waits for it.
+    Thread(Writer),
 }
 
 impl Sink {
     /// Standard error.
     pub fn stderr() -> Self {
-        Self { dropped: 0 }
+        Self::new(Stream::Stderr(io::stderr()))
+    }
+
+    /// Standard output.
+    pub fn stdout() -> Self {
+        Self::new(Stream::Stdout(io::stdout()))
+    }
+
+    fn new(stream: Stream) -> Self {
+        Self { way: Way::to(&stream), stream, begun: Vec::new(), dropped: 0 }
     }
 
     /// Writes a line.
     pub fn line(&mut self, text: &str) {
         if self.dropped > 0 {
             let note = format!("when-ready: {} lines were lost: nobody read them\n", self.dropped);
-            if self.write(note.as_bytes()).is_err() {
+            if !self.raw(note.as_bytes()) {
                 self.dropped += 1;
                 return;
             }
             self.dropped = 0;
         }
-        if self.write(format!("{text}\n").as_bytes()).is_err() {
+        if !self.raw(format!("{text}\n").as_bytes()) {
             self.dropped += 1;
         }
     }
 
-    /// Writes bytes as they are; they may be lost.
-    pub fn raw(&mut self, bytes: &[u8]) {
-        drop(self.write(bytes));
+    /// Writes bytes as they are. Says whether they are on their way: all of them, or so many that the rest follows
+    /// before anything else.
+    pub fn raw(&mut self, bytes: &[u8]) -> bool {
+        let patience = if self.dropped == 0 { PATIENCE } else { Duration::ZERO };
+        let until = clock::now() + patience;
+        let begun = std::mem::take(&mut self.begun);
+        let (written, result) = self.write_part(&begun, until);
+        if result.is_err() {
+            self.begun = begun[written..].to_vec();
+            return false;
+        }
+        let (written, result) = self.write_part(bytes, until);
+        if written > 0 {
+            self.begun = bytes[written..].to_vec();
+        }
+        written > 0 || result.is_ok()
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut stderr = io::stderr().lock();
-        let patience = if self.dropped == 0 { PATIENCE_MS } else { 0 };
-        for chunk in bytes.chunks(CHUNK) {
-            let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-            let is_writable = matches!(poll(&mut fds, PollTimeout::from(patience)), Ok(n) if n > 0)
-                && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLOUT));
-            if !is_writable {
-                return Err(io::ErrorKind::WouldBlock.into());
+    /// Writes text that somebody has asked for, and waits for its reader `until` then.
+    ///
+    /// # Errors
+    ///
+    /// `BrokenPipe` where the reader has gone, `WouldBlock` where it does not read, others as the system has them.
+    pub fn write(&mut self, text: &str, until: Instant) -> io::Result<()> {
+        self.write_part(text.as_bytes(), until).1
+    }
+
+    fn write_part(&mut self, bytes: &[u8], until: Instant) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while written < bytes.len() {
+            let result = match self.write_some(&bytes[written..], until) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    written += n;
+                    Ok(())
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(until),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+                Err(error) => Err(error),
+            };
+            if result.is_err() {
+                return (written, result);
             }
-            stderr.write_all(chunk)?;
+        }
+        (written, Ok(()))
+    }
+
+    fn write_some(&mut self, bytes: &[u8], until: Instant) -> io::Result<usize> {
+        match &mut self.way {
+            Way::Reopened(file) => file.write(bytes),
+            Way::Socket => {
+                let flags = nix::libc::MSG_DONTWAIT | nix::libc::MSG_NOSIGNAL;
+                SockRef::from(&self.stream).send_with_flags(bytes, flags)
+            }
+            Way::Direct => Ok(unistd::write(&self.stream, bytes)?),
+            Way::Polled(_) if !is_writable(self.stream.as_fd(), PollTimeout::ZERO) => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Way::Polled(whole) => Ok(unistd::write(&self.stream, &bytes[..bytes.len().min(*whole)])?),
+            Way::Thread(writer) => writer.write(bytes, until),
+        }
+    }
+
+    /// Waits until the stream may take more.
+    fn wait(&self, until: Instant) -> io::Result<()> {
+        let fd = match &self.way {
+            Way::Reopened(file) => file.as_fd(),
+            Way::Socket | Way::Direct | Way::Polled(_) => self.stream.as_fd(),
+            Way::Thread(_) => return Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let left = until.saturating_duration_since(clock::now());
+        // A part of a millisecond counts as one: else the last of them would be spent without a pause.
+        let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+        if left.is_zero() || !is_writable(fd, timeout) {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(())
+    }
+}
+
+fn is_writable(fd: BorrowedFd<'_>, timeout: PollTimeout) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+    // An error shows in the write that follows.
+    poll(&mut fds, timeout).is_ok_and(|n| n > 0)
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Stderr(stderr) => stderr.as_fd(),
+            Self::Stdout(stdout) => stdout.as_fd(),
+        }
+    }
+}
+
+impl Way {
+    fn to(stream: &Stream) -> Self {
+        let number = stream.as_fd().as_raw_fd();
+        let link = format!("/proc/self/fd/{number}");
+        let is_terminal = stream.as_fd().is_terminal();
+        let whole = if is_terminal { 1 } else { CHUNK };
+        let Ok(name) = fs::read_link(&link) else { return Self::Polled(whole) };
+        let name = name.to_string_lossy();
+        if name.starts_with("socket:") {
+            return Self::Socket;
+        }
+        let is_pipe = name.starts_with("pipe:");
+        if !is_terminal && !is_pipe {
+            // Asked before fstat(2), which may wait for the same file system.
+            if mounts::is_remote_descriptor(number) {
+                return Writer::start(stream.as_fd()).map_or(Self::Direct, Self::Thread);
+            }
+            let is_fifo = fs::metadata(&link).is_ok_and(|metadata| metadata.file_type().is_fifo());
+            if !is_fifo {
+                // A write beyond the limit of a file's size is an error, and not the end of this process.
+                signals::outlive_the_limit_of_file_sizes();
+                return Self::Direct;
+            }
+        }
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let opened = OpenOptions::new().write(true).custom_flags(flags.bits()).open(&link);
+        opened.map_or(Self::Polled(whole), Self::Reopened)
+    }
+}
+
+/// A thread that writes what it is given, and says when that is done.
+#[derive(Debug)]
+struct Writer {
+    queue: SyncSender<Vec<u8>>,
+    done: Receiver<io::Result<()>>,
+    under_way: usize,
+}
+
+impl Writer {
+    fn start(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let mut file = File::from(fd.try_clone_to_owned()?);
+        let (queue, texts) = sync_channel::<Vec<u8>>(QUEUED);
+        let (say, done) = channel();
+        let work = move || texts.iter().try_for_each(|text| say.send(file.write_all(&text)).map_err(drop));
+        let builder = thread::Builder::new().name("log".to_owned()).stack_size(64 << 10);
+        signals::held_back(|| builder.spawn(work))?;
+        Ok(Self { queue, done, under_way: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8], until: Instant) -> io::Result<usize> {
+        self.under_way -= self.done.try_iter().count();
+        // The file system that is not done with an earlier text is not waited for again.
+        let waits = self.under_way == 0;
+        self.queue.try_send(bytes.to_vec()).map_err(|_| io::ErrorKind::WouldBlock)?;
+        self.under_way += 1;
+        if waits && let Ok(result) = self.done.recv_timeout(until.saturating_duration_since(clock::now())) {
+            self.under_way -= 1;
+            result?;
+        }
+        Ok(bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_takes_lines_that_its_file_does_not_take_until_its_queue_is_full() {
+        let (_kept, full) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut writer = Writer::start(full.as_fd()).unwrap();
+        let line = vec![b'x'; 1 << 20];
+        let taken = (0..=QUEUED + 2).take_while(|_| writer.write(&line, clock::now()).is_ok()).count();
+        assert!((QUEUED..=QUEUED + 1).contains(&taken), "{taken}");
     }
 }

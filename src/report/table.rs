@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthStr;
 
 use super::log_text::count;
-use super::{Report, TargetReport};
+use super::{Readiness, Report, TargetReport};
 use crate::duration::human;
 
 const GREEN: &str = "\x1b[32m";
@@ -30,7 +30,7 @@ impl Watch {
     /// Takes note of a further check.
     pub fn record(&mut self, report: &Report, now: Instant) {
         for (index, target) in report.targets.iter().enumerate() {
-            let is_ready = target.state == "ready";
+            let is_ready = target.state == Readiness::Ready;
             match self.history.get_mut(index) {
                 None => self.history.push(History { is_ready, since: now, changes: 0 }),
                 Some(history) if history.is_ready != is_ready => {
@@ -58,7 +58,7 @@ impl Report {
         let named = self.targets.iter().any(|target| target.name != target.url);
         let mut out = String::new();
         for (index, target) in self.targets.iter().enumerate() {
-            let is_ready = target.state == "ready";
+            let is_ready = target.state == Readiness::Ready;
             let (word, colour) = if is_ready { ("HEALTHY  ", GREEN) } else { ("UNHEALTHY", RED) };
             let word = if in_colour { format!("{colour}{word}{PLAIN}") } else { word.to_owned() };
             let latency = target.latency_ms.map_or_else(|| "-".to_owned(), |ms| human(Duration::from_millis(ms)));
@@ -68,7 +68,7 @@ impl Report {
             let url = padded(&target.url, urls);
             let _ = writeln!(out, "{name}{url}  {word}  {latency:>6}  {}{note}", reason.unwrap_or_default());
         }
-        let healthy = self.targets.iter().filter(|target| target.state == "ready").count();
+        let healthy = self.targets.iter().filter(|target| target.state == Readiness::Ready).count();
         let verb = if self.targets.len() == 1 { "is" } else { "are" };
         let _ = writeln!(out, "{healthy} of {} {verb} healthy", count(self.targets.len(), "target"));
         out

@@ -73,7 +73,7 @@ fn fail_fast_stops_at_what_waiting_cannot_mend() {
             .timeout("20s")
             .finish()
             .expect_status(code)
-            .expect_stderr("failed for good");
+            .expect_stderr("failed permanently");
     }
     for status in ["408 Request Timeout", "425 Too Early", "429 Too Many Requests", "500 X", "503 X"] {
         let peer = Peer::http(response(status, ""));

@@ -26,6 +26,7 @@ mod postgres;
 mod process;
 mod redis;
 mod resources;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 mod usage;

@@ -82,6 +82,9 @@ fn json_lines_are_whole_objects_with_the_promised_fields() {
     assert!(failed["url"].as_str().unwrap().starts_with("redis://"));
     assert!(failed["reason"].as_str().unwrap().starts_with("ERR \"quoted\" \\ [31m"), "{failed}");
     assert_eq!(failed["attempt"], 1);
+    assert_eq!((&failed["kind"], &failed["permanent"]), (&"server_error".into(), &false.into()));
+    assert!(failed["msg"].as_str().unwrap().starts_with("cache (redis://127.0.0.1:"), "{failed}");
+    assert!(lines.iter().all(|line| line["msg"].as_str().is_some_and(|msg| !msg.is_empty())));
     assert_eq!(lines.last().unwrap()["event"], "timeout");
 }
 
@@ -359,6 +362,95 @@ fn no_piece_of_a_secret_that_a_peer_repeats_is_shown() {
         for line in secret.lines().map(str::to_lowercase) {
             let pieces = (0..line.len() - 3).map(|at| &line[at..at + 4]);
             pieces.for_each(|piece| assert!(!said.contains(piece), "{piece} is in {said}"));
+        }
+    }
+}
+
+#[test]
+fn a_port_whose_service_is_not_there_yet_is_told_of_in_a_handful_of_lines() {
+    // As docker-proxy does: it accepts, then resets, closes or says nothing of use, in turn.
+    let peer = Peer::start(|mut stream, number| match number % 3 {
+        0 => drop(socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO))),
+        1 => drop(std::io::Write::write_all(&mut stream, b"-LOADING not yet\r\n")),
+        _ => {}
+    });
+    let run = Run::new().target(format!("redis://127.0.0.1:{}", peer.port)).args(["--max-interval", "10ms"]);
+    let finished = run.timeout("3s").finish().expect_status(124);
+    assert!(finished.stderr.lines().count() <= 6, "{}", finished.stderr);
+}
+
+#[test]
+fn what_waiting_cannot_mend_is_a_warning_that_says_so() {
+    let peer = Peer::http(response("404 Not Found", ""));
+    let run =
+        |options: &[&str]| Run::new().args(options.iter().copied()).target(peer.url("/x")).timeout("500ms").finish();
+    run(&[])
+        .expect_status(124)
+        .expect_stderr("warning: ")
+        .expect_stderr("failed permanently: waiting will not help: HTTP 404");
+    let finished =
+        run(&["--fail-fast"]).expect_status(1).expect_stderr("failed permanently: waiting will not help: HTTP 404");
+    assert_eq!(finished.stderr.lines().count(), 2, "it is said once: {}", finished.stderr);
+    let lines = json_lines(&run(&["--log-format", "json"]).stderr);
+    let failed = lines.iter().find(|line| line["event"] == "not_ready").unwrap();
+    assert_eq!(
+        (&failed["level"], &failed["permanent"], &failed["kind"]),
+        (&"warn".into(), &true.into(), &"http_404".into())
+    );
+}
+
+#[test]
+fn the_last_line_says_what_is_ready() {
+    let peer = Peer::http(response("200 OK", ""));
+    let run = |options: &[&str]| {
+        Run::new().args(options.iter().copied()).target(peer.url("/")).target(format!("127.0.0.1:{}", free_port()))
+    };
+    let finished = run(&["--any", "--log-format", "json"]).finish().expect_status(0);
+    let last = json_lines(&finished.stderr).pop().unwrap();
+    assert_eq!(last["event"], "ready");
+    assert!(last["msg"].as_str().unwrap().starts_with("1 of 2 targets is ready (--any) after "), "{last}");
+    assert!(last.get("target").is_none());
+    let run = run(&["--any"]).command(["true"]).finish().expect_status(0);
+    run.expect_stderr("1 of 2 targets is ready (--any) after ").expect_stderr("; running true");
+    let finished =
+        Run::new().args(["--log-format", "json"]).target(peer.url("/")).command(["true"]).finish().expect_status(0);
+    assert_eq!(json_lines(&finished.stderr).pop().unwrap()["event"], "exec");
+}
+
+#[test]
+fn a_usage_error_is_told_in_the_format_of_the_log() {
+    for (options, variable) in [
+        (&["--log-format", "json", "nonsense"][..], ""),
+        (&["--log-format=json", "--nope"], ""),
+        (&["nonsense"], "json"),
+    ] {
+        let run = Run::new().args(options.iter().copied()).env("WHEN_READY_LOG_FORMAT", variable);
+        let lines = json_lines(&run.finish().expect_status(2).stderr);
+        assert_eq!((&lines[0]["level"], &lines[0]["event"]), (&"error".into(), &"failed".into()), "{options:?}");
+    }
+}
+
+#[test]
+fn control_characters_of_a_target_reach_no_output() {
+    let directory = directory();
+    let file = directory.path().join("message");
+    for options in [&["-v"][..], &["--log-format", "json"], &["--check"], &["--check", "--format", "json"]] {
+        let finished = Run::new()
+            .args(options.iter().copied())
+            .arg("--termination-log")
+            .arg(file.to_str().unwrap())
+            .target(format!("postgres://a%0Ab:x@127.0.0.1:{}/d%1B%5B31m%E2%80%AE", free_port()))
+            .target(format!("http://127.0.0.1:{}/x%0Ay%1B[31m", free_port()))
+            .target("file:///no/such%0Afile%1B[31m")
+            .timeout("300ms")
+            .finish();
+        assert_ne!(finished.status, 0);
+        let message = fs::read_to_string(&file).unwrap_or_default();
+        for text in [&finished.stderr, &finished.stdout, &message] {
+            assert!(!text.contains(['\u{1b}', '\u{202e}', '\r']), "{text:?}");
+            let is_whole =
+                |line: &&str| !line.starts_with("b ") && !line.starts_with("b@") && !line.starts_with("file");
+            assert!(text.lines().all(|line| is_whole(&line)), "{text}");
         }
     }
 }

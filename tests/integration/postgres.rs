@@ -62,7 +62,7 @@ mod login {
         let url = format!("postgres://{SUPERUSER}:not-it@127.0.0.1:{}/postgres", server.port);
         let reason = "password authentication failed for user \"admin\" (28P01): check user and password";
         let run = Run::new().target(&url).timeout("5s").spawn();
-        fails_for_good(url).expect_stderr("failed for good after ").expect_stderr(reason);
+        fails_for_good(url).expect_stderr("failed permanently: waiting will not help: ").expect_stderr(reason);
         run.finish()
             .expect_status(124)
             .expect_stderr(reason)
@@ -783,7 +783,7 @@ mod pgbouncer {
         not_ready(pooler.url("nowhere")).expect_stderr("not ready: no such database: nowhere (08P01) (pgbouncer)");
         for user in [SUPERUSER, "nobody"] {
             fails_for_good(format!("postgres://{user}:wrong@127.0.0.1:{}/app", pooler.port))
-                .expect_stderr("failed for good")
+                .expect_stderr("failed permanently")
                 .expect_stderr("check user and password");
         }
         let length = pooler.log().len();

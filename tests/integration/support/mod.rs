@@ -459,7 +459,7 @@ pub fn fails_for_good(url: impl Into<String>) -> Finished {
         .timeout("60s")
         .finish()
         .expect_status(1)
-        .expect_stderr("failed for good after ")
+        .expect_stderr("failed permanently: waiting will not help: ")
 }
 
 /// Ends a process that a fixture started.

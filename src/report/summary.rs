@@ -13,6 +13,7 @@ use super::log_text::count;
 use crate::duration::human;
 use crate::endpoint::Target;
 use crate::gate::{Gate, Verdict};
+use crate::outcome::printable;
 use crate::retry::State;
 
 /// The whole wait, at its end.
@@ -20,12 +21,47 @@ use crate::retry::State;
 pub struct Report {
     /// The version of the tool that wrote it.
     pub version: &'static str,
-    /// How the wait ended: `ready`, `timeout`, `failed` or `interrupted`.
-    pub outcome: &'static str,
+    /// How the wait ended.
+    pub outcome: Ending,
     /// How long the wait took.
     pub elapsed_ms: u64,
     /// The targets in the order given.
     pub targets: Vec<TargetReport>,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Everything that was wanted is ready.
+    Ready,
+    /// The deadline, or the last allowed attempt, passed.
+    Timeout,
+    /// A failure that waiting cannot mend.
+    Failed,
+    /// A signal.
+    Interrupted,
+}
+
+impl From<Verdict> for Ending {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Ready => Self::Ready,
+            Verdict::TimedOut => Self::Timeout,
+            Verdict::Failed(_) => Self::Failed,
+            Verdict::Interrupted(_) => Self::Interrupted,
+        }
+    }
+}
+
+/// Whether a target was ready at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// It was.
+    Ready,
+    /// It was not.
+    NotReady,
 }
 
 /// One target, at the end of the wait.
@@ -35,8 +71,8 @@ pub struct TargetReport {
     pub name: String,
     /// Its URL without secrets.
     pub url: String,
-    /// `ready` or `not_ready`.
-    pub state: &'static str,
+    /// Whether it is ready.
+    pub state: Readiness,
     /// How many attempts began.
     pub attempts: u32,
     /// When it became ready; null if it did not.
@@ -64,9 +100,9 @@ impl Report {
             .map(|(target, tracker)| {
                 let is_ready = tracker.state == State::Ready;
                 TargetReport {
-                    name: target.label(),
-                    url: target.to_string(),
-                    state: if is_ready { "ready" } else { "not_ready" },
+                    name: printable(&target.label()),
+                    url: printable(&target.to_string()),
+                    state: if is_ready { Readiness::Ready } else { Readiness::NotReady },
                     attempts: tracker.attempts,
                     ready_after_ms: tracker.ready_after.filter(|_| is_ready).map(millis),
                     latency_ms: tracker.latency.map(millis),
@@ -76,17 +112,7 @@ impl Report {
                 }
             })
             .collect();
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            outcome: match verdict {
-                Verdict::Ready => "ready",
-                Verdict::TimedOut => "timeout",
-                Verdict::Failed(_) => "failed",
-                Verdict::Interrupted(_) => "interrupted",
-            },
-            elapsed_ms: millis(elapsed),
-            targets,
-        }
+        Self { version: env!("CARGO_PKG_VERSION"), outcome: verdict.into(), elapsed_ms: millis(elapsed), targets }
     }
 
     /// As one JSON object and a newline.
@@ -130,12 +156,12 @@ impl Report {
 
     /// Complete sentences about what is not ready, for `kubectl describe pod`.
     pub fn message(&self) -> String {
-        let unready: Vec<_> = self.targets.iter().filter(|target| target.state != "ready").collect();
+        let unready: Vec<_> = self.targets.iter().filter(|target| target.state == Readiness::NotReady).collect();
         let elapsed = human(Duration::from_millis(self.elapsed_ms));
         let how = match self.outcome {
-            "interrupted" => "The wait was interrupted",
-            "failed" => "The wait failed for good",
-            _ => "The wait timed out",
+            Ending::Interrupted => "The wait was interrupted",
+            Ending::Failed => "The wait failed permanently",
+            Ending::Ready | Ending::Timeout => "The wait timed out",
         };
         let total = self.targets.len();
         let mut out = format!("{how} after {elapsed}: {} of {} not ready.\n", unready.len(), count(total, "target"));

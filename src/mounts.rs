@@ -1,0 +1,99 @@
+//! Which files lie on a file system that may not answer. Only /proc is asked: stat(2) and statfs(2) would ask the file
+//! system itself.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// Whether the file that is open as `fd` lies on such a file system.
+pub fn is_remote_descriptor(fd: RawFd) -> bool {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+    let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
+    lines().iter().filter_map(|line| Mount::parse(line)).any(|found| found.id == mount && found.is_remote())
+}
+
+/// Whether `path` lies on such a file system, as far as its words tell: symbolic links are not followed.
+pub fn is_remote_path(path: &Path) -> bool {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let lines = lines();
+    let above = lines.iter().filter_map(|line| Mount::parse(line)).filter(|mount| path.starts_with(&mount.point));
+    // Of two mounts at one place, the later one is seen.
+    above.max_by_key(|mount| mount.point.components().count()).is_some_and(|mount| mount.is_remote())
+}
+
+fn lines() -> Vec<String> {
+    let info = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    String::from_utf8_lossy(&info).lines().map(str::to_owned).collect()
+}
+
+/// A line of mountinfo, proc(5).
+#[derive(Debug, PartialEq, Eq)]
+struct Mount<'a> {
+    id: &'a str,
+    point: PathBuf,
+    kind: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    /// `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw`
+    fn parse(line: &'a str) -> Option<Self> {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ');
+        let (id, point) = (fields.next()?, fields.nth(3)?);
+        Some(Self { id, point: unescaped(point), kind: file_system.split(' ').next()? })
+    }
+
+    /// Whether its answers come over a network, or from a process.
+    fn is_remote(&self) -> bool {
+        const REMOTE: [&str; 14] = [
+            "9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3",
+            "virtiofs",
+        ];
+        REMOTE.contains(&self.kind) || self.kind.starts_with("fuse")
+    }
+}
+
+/// `\040` is a blank.
+fn unescaped(point: &str) -> PathBuf {
+    let mut out = Vec::new();
+    let mut rest = point.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
+            Some(byte) => {
+                out.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_mountinfo_is_read() {
+        let line = r"36 35 0:41 / /var/my\040logs rw,noatime master:1 shared:2 - nfs4 server:/export rw,vers=4.2";
+        let mount = Mount::parse(line).unwrap();
+        assert_eq!(mount, Mount { id: "36", point: PathBuf::from("/var/my logs"), kind: "nfs4" });
+        assert!(mount.is_remote());
+        let fuse = Mount::parse("40 35 0:50 / /mnt rw - fuse.sshfs host:/ rw").unwrap();
+        assert!(fuse.is_remote());
+        let local = Mount::parse("22 1 8:1 / / rw - ext4 /dev/sda1 rw").unwrap();
+        assert!(!local.is_remote());
+        assert_eq!(Mount::parse("garbage"), None);
+    }
+
+    #[test]
+    fn what_is_on_proc_and_memory_is_local() {
+        assert!(!is_remote_path(Path::new("/proc/self/status")));
+    }
+}

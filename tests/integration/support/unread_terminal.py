@@ -1,0 +1,31 @@
+"""Runs a command whose output goes to a terminal that nobody reads, after filling it; prints how it ended."""
+import fcntl
+import os
+import pty
+import subprocess
+import sys
+import time
+
+which, signal_after, command = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+master, slave = pty.openpty()
+# Full to the brim: not a byte more is taken.
+flags = fcntl.fcntl(slave, fcntl.F_GETFL)
+fcntl.fcntl(slave, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+try:
+    while os.write(slave, b"x" * 64):
+        pass
+except BlockingIOError:
+    pass
+fcntl.fcntl(slave, fcntl.F_SETFL, flags)
+begun = time.monotonic()
+process = subprocess.Popen(command, stdin=slave, **{which: slave})
+if signal_after:
+    time.sleep(signal_after)
+    begun = time.monotonic()
+    process.terminate()
+try:
+    status = process.wait(30)
+except subprocess.TimeoutExpired:
+    process.kill()
+    status = "it hangs"
+print(status, round((time.monotonic() - begun) * 1000), fcntl.fcntl(slave, fcntl.F_GETFL) == flags)
