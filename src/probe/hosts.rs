@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::config::Goal;
 use crate::net::Budget;
-use crate::outcome::{Kind, NotReady, Outcome, Permanence};
+use crate::outcome::{Kind, NotReady, Permanence};
 
 /// What a failed attempt says about whether a host is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,12 +33,12 @@ impl Evidence {
 /// # Errors
 ///
 /// One failure for all of them.
-pub(super) fn first_ready<T: Display>(
+pub(super) fn first_ready<T: Display, R>(
     hosts: &[T],
     goal: Goal,
     budget: &Budget,
-    mut probe: impl FnMut(&T, &Budget) -> Outcome,
-) -> Outcome {
+    mut probe: impl FnMut(&T, &Budget) -> Result<R, NotReady>,
+) -> Result<R, NotReady> {
     let mut failures = Vec::new();
     for (index, host) in hosts.iter().enumerate() {
         let left = u32::try_from(hosts.len() - index).unwrap_or(u32::MAX);

@@ -9,6 +9,8 @@ mod hosts;
 pub mod http;
 pub mod postgres;
 pub mod redis;
+#[cfg(test)]
+mod scripted;
 
 use crate::config::Goal;
 use crate::endpoint::{Endpoint, Target};

@@ -28,14 +28,14 @@ mod login {
         ready(format!("redis://default:s3cret@127.0.0.1:{port}")).expect_stderr("ready: PONG");
         fails_for_good(format!("redis://127.0.0.1:{port}"))
             .expect_stderr("NOAUTH Authentication required.: give a password in the URL or in REDISCLI_AUTH");
-        fails_for_good(format!("redis://:wrong@127.0.0.1:{port}"))
+        fails_for_good(format!("redis://:mistaken@127.0.0.1:{port}"))
             .expect_stderr("WRONGPASS invalid username-password pair or user is disabled.: check user and password");
         let run = || Run::new().target(format!("redis://127.0.0.1:{port}/2")).timeout("60s");
         run().env("REDISCLI_AUTH", "s3cret").finish().expect_status(0).expect_stderr("ready: PONG");
-        run().arg("--fail-fast").env("REDISCLI_AUTH", "wrong").finish().expect_status(1).expect_stderr("WRONGPASS");
+        run().arg("--fail-fast").env("REDISCLI_AUTH", "mistaken").finish().expect_status(1).expect_stderr("WRONGPASS");
         Run::new()
             .target(format!("redis://:s3cret@127.0.0.1:{port}"))
-            .env("REDISCLI_AUTH", "wrong")
+            .env("REDISCLI_AUTH", "mistaken")
             .timeout("60s")
             .finish()
             .expect_status(0);

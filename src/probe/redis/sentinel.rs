@@ -1,0 +1,119 @@
+//! Where the master is, by Redis' sentinels ("High availability with Redis Sentinel").
+
+use std::io::{Read, Write};
+
+use super::errors::{error_reply, unexpected};
+use super::resp::Reply;
+use super::session::Session;
+use crate::endpoint::Address;
+use crate::endpoint::redis::Sentinel;
+use crate::outcome::{Kind, NotReady, quoted};
+
+impl<S: Read + Write> Session<S> {
+    /// The address of the master, as this sentinel has it.
+    pub(super) fn master(&mut self, sentinel: &Sentinel) -> Result<Address, NotReady> {
+        self.log_in(sentinel.user.as_deref(), sentinel.password.as_ref())?;
+        let Some(name) = &sentinel.master else { return self.only_master() };
+        match self.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name])? {
+            // Null, which is an empty array here.
+            Reply::Array(items) if items.is_empty() => {
+                let reason = format!("the sentinel does not know the master {name}");
+                Err(NotReady::new(Kind::Unexpected, reason))
+            }
+            Reply::Array(items) => match items.as_slice() {
+                [host, port] => address(host, port),
+                _ => Err(unexpected("SENTINEL", &Reply::Array(items))),
+            },
+            Reply::Bulk(None) => {
+                Err(NotReady::new(Kind::Unexpected, format!("the sentinel does not know the master {name}")))
+            }
+            Reply::Error(text) => Err(error_reply(&text)),
+            other => Err(unexpected("SENTINEL", &other)),
+        }
+    }
+
+    /// The one master that the sentinel watches, where the target names none.
+    fn only_master(&mut self) -> Result<Address, NotReady> {
+        let masters = match self.ask(&["SENTINEL", "MASTERS"])? {
+            Reply::Array(masters) => masters,
+            other => return Err(unexpected("SENTINEL MASTERS", &other)),
+        };
+        match masters.as_slice() {
+            [] => Err(NotReady::new(Kind::Unexpected, "the sentinel watches no master yet")),
+            [Reply::Array(fields)] => match (field(fields, b"ip"), field(fields, b"port")) {
+                (Some(host), Some(port)) => address(host, port),
+                _ => Err(unexpected("SENTINEL MASTERS", &Reply::Array(fields.clone()))),
+            },
+            several => {
+                let names: Vec<String> = several
+                    .iter()
+                    .filter_map(|master| match master {
+                        Reply::Array(fields) => field(fields, b"name"),
+                        _ => None,
+                    })
+                    .filter_map(text)
+                    .collect();
+                let reason = format!("the sentinel watches {}: name one of them in the URL", names.join(", "));
+                Err(NotReady::new(Kind::Forbidden, reason))
+            }
+        }
+    }
+}
+
+/// The value of a field in a list of names and values.
+fn field<'a>(fields: &'a [Reply], name: &[u8]) -> Option<&'a Reply> {
+    let mut pairs = fields.chunks_exact(2);
+    pairs.find(|pair| matches!(&pair[0], Reply::Bulk(Some(found)) if found == name)).map(|pair| &pair[1])
+}
+
+fn text(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Bulk(Some(text)) | Reply::Simple(text) => Some(quoted(text)),
+        _ => None,
+    }
+}
+
+fn address(host: &Reply, port: &Reply) -> Result<Address, NotReady> {
+    let port = text(port).and_then(|port| port.parse().ok()).filter(|port| *port != 0);
+    match (text(host).filter(|host| !host.is_empty()), port) {
+        (Some(host), Some(port)) => Ok(Address { host, port }),
+        _ => Err(NotReady::new(Kind::WrongProtocol, "the sentinel's address of the master is none")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::scripted::{self, End, Scripted};
+
+    fn master(name: Option<&str>, answer: &[u8]) -> Result<Address, Kind> {
+        let sentinel =
+            Sentinel { places: Vec::new(), master: name.map(str::to_owned), user: None, password: None, tls: None };
+        let mut session = Session::new(Scripted::new(answer, 7, End::Close), &scripted::budget());
+        session.master(&sentinel).map_err(|failure| failure.kind)
+    }
+
+    #[test]
+    fn the_master_is_where_the_sentinel_says() {
+        let found = Ok(Address { host: "10.0.0.1".to_owned(), port: 6380 });
+        let other = b"*2\r\n$4\r\nname\r\n$1\r\nb\r\n";
+        let only = b"*6\r\n$4\r\nname\r\n$1\r\na\r\n$2\r\nip\r\n$8\r\n10.0.0.1\r\n$4\r\nport\r\n$4\r\n6380\r\n";
+        for (name, answer, expected) in [
+            (Some("m"), b"*2\r\n$8\r\n10.0.0.1\r\n$4\r\n6380\r\n".to_vec(), found.clone()),
+            (Some("m"), b"*-1\r\n".to_vec(), Err(Kind::Unexpected)),
+            (Some("m"), b"$-1\r\n".to_vec(), Err(Kind::Unexpected)),
+            (Some("m"), b"*2\r\n$0\r\n\r\n$4\r\n6380\r\n".to_vec(), Err(Kind::WrongProtocol)),
+            (Some("m"), b"*2\r\n$1\r\na\r\n$1\r\n0\r\n".to_vec(), Err(Kind::WrongProtocol)),
+            (Some("m"), b"*1\r\n$1\r\na\r\n".to_vec(), Err(Kind::WrongProtocol)),
+            (Some("m"), b"-IDONTKNOW I have not enough information\r\n".to_vec(), Err(Kind::NotAccepting)),
+            (Some("m"), b"-ERR unknown command `SENTINEL`\r\n".to_vec(), Err(Kind::Forbidden)),
+            (Some("m"), b"-NOAUTH Authentication required.\r\n".to_vec(), Err(Kind::CredentialsRejected)),
+            (None, [&b"*1\r\n"[..], only].concat(), found),
+            (None, b"*0\r\n".to_vec(), Err(Kind::Unexpected)),
+            (None, [&b"*2\r\n"[..], only, other].concat(), Err(Kind::Forbidden)),
+            (None, [&b"*1\r\n"[..], other].concat(), Err(Kind::WrongProtocol)),
+        ] {
+            assert_eq!(master(name, &answer), expected, "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+}
