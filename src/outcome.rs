@@ -48,6 +48,9 @@ impl fmt::Display for NotReady {
     }
 }
 
+/// So that an I/O error can carry what a layer below knows of its cause.
+impl std::error::Error for NotReady {}
+
 /// Whether waiting can mend a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permanence {

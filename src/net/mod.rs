@@ -184,7 +184,7 @@ impl Stream {
         match self {
             Self::Plain(connection) => connection,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => &stream.sock,
+            Self::Tls(stream) => stream.connection(),
         }
     }
 
@@ -193,7 +193,7 @@ impl Stream {
         match self {
             Self::Plain(connection) => connection,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.sock,
+            Self::Tls(stream) => stream.finish(),
         }
     }
 
@@ -202,7 +202,7 @@ impl Stream {
         let connection = match self {
             Self::Plain(connection) => connection,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => &mut stream.sock,
+            Self::Tls(stream) => stream.connection_mut(),
         };
         connection.budget = budget.clone();
     }
@@ -217,11 +217,7 @@ impl Stream {
         let connection = match self {
             Self::Plain(connection) => connection,
             #[cfg(feature = "tls")]
-            Self::Tls(mut stream) => {
-                stream.conn.send_close_notify();
-                drop(stream.flush());
-                stream.sock
-            }
+            Self::Tls(stream) => stream.finish(),
         };
         drop(connection.socket.shutdown(std::net::Shutdown::Write));
     }

@@ -87,3 +87,14 @@ impl From<TlsFailure> for NotReady {
         failure.failure
     }
 }
+
+/// What SCRAM can be bound to, of a TLS connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndPoint {
+    /// The hash of the server's certificate (tls-server-end-point, RFC 5929).
+    Hash(Vec<u8>),
+    /// The server's key is of a kind that this build cannot verify, and nothing is verified: somebody between
+    /// could show the server's certificate without holding its key. A server that offers to be bound must be
+    /// refused then, and the client must not say that it is unable to (RFC 5802, section 6).
+    Unproven,
+}

@@ -205,7 +205,10 @@ mod tls {
         };
         run(Some(&client)).expect_status(0).expect_stderr("ready: PONG");
         let refused = "the server does not take this client's certificate";
-        run(None).expect_status(1).expect_stderr(refused).expect_stderr("give one with --tls-cert and --tls-key");
+        run(None)
+            .expect_status(1)
+            .expect_stderr("the server wants a client's certificate")
+            .expect_stderr("give one with --tls-cert and --tls-key");
         for stranger in &strangers {
             run(Some(stranger)).expect_status(1).expect_stderr(refused);
         }

@@ -1,30 +1,34 @@
-//! One TLS configuration for https, rediss and Postgres.
+//! TLS for https, rediss, Postgres and tls: one configuration, and what each target says itself.
 
-use std::fmt;
-use std::io;
+mod algorithms;
+mod certificate;
+mod failure;
+mod files;
+mod names;
+mod verify;
+
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme, StreamOwned, SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, ClientConnection, SignatureScheme, StreamOwned, SupportedProtocolVersion};
 
-use super::tls_settings::{Fallback, Settings, TlsFailure};
+use super::tls_settings::{EndPoint, Fallback, Settings, TlsFailure};
 use super::{Budget, Connection, Stream, io_failure};
 use crate::config::{TlsOptions, Verification};
+use crate::endpoint::CertificateCheck;
 use crate::endpoint::postgres::TlsVersion;
-use crate::endpoint::{CertificateCheck, TargetTls};
-use crate::outcome::{Kind, NotReady, Stage, quoted};
-
-/// A connection through TLS.
-pub type TlsConnection = StreamOwned<ClientConnection, Connection>;
+use crate::outcome::{Kind, NotReady, Stage};
+use failure::{Context, words};
+use names::Host;
+use verify::{Findings, Roots, Verifier};
 
 /// Where distributions keep their bundle of roots.
 const BUNDLES: [&str; 6] = [
@@ -36,21 +40,16 @@ const BUNDLES: [&str; 6] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// A client's certificate and its key.
-#[derive(Debug)]
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-}
-
 /// The TLS options, read.
 #[derive(Debug)]
 pub struct Tls {
-    extra: Vec<CertificateDer<'static>>,
-    configured_roots: Option<Vec<CertificateDer<'static>>>,
-    identity: Option<Identity>,
+    /// From `--tls-ca`.
+    extra: Roots,
+    /// From `SSL_CERT_FILE`.
+    configured: Option<Roots>,
+    identity: Option<Arc<CertifiedKey>>,
     verification: Verification,
-    roots: OnceLock<Arc<RootCertStore>>,
+    roots: OnceLock<Arc<Roots>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -61,50 +60,27 @@ impl Tls {
     ///
     /// Names the option or variable, the file, and what is wrong with it.
     pub fn load(options: &TlsOptions) -> Result<Self, String> {
-        let named = |source: &str, path: &Path| certificates(path).map_err(|problem| format!("{source}: {problem}"));
+        let provider = ring::default_provider();
+        let named = |source: &str, path: &Path| roots_in(path).map_err(|problem| format!("{source}: {problem}"));
         let extra = options.ca.as_deref().map(|path| named("--tls-ca", path)).transpose()?.unwrap_or_default();
-        let configured_roots = options.roots.as_deref().map(|path| named("SSL_CERT_FILE", path)).transpose()?;
+        let configured = options.roots.as_deref().map(|path| named("SSL_CERT_FILE", path)).transpose()?;
         let identity = match (&options.cert, &options.key) {
-            (Some(cert), Some(key)) => Some(Identity {
-                chain: named("--tls-cert", cert)?,
-                key: private_key(key).map_err(|problem| format!("--tls-key: {problem}"))?,
-            }),
+            (Some(cert), Some(key)) => Some(identity(cert, key, ["--tls-cert: ", "--tls-key: "], &provider)?),
             _ => None,
         };
-        let tls = Self {
-            extra,
-            configured_roots,
-            identity,
-            verification: options.verification,
-            roots: OnceLock::new(),
-            provider: Arc::new(ring::default_provider()),
-        };
-        if tls.identity.is_some() {
-            let nothing = TargetTls { check: Some(CertificateCheck::Nothing), ..TargetTls::default() };
-            let settings = Settings::new("", &nothing);
-            tls.config(&settings).map_err(|failure| format!("--tls-cert: {}", failure.reason))?;
-        }
-        Ok(tls)
+        let (verification, provider) = (options.verification, Arc::new(provider));
+        Ok(Self { extra, configured, identity, verification, roots: OnceLock::new(), provider })
     }
 
     /// The roots: those of `SSL_CERT_FILE`, else the system's, else Mozilla's; and `--tls-ca`.
-    fn roots(&self) -> Arc<RootCertStore> {
+    fn roots(&self) -> Arc<Roots> {
         let load = || {
-            let mut store = RootCertStore::empty();
-            match &self.configured_roots {
-                Some(roots) => {
-                    store.add_parsable_certificates(roots.iter().cloned());
-                }
-                None => {
-                    let bundle = BUNDLES.iter().find_map(|path| certificates(Path::new(path)).ok());
-                    store.add_parsable_certificates(bundle.unwrap_or_default());
-                    if store.is_empty() {
-                        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-                    }
-                }
-            }
-            store.add_parsable_certificates(self.extra.iter().cloned());
-            Arc::new(store)
+            let mut roots = self.configured.clone().unwrap_or_else(|| {
+                let bundle = BUNDLES.iter().find_map(|path| roots_in(Path::new(path)).ok());
+                bundle.unwrap_or_else(Roots::built_in)
+            });
+            roots.extend(&self.extra);
+            Arc::new(roots)
         };
         Arc::clone(self.roots.get_or_init(load))
     }
@@ -120,8 +96,14 @@ impl Tls {
         settings: &Settings<'_>,
         budget: &Budget,
     ) -> Result<Stream, TlsFailure> {
-        let config = self.config(settings)?;
-        handshake(config, connection, settings.name, budget)
+        let findings = Arc::new(Findings::default());
+        let (config, has_identity) = self.config(settings, &findings)?;
+        let conn = ClientConnection::new(Arc::new(config), server_name(settings.name))
+            .map_err(|error| NotReady::new(Kind::TlsFailed, words(&error.to_string())))?;
+        budget.enter(Stage::TlsHandshake);
+        let stream = handshake(conn, connection, settings, &findings, has_identity, budget)?;
+        budget.enter(Stage::Exchanging);
+        Ok(Stream::Tls(Box::new(TlsConnection { stream, findings, has_identity, has_answered: false })))
     }
 
     /// Whether `--tls-cert` names a certificate.
@@ -134,63 +116,57 @@ impl Tls {
         !self.extra.is_empty()
     }
 
-    fn config(&self, settings: &Settings<'_>) -> Result<Arc<ClientConfig>, NotReady> {
+    fn config(&self, settings: &Settings<'_>, findings: &Arc<Findings>) -> Result<(ClientConfig, bool), NotReady> {
+        let unusable = |problem: String| NotReady::new(Kind::CertificateRejected, problem);
         let check = settings.check.unwrap_or(match self.verification {
             Verification::On => settings.usual_check,
             Verification::Off => CertificateCheck::Nothing,
         });
-        let inner = match check {
-            CertificateCheck::Nothing => None,
-            CertificateCheck::Chain | CertificateCheck::ChainAndName => {
-                let roots = self.roots_for(settings)?;
-                let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build();
-                Some(verifier.map_err(|error| {
-                    NotReady::new(Kind::CertificateRejected, format!("the CA certificates cannot be used: {error}"))
-                })?)
-            }
+        let roots = match check {
+            CertificateCheck::Nothing => Arc::default(),
+            CertificateCheck::Chain | CertificateCheck::ChainAndName => self.roots_for(settings).map_err(unusable)?,
         };
-        let verifier = Verifier { check, inner, provider: Arc::clone(&self.provider) };
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+        let verifier = Verifier {
+            check,
+            host: Host::new(settings.name),
+            roots,
+            option: if settings.rootcert.is_some() { "sslrootcert" } else { "--tls-ca" },
+            findings: Arc::clone(findings),
+        };
+        let own = settings.identity.map(|(cert, key)| identity(cert, key, ["", ""], &self.provider)).transpose();
+        let key = own.map_err(unusable)?.or_else(|| self.identity.clone());
+        let has_identity = key.is_some();
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(versions(settings)?)
-            .map_err(|error| unusable(&error))?
+            .map_err(|error| NotReady::new(Kind::TlsFailed, words(&error.to_string())))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let own = settings.identity.map(|(cert, key)| Identity::read(cert, key)).transpose();
-        let own = own.map_err(|problem| NotReady::new(Kind::CertificateRejected, problem))?;
-        let mut config = match own.as_ref().or(self.identity.as_ref()) {
-            Some(identity) => builder
-                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
-                .map_err(|error| unusable(&error))?,
-            None => builder.with_no_client_auth(),
-        };
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(Arc::new(Client { key, findings: Arc::clone(findings) }));
         config.resumption = Resumption::disabled();
         config.enable_sni = settings.sends_name;
         config.alpn_protocols = settings.protocol.iter().map(|protocol| protocol.to_vec()).collect();
-        Ok(Arc::new(config))
+        Ok((config, has_identity))
     }
 
-    fn roots_for(&self, settings: &Settings<'_>) -> Result<Arc<RootCertStore>, NotReady> {
-        let read = |path| certificates(path).map_err(|problem| NotReady::new(Kind::CertificateRejected, problem));
-        let mut roots = self.roots();
-        if let Some(path) = settings.rootcert {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(read(path)?);
-            roots = Arc::new(store);
-        }
+    fn roots_for(&self, settings: &Settings<'_>) -> Result<Arc<Roots>, String> {
+        let mut roots = match settings.rootcert {
+            Some(path) => Arc::new(roots_in(path)?),
+            None => self.roots(),
+        };
         if let Some(path) = settings.ca {
-            let mut store = RootCertStore::clone(&roots);
-            store.add_parsable_certificates(read(path)?);
-            roots = Arc::new(store);
+            Arc::make_mut(&mut roots).extend(&roots_in(path)?);
         }
         Ok(roots)
     }
 }
 
-fn unusable(error: &rustls::Error) -> NotReady {
-    NotReady::new(Kind::CertificateRejected, format!("the TLS settings cannot be used: {error}"))
+fn roots_in(path: &Path) -> Result<Roots, String> {
+    let mut roots = Roots::default();
+    roots.add(&files::certificates(path)?);
+    Ok(roots)
 }
 
-/// The versions within these limits that this build has.
+/// The versions within the limits that this build has.
 fn versions(settings: &Settings<'_>) -> Result<&'static [&'static SupportedProtocolVersion], NotReady> {
     static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
     let lowest = settings.min_version.unwrap_or(TlsVersion::V1_0);
@@ -209,230 +185,233 @@ fn versions(settings: &Settings<'_>) -> Result<&'static [&'static SupportedProto
     }
 }
 
-impl Identity {
-    fn read(cert: &Path, key: &Path) -> Result<Self, String> {
-        Ok(Self { chain: certificates(cert)?, key: private_key(key)? })
+/// The client's certificate with its key. Of which version it is does not matter: the server judges it.
+fn identity(
+    cert: &Path,
+    key: &Path,
+    [cert_source, key_source]: [&str; 2],
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>, String> {
+    let chain = files::certificates(cert).map_err(|problem| format!("{cert_source}{problem}"))?;
+    let secret = files::private_key(key).map_err(|problem| format!("{key_source}{problem}"))?;
+    let own = chain.first().and_then(|der| certificate::public_key(der));
+    let Ok(signing) = provider.key_provider.load_private_key(secret) else {
+        let kind = own.and_then(certificate::key_name).map_or(String::new(), |name| format!(" ({name})"));
+        let path = key.display();
+        return Err(format!(
+            "{key_source}the key in {path} is of a kind that this build cannot sign with{kind}: use RSA of 2,048 bits or more, P-256, P-384 or Ed25519"
+        ));
+    };
+    // The public key is known with every kind of key; if it were not, the server would judge it.
+    if signing.public_key().is_some_and(|public| own.is_some_and(|own| own != public.as_ref())) {
+        return Err(format!("{key_source}the key in {} is not that of the certificate", key.display()));
+    }
+    Ok(Arc::new(CertifiedKey::new(chain, signing)))
+}
+
+/// The client's certificate, if it has one, for a server that asks.
+#[derive(Debug)]
+struct Client {
+    key: Option<Arc<CertifiedKey>>,
+    findings: Arc<Findings>,
+}
+
+impl ResolvesClientCert for Client {
+    /// Whatever CAs the server names: it may name others than it takes (OpenSSL sends its own all the same).
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.findings.wants_certificate.store(true, Ordering::Relaxed);
+        self.key.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.key.is_some()
     }
 }
 
-/// Verifies as much as [`CertificateCheck`] says. Whatever it is, the server must prove that it holds the key
-/// of its certificate, because channel binding rests on that.
-struct Verifier {
-    check: CertificateCheck,
-    inner: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
+/// The name that is sent; an address, and what is no name that can be sent, is not.
+fn server_name(host: &str) -> ServerName<'static> {
+    let host = host.split('%').next().unwrap_or(host).trim_end_matches('.');
+    ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into()))
 }
 
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.check.fmt(f)
-    }
+/// A connection that remembers the first bytes of the peer, which tell what it speaks.
+struct Watched {
+    connection: Connection,
+    first: Vec<u8>,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(inner) = &self.inner else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is checked last: the chain has been found good.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.check == CertificateCheck::Chain => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const ENOUGH: usize = 64;
+        let n = self.connection.read(buffer)?;
+        let more = n.min(ENOUGH.saturating_sub(self.first.len()));
+        self.first.extend_from_slice(&buffer[..more]);
+        Ok(n)
     }
 }
 
 fn handshake(
-    config: Arc<ClientConfig>,
-    mut connection: Connection,
-    host: &str,
+    mut conn: ClientConnection,
+    connection: Connection,
+    settings: &Settings<'_>,
+    findings: &Findings,
+    has_identity: bool,
     budget: &Budget,
-) -> Result<Stream, TlsFailure> {
-    budget.enter(Stage::TlsHandshake);
-    let host = host.split('%').next().unwrap_or(host).trim_end_matches('.');
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-        NotReady::new(Kind::CertificateRejected, format!("no certificate can be valid for the name {host}"))
-    })?;
-    let mut conn = ClientConnection::new(config, name).map_err(|error| describe(&error))?;
-    while conn.is_handshaking() {
-        match conn.complete_io(&mut connection) {
-            Ok((0, 0)) => break,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let reason = "the peer closed the connection during the TLS handshake";
-                return Err(TlsFailure::refused(NotReady::new(Kind::TlsFailed, reason)));
-            }
-            Err(error) => {
-                return Err(TlsFailure { failure: io_failure(&error, budget), fallback: fallback_after(&error) });
-            }
-        }
+) -> Result<StreamOwned<ClientConnection, Connection>, TlsFailure> {
+    let mut watched = Watched { connection, first: Vec::new() };
+    let ended = drive(&mut conn, &mut watched);
+    let Err(error) = ended else { return Ok(StreamOwned::new(conn, watched.connection)) };
+    let context = Context {
+        first: &watched.first,
+        is_chosen: conn.negotiated_cipher_suite().is_some(),
+        lacks_certificate: findings.wants_certificate.load(Ordering::Relaxed) && !has_identity,
+        protocol: settings.protocol,
+        name: settings.name,
+        is_limited: settings.min_version.is_some() || settings.max_version.is_some(),
+    };
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(tls) => Err(context.failure(tls)),
+        None if error.kind() == io::ErrorKind::TimedOut => Err(budget.timed_out().into()),
+        None => Err(TlsFailure { failure: context.closed(io_failure(&error, budget)), fallback: Fallback::Allowed }),
     }
-    budget.enter(Stage::Exchanging);
-    Ok(Stream::Tls(Box::new(StreamOwned::new(conn, connection))))
 }
 
-/// Whether the server itself ended the handshake.
-///
-/// libpq goes on in plain text after any failure. We do so only where it would have failed with libpq's
-/// OpenSSL too: these alerts say that the server has nothing in common with *this build*, which has
-/// fewer algorithms and versions.
-fn fallback_after(error: &io::Error) -> Fallback {
-    use AlertDescription as Alert;
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::AlertReceived(
-            Alert::HandshakeFailure
-            | Alert::InsufficientSecurity
-            | Alert::ProtocolVersion
-            | Alert::IllegalParameter
-            | Alert::DecodeError
-            | Alert::UnsupportedExtension
-            | Alert::MissingExtension
-            | Alert::UnexpectedMessage
-            | Alert::NoApplicationProtocol,
-        )) => Fallback::Never,
-        Some(rustls::Error::AlertReceived(_)) => Fallback::Allowed,
-        Some(_) => Fallback::Never,
-        None if error.kind() == io::ErrorKind::TimedOut => Fallback::Never,
-        None => Fallback::Allowed,
+/// Up to the end of the handshake. What the server said before it closed comes before what failed on our side:
+/// a write into a connection that it has closed already hides its alert.
+fn drive(conn: &mut ClientConnection, watched: &mut Watched) -> io::Result<()> {
+    loop {
+        let mut broken = None;
+        while conn.wants_write() && broken.is_none() {
+            broken = conn.write_tls(&mut watched.connection).err();
+        }
+        if broken.is_none() && !conn.is_handshaking() {
+            return Ok(());
+        }
+        match (conn.read_tls(watched), broken) {
+            (Ok(0), None) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            (Ok(0) | Err(_), Some(broken)) => return Err(broken),
+            (Err(error), None) => return Err(error),
+            (Ok(_), _) => {}
+        }
+        if let Err(error) = conn.process_new_packets() {
+            // The alert that tells the server why.
+            drop(conn.write_tls(&mut watched.connection));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+    }
+}
+
+/// A connection through TLS.
+#[derive(Debug)]
+pub struct TlsConnection {
+    stream: StreamOwned<ClientConnection, Connection>,
+    findings: Arc<Findings>,
+    has_identity: bool,
+    has_answered: bool,
+}
+
+impl TlsConnection {
+    /// The connection beneath.
+    pub fn connection(&self) -> &Connection {
+        &self.stream.sock
+    }
+
+    /// The same, to change.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.stream.sock
+    }
+
+    /// Tells the peer that nothing more comes, and gives the connection beneath.
+    pub fn finish(mut self) -> Connection {
+        self.stream.conn.send_close_notify();
+        drop(self.stream.flush());
+        self.stream.sock
+    }
+
+    /// Whether the server proved that it holds the key of its certificate: [`EndPoint::Unproven`].
+    fn is_key_proven(&self) -> bool {
+        self.findings.is_key_proven.load(Ordering::Relaxed)
+    }
+
+    /// An I/O error with what TLS knows of its cause: under TLS 1.3 a server that refuses the client's
+    /// certificate says so after the handshake.
+    fn explained(&mut self, error: io::Error) -> io::Error {
+        use io::ErrorKind as Kind;
+        let is_broken = matches!(error.kind(), Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted);
+        let error = if is_broken { self.last_words().unwrap_or(error) } else { error };
+        let context = Context {
+            first: &[],
+            is_chosen: true,
+            lacks_certificate: self.findings.wants_certificate.load(Ordering::Relaxed) && !self.has_identity,
+            protocol: None,
+            name: "",
+            is_limited: false,
+        };
+        let explanation = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(tls) => context.failure(tls).failure,
+            None if context.lacks_certificate
+                && !self.has_answered
+                && (is_broken || error.kind() == Kind::UnexpectedEof) =>
+            {
+                context.closed(super::closed())
+            }
+            None => return error,
+        };
+        io::Error::new(Kind::InvalidData, explanation)
+    }
+
+    /// The alert that the server sent before it closed.
+    fn last_words(&mut self) -> Option<io::Error> {
+        while self.stream.conn.read_tls(&mut self.stream.sock).is_ok_and(|n| n > 0) {
+            if let Err(error) = self.stream.conn.process_new_packets() {
+                return Some(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+        None
+    }
+}
+
+impl Read for TlsConnection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stream.read(buffer) {
+            Ok(n) => {
+                self.has_answered |= n > 0;
+                Ok(n)
+            }
+            Err(error) => Err(self.explained(error)),
+        }
+    }
+}
+
+impl Write for TlsConnection {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.write(buffer).map_err(|error| self.explained(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush().map_err(|error| self.explained(error))
     }
 }
 
 /// The reason within an I/O error that TLS caused.
 pub(super) fn failure_within(error: &io::Error) -> Option<NotReady> {
-    error.get_ref()?.downcast_ref::<rustls::Error>().map(describe)
-}
-
-fn describe(error: &rustls::Error) -> NotReady {
-    use CertificateError as Cert;
-    let rejected = |reason: &str| NotReady::new(Kind::CertificateRejected, reason);
-    match error {
-        rustls::Error::InvalidCertificate(problem) => match problem {
-            Cert::Expired | Cert::ExpiredContext { .. } => rejected("the server's certificate has expired: renew it"),
-            Cert::NotValidYet | Cert::NotValidYetContext { .. } => {
-                rejected("the server's certificate is not valid yet: is the clock right?")
-            }
-            Cert::UnknownIssuer => {
-                rejected("the server's certificate is from an unknown CA: give that CA with --tls-ca FILE")
-            }
-            Cert::BadSignature => rejected(
-                "the server's certificate is signed by a CA of the same name but with another key: give that CA with --tls-ca FILE",
-            ),
-            Cert::NotValidForName => rejected("the server's certificate is for another name"),
-            Cert::NotValidForNameContext { expected, presented } => {
-                let presented = quoted(presented.join(", ").as_bytes());
-                rejected(&format!("the server's certificate is not for {} but for {presented}", expected.to_str()))
-            }
-            // `openssl req -x509` makes such. The verifier's own type of error is not within reach.
-            Cert::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-                rejected("the server's certificate is a CA's (CA:TRUE): issue one with basicConstraints=CA:FALSE")
-            }
-            other => rejected(&format!("the server's certificate does not verify: {other}")),
-        },
-        rustls::Error::InvalidMessage(_) => {
-            NotReady::new(Kind::WrongProtocol, "the peer does not speak TLS on this port")
-        }
-        rustls::Error::AlertReceived(alert) => match alert {
-            AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            // The signature on the certificate: its CA has the right name and another key.
-            | AlertDescription::DecryptError
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::AccessDenied => rejected(&format!(
-                "the server does not take this client's certificate (TLS alert {alert:?}): give one with --tls-cert and --tls-key"
-            )),
-            other => NotReady::new(Kind::TlsFailed, format!("the server ended the TLS handshake (alert {other:?})")),
-        },
-        other => NotReady::new(Kind::TlsFailed, format!("TLS failed: {}", quoted(other.to_string().as_bytes()))),
-    }
-}
-
-/// The certificates of a PEM file.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let unreadable = |error: &dyn fmt::Display| format!("{} cannot be read: {error}", path.display());
-    let pem = std::fs::read(path).map_err(|error| unreadable(&error))?;
-    let found: Vec<_> =
-        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
-    if found.is_empty() {
-        return Err(format!("{} holds no PEM certificate", path.display()));
-    }
-    // PEM around something else would be passed over, and the server's certificate be blamed.
-    match RootCertStore::empty().add_parsable_certificates(found.iter().cloned()) {
-        (0, _) => Err(format!("{} holds no certificate that can be read", path.display())),
-        _ => Ok(found),
-    }
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let pem = std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    // The error of the parser is left out: it might quote the key.
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| format!("{} holds no PEM private key", path.display()))
+    error.get_ref()?.downcast_ref::<NotReady>().cloned()
 }
 
 /// The data for tls-server-end-point channel binding (RFC 5929, section 4): the hash of the server's
 /// certificate, by its signature's hash, or SHA-256 where that is MD5 or SHA-1.
 ///
 /// `None` where the algorithm leaves it undefined (Ed25519).
-pub fn server_end_point(stream: &TlsConnection) -> Option<Vec<u8>> {
-    let certificate = stream.conn.peer_certificates()?.first()?;
-    let algorithm = match signature_algorithm(certificate)?.as_str() {
-        // md5WithRSA, sha1WithRSA, ecdsa-with-SHA1, sha256WithRSA, ecdsa-with-SHA256.
-        "1.2.840.113549.1.1.4"
-        | "1.2.840.113549.1.1.5"
-        | "1.2.840.10045.4.1"
-        | "1.2.840.113549.1.1.11"
-        | "1.2.840.10045.4.3.2" => &::ring::digest::SHA256,
-        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &::ring::digest::SHA384,
-        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &::ring::digest::SHA512,
-        _ => return None,
+pub fn server_end_point(connection: &TlsConnection) -> Option<EndPoint> {
+    use certificate::{Certificate, Hash};
+    if !connection.is_key_proven() {
+        return Some(EndPoint::Unproven);
+    }
+    let certificate = connection.stream.conn.peer_certificates()?.first()?;
+    let algorithm = match certificate::signature_hash(Certificate::read(certificate)?.algorithm)? {
+        Hash::Old | Hash::Sha256 => &::ring::digest::SHA256,
+        Hash::Sha384 => &::ring::digest::SHA384,
+        Hash::Sha512 => &::ring::digest::SHA512,
     };
-    Some(::ring::digest::digest(algorithm, certificate).as_ref().to_vec())
-}
-
-/// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { OID, … }, … }`
-/// (RFC 5280, section 4.1).
-fn signature_algorithm(certificate: &[u8]) -> Option<String> {
-    use der::{Decode, Reader, SliceReader, asn1::AnyRef, asn1::ObjectIdentifier};
-    let whole = AnyRef::from_der(certificate).ok()?;
-    let mut fields = SliceReader::new(whole.value()).ok()?;
-    AnyRef::decode(&mut fields).ok()?;
-    let algorithm = AnyRef::decode(&mut fields).ok()?;
-    let mut parts = SliceReader::new(algorithm.value()).ok()?;
-    parts.decode::<ObjectIdentifier>().ok().map(|oid| oid.to_string())
+    Some(EndPoint::Hash(::ring::digest::digest(algorithm, certificate).as_ref().to_vec()))
 }

@@ -15,6 +15,7 @@ use super::startup_errors::{self, judge};
 use super::wire::{Authentication, BackendMessage};
 use crate::endpoint::Postgres;
 use crate::endpoint::postgres::{AuthMethod, ChannelBinding, RequireAuth};
+use crate::net::tls_settings::EndPoint;
 use crate::outcome::{Kind, NotReady, quoted};
 
 /// How far the session came.
@@ -35,7 +36,7 @@ enum Scram {
 
 /// The state of a login.
 struct Progress {
-    binding: Option<Vec<u8>>,
+    binding: Option<EndPoint>,
     scram: Scram,
     /// Whether the server was asked to prove itself over this very TLS connection.
     is_bound: bool,
@@ -51,7 +52,7 @@ impl<S: Read + Write> Session<S> {
         &mut self,
         target: &Postgres,
         login: &Login,
-        binding: Option<Vec<u8>>,
+        binding: Option<EndPoint>,
     ) -> Result<Reached, LayerFailure> {
         let mut progress =
             Progress { binding, scram: Scram::NotBegun, is_bound: false, is_exchanged: false, is_authenticated: false };
@@ -224,12 +225,16 @@ fn allows(list: &RequireAuth, method: AuthMethod) -> bool {
 fn mechanism(
     offered: &[String],
     wanted: ChannelBinding,
-    end_point: Option<Vec<u8>>,
+    end_point: Option<EndPoint>,
 ) -> Result<(&'static str, Binding), NotReady> {
     let has = |name: &str| offered.iter().any(|mechanism| mechanism == name);
     let end_point = end_point.filter(|_| wanted != ChannelBinding::Disable);
     match end_point {
-        Some(hash) if has(SCRAM_SHA_256_PLUS) => Ok((SCRAM_SHA_256_PLUS, Binding::EndPoint(hash))),
+        Some(EndPoint::Hash(hash)) if has(SCRAM_SHA_256_PLUS) => Ok((SCRAM_SHA_256_PLUS, Binding::EndPoint(hash))),
+        Some(EndPoint::Unproven) if has(SCRAM_SHA_256_PLUS) || wanted == ChannelBinding::Require => {
+            let reason = "this build cannot verify the server's kind of key, so the login cannot be bound to the TLS connection: let the server have an RSA key of 2,048 bits, P-256, P-384 or Ed25519, or say channel_binding=disable";
+            Err(NotReady::new(Kind::Forbidden, reason))
+        }
         found if wanted == ChannelBinding::Require => {
             let reason = match found {
                 Some(_) => "channel_binding=require, and the server does not offer SCRAM-SHA-256-PLUS",

@@ -12,7 +12,7 @@ use super::wire::BackendMessage;
 use crate::endpoint::postgres::{Host, Negotiation, SslMode};
 use crate::endpoint::{CertificateCheck, Place, Postgres};
 use crate::net::tls::Tls;
-use crate::net::tls_settings::{Fallback, Settings, TlsFailure};
+use crate::net::tls_settings::{EndPoint, Fallback, Settings, TlsFailure};
 use crate::net::{self, Budget, Connection, Stream};
 use crate::outcome::{Kind, NotReady};
 
@@ -49,7 +49,7 @@ pub(super) struct Secured {
     /// Whether a certificate of ours was at hand for the server.
     pub(super) shows_certificate: bool,
     /// What SCRAM can be bound to.
-    pub(super) binding: Option<Vec<u8>>,
+    pub(super) binding: Option<EndPoint>,
 }
 
 impl Secured {
@@ -171,7 +171,7 @@ fn handshake(
 }
 
 #[cfg(feature = "tls")]
-fn end_point(stream: &Stream) -> Option<Vec<u8>> {
+fn end_point(stream: &Stream) -> Option<EndPoint> {
     match stream {
         Stream::Tls(stream) => net::tls::server_end_point(stream),
         Stream::Plain(_) => None,
@@ -179,6 +179,6 @@ fn end_point(stream: &Stream) -> Option<Vec<u8>> {
 }
 
 #[cfg(not(feature = "tls"))]
-fn end_point(_: &Stream) -> Option<Vec<u8>> {
+fn end_point(_: &Stream) -> Option<EndPoint> {
     None
 }

@@ -1,0 +1,534 @@
+//! Whether a server's certificate is to be trusted, and whether the server holds its key.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{
+    CertificateDer, ServerName, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime,
+};
+use rustls::{CertificateError, DigitallySignedStruct, OtherError, PeerMisbehaved, SignatureScheme};
+use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
+
+use super::algorithms::{ALGORITHMS, UNVERIFIED, is_for_tls13};
+use super::certificate::{self, Certificate, PublicKey, key_name, shown_name};
+use super::names::{Host, Named, names};
+use crate::endpoint::CertificateCheck;
+use crate::outcome::quoted;
+
+/// More certificates than this between a server's and a root's are not looked at; webpki's limit.
+const MAX_INTERMEDIATES: usize = 6;
+
+/// The certificates that somebody trusts.
+#[derive(Debug, Default, Clone)]
+pub struct Roots {
+    /// Those that may issue others.
+    anchors: Vec<TrustAnchor<'static>>,
+    /// How long each of them is valid, and how many may stand below it.
+    limits: Vec<Limits>,
+    /// All that were given, of CAs or not: what is trusted is trusted as it is.
+    given: Vec<CertificateDer<'static>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    not_before: i64,
+    not_after: i64,
+    path_length: usize,
+}
+
+impl Limits {
+    const NONE: Self = Self { not_before: i64::MIN, not_after: i64::MAX, path_length: usize::MAX };
+}
+
+impl Roots {
+    /// Trusts these too.
+    ///
+    /// What may not issue certificates is no anchor: whoever holds the key of a server's certificate that was
+    /// given as it is must not be able to speak for other names.
+    pub fn add(&mut self, certificates: &[CertificateDer<'static>]) {
+        for der in certificates {
+            let Some(read) = Certificate::read(der) else { continue };
+            if read.is_trustworthy_issuer()
+                && let Ok(anchor) = webpki::anchor_from_trusted_cert(der)
+            {
+                let path_length = read.extensions.basic.and_then(|basic| basic.path_length).unwrap_or(usize::MAX);
+                self.anchors.push(anchor.to_owned());
+                self.limits.push(Limits { not_before: read.not_before, not_after: read.not_after, path_length });
+            }
+            self.given.push(der.clone());
+        }
+    }
+
+    /// Mozilla's, of which no more is known than what is needed.
+    pub fn built_in() -> Self {
+        let anchors = webpki_roots::TLS_SERVER_ROOTS.to_vec();
+        Self { limits: vec![Limits::NONE; anchors.len()], anchors, given: Vec::new() }
+    }
+
+    /// Trusts those of `other` too.
+    pub fn extend(&mut self, other: &Self) {
+        self.anchors.extend_from_slice(&other.anchors);
+        self.limits.extend_from_slice(&other.limits);
+        self.given.extend_from_slice(&other.given);
+    }
+
+    /// Whether nothing is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.anchors.is_empty() && self.given.is_empty()
+    }
+
+    fn limits_of(&self, anchor: &TrustAnchor<'_>) -> Limits {
+        let is_it = |one: &&TrustAnchor<'_>| std::ptr::addr_eq(*one, anchor);
+        let index = self.anchors.iter().position(|one| is_it(&one));
+        index.and_then(|index| self.limits.get(index)).copied().unwrap_or(Limits::NONE)
+    }
+}
+
+/// What a handshake found beside the keys, for messages and for channel binding.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The server proved that it holds the key of its certificate.
+    pub is_key_proven: AtomicBool,
+    /// The server asked for a client's certificate.
+    pub wants_certificate: AtomicBool,
+}
+
+/// Verifies as much as [`CertificateCheck`] says. Whatever it is, the server must prove that it holds the key
+/// of its certificate, as far as this build can tell.
+#[derive(Debug)]
+pub struct Verifier {
+    /// How much is verified.
+    pub check: CertificateCheck,
+    /// The name that the certificate must be for.
+    pub host: Host,
+    /// Who is trusted.
+    pub roots: Arc<Roots>,
+    /// The option that names the CA, for the way out.
+    pub option: &'static str,
+    /// Where to note what was found.
+    pub findings: Arc<Findings>,
+}
+
+/// Why a certificate is refused: the whole sentence.
+#[derive(Debug)]
+pub struct Refusal(pub String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn refused(reason: impl Into<String>) -> rustls::Error {
+    CertificateError::Other(OtherError(Arc::new(Refusal(reason.into())))).into()
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.check != CertificateCheck::Nothing {
+            let limits_names = self.chain(end_entity, intermediates, now).map_err(refused)?;
+            if self.check == CertificateCheck::ChainAndName {
+                self.name(end_entity, limits_names).map_err(refused)?;
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.handshake(message, certificate, signed, candidates(signed.scheme))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if !is_for_tls13(signed.scheme) {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        }
+        let candidates = candidates(signed.scheme);
+        // The scheme says by which curve.
+        let is_of_a_curve =
+            matches!(signed.scheme, SignatureScheme::ECDSA_NISTP256_SHA256 | SignatureScheme::ECDSA_NISTP384_SHA384);
+        self.handshake(message, certificate, signed, if is_of_a_curve { &candidates[..1] } else { candidates })
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let mut schemes = ALGORITHMS.supported_schemes();
+        if self.check == CertificateCheck::Nothing {
+            schemes.extend(UNVERIFIED);
+        }
+        schemes
+    }
+}
+
+impl PublicKey<'_> {
+    /// Whether this build can verify signatures by it.
+    fn is_known(&self) -> bool {
+        self.rsa_bits().is_none_or(|bits| bits >= 2048)
+            && ALGORITHMS.all.iter().any(|one| one.public_key_alg_id().as_ref() == self.algorithm)
+    }
+}
+
+type Algorithm = &'static dyn SignatureVerificationAlgorithm;
+
+fn candidates(scheme: SignatureScheme) -> &'static [Algorithm] {
+    let found = ALGORITHMS.mapping.iter().find(|(known, _)| *known == scheme);
+    found.map(|(_, candidates)| *candidates).unwrap_or_default()
+}
+
+impl Verifier {
+    /// Whether the key of `certificate` signed the handshake.
+    ///
+    /// Where nothing is verified, a key of a kind that this build cannot verify with is let through: whoever
+    /// stands between could as well have come with a key of his own. The one thing that rests on it is
+    /// SCRAM's channel binding, which is not to be had then (`EndPoint::Unproven`).
+    fn handshake(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+        candidates: &[Algorithm],
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let whole = certificate::public_key(certificate).ok_or(CertificateError::BadEncoding)?;
+        let key = PublicKey::read(whole).ok_or(CertificateError::BadEncoding)?;
+        if !key.is_known() {
+            if self.check == CertificateCheck::Nothing {
+                return Ok(HandshakeSignatureValid::assertion());
+            }
+            return Err(refused(unknown_key(whole)));
+        }
+        let fitting = candidates.iter().find(|one| one.public_key_alg_id().as_ref() == key.algorithm);
+        let algorithm = fitting.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        let spki = SubjectPublicKeyInfoDer::from(whole);
+        RawPublicKeyEntity::try_from(&spki)
+            .and_then(|entity| entity.verify_signature(*algorithm, message, signed.signature()))
+            .map_err(|_| refused("the server does not hold the key of its certificate: its signature is wrong"))?;
+        self.findings.is_key_proven.store(true, Ordering::Relaxed);
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    /// Whether the certificate leads to one that is trusted; and whether one above it limits the names that
+    /// it may have, which webpki holds against its subjectAltName only.
+    fn chain(&self, der: &CertificateDer<'_>, presented: &[CertificateDer<'_>], now: UnixTime) -> Result<bool, String> {
+        let strict = self.strict_chain(der, presented, now);
+        let Err(error) = strict else { return Ok(strict.is_ok_and(|limits_names| limits_names)) };
+        let Some(leaf) = Certificate::read(der) else {
+            return Err(self.describe(&error, None, presented, now));
+        };
+        match self.own_chain(der, &leaf, presented, now) {
+            Some(result) => result,
+            None => Err(self.describe(&error, Some(&leaf), presented, now)),
+        }
+    }
+
+    /// As RFC 5280 has it, by webpki. An anchor that has expired is none: OpenSSL checks its dates too.
+    fn strict_chain(
+        &self,
+        der: &CertificateDer<'_>,
+        presented: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<bool, webpki::Error> {
+        let leaf = EndEntityCert::try_from(der)?;
+        let seconds = seconds(now);
+        let is_valid = |path: &VerifiedPath<'_>| {
+            let limits = self.roots.limits_of(path.anchor());
+            if seconds < limits.not_before {
+                let not_before =
+                    UnixTime::since_unix_epoch(std::time::Duration::from_secs(limits.not_before.unsigned_abs()));
+                return Err(webpki::Error::CertNotValidYet { time: now, not_before });
+            }
+            if seconds > limits.not_after {
+                let not_after =
+                    UnixTime::since_unix_epoch(std::time::Duration::from_secs(limits.not_after.unsigned_abs()));
+                return Err(webpki::Error::CertExpired { time: now, not_after });
+            }
+            if path.intermediate_certificates().count() > limits.path_length {
+                return Err(webpki::Error::PathLenConstraintViolated);
+            }
+            Ok(())
+        };
+        let path = leaf.verify_for_usage(
+            ALGORITHMS.all,
+            &self.roots.anchors,
+            presented,
+            now,
+            KeyUsage::server_auth(),
+            None,
+            Some(&is_valid),
+        )?;
+        let limits_names = path.anchor().name_constraints.is_some()
+            || path.intermediate_certificates().any(|one| {
+                let der = one.der();
+                Certificate::read(&der).is_none_or(|read| read.extensions.limits_names)
+            });
+        Ok(limits_names)
+    }
+
+    /// The certificates that every other client accepts and webpki does not: one that was itself given as
+    /// trusted, one of X.509 version 1, and one that is a CA's too (`openssl req -x509` and `openssl x509
+    /// -req` make them so). None where it is no such one.
+    ///
+    /// Why this lets nobody in: a certificate that was given is accepted as that very one, byte for byte.
+    /// Else each signature from the server's certificate up to an anchor is verified, by algorithms that webpki
+    /// takes too; an anchor is what the user or the system trusts as a CA; and what stands between must be of
+    /// version 3, a CA by its basicConstraints, within its path length, for signing certificates, for servers
+    /// and without a critical extension unknown here. So a certificate of version 1, or one that is no CA's,
+    /// is never anybody's issuer. Dates count for all of them. A chain that limits names is refused, since
+    /// they would have to be held against the names in the certificate.
+    fn own_chain(
+        &self,
+        der: &[u8],
+        leaf: &Certificate<'_>,
+        presented: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Option<Result<bool, String>> {
+        let is_given = self.roots.given.iter().any(|given| given.as_ref() == der);
+        let is_ca = leaf.extensions.basic.is_some_and(|basic| basic.is_ca);
+        if !is_given && leaf.version != 1 && !is_ca {
+            return None;
+        }
+        if let Err(problem) = dates(leaf, now, "the server's certificate") {
+            return Some(Err(problem));
+        }
+        if !leaf.is_servers() {
+            return Some(Err(NOT_FOR_SERVERS.to_owned()));
+        }
+        if is_given {
+            return Some(Ok(false));
+        }
+        let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
+        self.climb(leaf, &presented, now, 0)
+    }
+
+    /// From `below`, with `depth` certificates between it and the server's, to an anchor.
+    fn climb(
+        &self,
+        below: &Certificate<'_>,
+        presented: &[Certificate<'_>],
+        now: UnixTime,
+        depth: usize,
+    ) -> Option<Result<bool, String>> {
+        let mut expired = None;
+        for (anchor, limits) in self.roots.anchors.iter().zip(&self.roots.limits) {
+            let spki = webpki::spki_for_anchor(anchor);
+            if anchor.subject.as_ref() != below.issuer || depth > limits.path_length || !is_signed(below, spki.as_ref())
+            {
+                continue;
+            }
+            let seconds = seconds(now);
+            if seconds < limits.not_before || seconds > limits.not_after {
+                expired = Some(Err(dates_of_ca(seconds > limits.not_after, below.issuer)));
+                continue;
+            }
+            if anchor.name_constraints.is_some() {
+                return Some(Err(LIMITS_NAMES.to_owned()));
+            }
+            return Some(Ok(false));
+        }
+        if depth == MAX_INTERMEDIATES {
+            return expired;
+        }
+        for issuer in presented {
+            if issuer.subject != below.issuer || !issuer.is_intermediate(depth) || !is_signed(below, issuer.public_key)
+            {
+                continue;
+            }
+            if let Err(problem) = dates(issuer, now, "a CA's certificate that the server sends") {
+                return Some(Err(problem));
+            }
+            return match self.climb(issuer, presented, now, depth + 1) {
+                Some(Ok(_)) if issuer.extensions.limits_names => Some(Err(LIMITS_NAMES.to_owned())),
+                result => result,
+            };
+        }
+        expired
+    }
+
+    fn name(&self, der: &CertificateDer<'_>, limits_names: bool) -> Result<(), String> {
+        let shown = match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::Address(address) => address.to_string(),
+        };
+        let list = |names: Vec<String>| quoted(names.join(", ").as_bytes());
+        let Some(leaf) = Certificate::read(der) else {
+            return Err(format!("the server's certificate cannot be read, so nothing says that it is for {shown}"));
+        };
+        match names(&leaf, &self.host) {
+            Named::AsCommonName if limits_names => Err(LIMITS_NAMES.to_owned()),
+            Named::AsAlternative | Named::AsCommonName => Ok(()),
+            Named::Otherwise(others) => {
+                Err(format!("the server's certificate is not for {shown} but for {}", list(others)))
+            }
+            Named::WithoutAlternatives(common) if common.is_empty() => {
+                Err(format!("the server's certificate is for no host at all: it has no subjectAltName for {shown}"))
+            }
+            Named::WithoutAlternatives(common) => Err(format!(
+                "the server's certificate is not for {shown}: it has no subjectAltName, and its common name is {}",
+                list(common)
+            )),
+        }
+    }
+
+    /// Why webpki refuses a certificate, and the way out.
+    fn describe(
+        &self,
+        error: &webpki::Error,
+        leaf: Option<&Certificate<'_>>,
+        presented: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> String {
+        use webpki::Error as Problem;
+        let option = self.option;
+        let Some(leaf) = leaf else {
+            return "the server's certificate cannot be read".to_owned();
+        };
+        if let Err(problem) = dates(leaf, now, "the server's certificate") {
+            return problem;
+        }
+        match error {
+            Problem::CertExpired { .. } => dates_of_ca(true, leaf.issuer),
+            Problem::CertNotValidYet { .. } => dates_of_ca(false, leaf.issuer),
+            Problem::UnknownIssuer => self.unknown_issuer(leaf, presented),
+            Problem::InvalidSignatureForPublicKey => other_key(option),
+            Problem::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+            | Problem::UnsupportedSignatureAlgorithmContext(_) => self.unsupported(leaf, presented),
+            Problem::NameConstraintViolation => LIMITS_NAMES.to_owned(),
+            Problem::RequiredEkuNotFoundContext(_) | Problem::EmptyEkuExtension => NOT_FOR_SERVERS.to_owned(),
+            Problem::EndEntityUsedAsCa => {
+                "the server's certificate was issued by a certificate that is no CA's: let a CA sign it".to_owned()
+            }
+            Problem::PathLenConstraintViolated => {
+                "more CAs stand between the server's certificate and its root than the root allows".to_owned()
+            }
+            Problem::UnsupportedCriticalExtension => {
+                "the server's certificate has a critical extension that this build does not know".to_owned()
+            }
+            other => {
+                format!("the server's certificate does not verify ({})", super::failure::words(&format!("{other:?}")))
+            }
+        }
+    }
+
+    fn unknown_issuer(&self, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>]) -> String {
+        let option = self.option;
+        if leaf.issuer == leaf.subject {
+            return format!(
+                "the server's certificate is signed by itself alone, not by a known CA: give it with {option} FILE"
+            );
+        }
+        let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
+        let top = top(leaf, &presented);
+        let name = shown_name(top.issuer).map_or(String::new(), |name| format!(" ({})", quoted(name.as_bytes())));
+        let given = self.roots.given.iter().filter_map(|der| Certificate::read(der));
+        if given.into_iter().any(|given| given.subject == top.issuer && !given.is_trustworthy_issuer()) {
+            return format!(
+                "the certificate{name} that is given as the CA of the server's is no CA's: it lacks basicConstraints=CA:TRUE"
+            );
+        }
+        format!("the server's certificate is from an unknown CA: give that CA with {option} FILE{name}")
+    }
+
+    /// A signature that cannot be verified: by a key that is of another kind than the CA's, or of one that this
+    /// build does not know.
+    fn unsupported(&self, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>]) -> String {
+        let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
+        let top = top(leaf, &presented);
+        let anchors = self.roots.anchors.iter().filter(|anchor| anchor.subject.as_ref() == top.issuer);
+        let mut keys = anchors.map(|anchor| webpki::spki_for_anchor(anchor).as_ref().to_vec());
+        let unknown = keys.find(|key| {
+            PublicKey::read(key)
+                .is_none_or(|key| ALGORITHMS.all.iter().all(|one| one.public_key_alg_id().as_ref() != key.algorithm))
+        });
+        let is_known_signature = ALGORITHMS.all.iter().any(|one| one.signature_alg_id().as_ref() == top.algorithm);
+        match unknown.as_deref().map(key_name) {
+            Some(name) => {
+                let name = name.unwrap_or_else(|| "an unknown kind".to_owned());
+                format!(
+                    "the CA's key is of a kind that this build cannot verify ({name}): let the CA use RSA, P-256, P-384 or Ed25519, or verify nothing (--tls-insecure)"
+                )
+            }
+            None if is_known_signature => other_key(self.option),
+            None => "the server's certificate is signed in a way that this build cannot verify (SHA-1, or RSASSA-PSS with an unusual salt): let the CA sign it with SHA-256".to_owned(),
+        }
+    }
+}
+
+const NOT_FOR_SERVERS: &str =
+    "the server's certificate is not for TLS servers: its keyUsage or extendedKeyUsage says so (serverAuth)";
+const LIMITS_NAMES: &str = "a CA above the server's certificate limits the names that it may issue for, and this one is not proven to be within them: give it a subjectAltName that is";
+
+fn other_key(option: &str) -> String {
+    format!(
+        "the server's certificate is signed by a CA of the same name but with another key: give that CA with {option} FILE"
+    )
+}
+
+/// Why a handshake that is signed by this key cannot be verified.
+fn unknown_key(whole: &[u8]) -> String {
+    let name = key_name(whole).unwrap_or_else(|| "an unknown kind".to_owned());
+    format!(
+        "the server's key is of a kind that this build cannot verify ({name}): let it use RSA of 2,048 bits or more, P-256, P-384 or Ed25519, or verify nothing (--tls-insecure)"
+    )
+}
+
+/// The last certificate that is reached from the server's.
+fn top<'a>(leaf: &'a Certificate<'a>, presented: &'a [Certificate<'a>]) -> &'a Certificate<'a> {
+    let mut top = leaf;
+    for _ in 0..MAX_INTERMEDIATES {
+        match presented.iter().find(|one| one.subject == top.issuer && one.subject != one.issuer) {
+            Some(next) => top = next,
+            None => break,
+        }
+    }
+    top
+}
+
+fn is_signed(certificate: &Certificate<'_>, by: &[u8]) -> bool {
+    let Some(key) = PublicKey::read(by) else { return false };
+    let fitting = ALGORITHMS.all.iter().find(|one| {
+        one.public_key_alg_id().as_ref() == key.algorithm && one.signature_alg_id().as_ref() == certificate.algorithm
+    });
+    fitting.is_some_and(|one| one.verify_signature(key.key, certificate.signed, certificate.signature).is_ok())
+}
+
+fn seconds(now: UnixTime) -> i64 {
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn dates(certificate: &Certificate<'_>, now: UnixTime, whose: &str) -> Result<(), String> {
+    let now = seconds(now);
+    if now > certificate.not_after {
+        return Err(format!("{whose} has expired: renew it"));
+    }
+    if now < certificate.not_before {
+        return Err(format!("{whose} is not valid yet: is the clock right?"));
+    }
+    Ok(())
+}
+
+fn dates_of_ca(is_past: bool, name: &[u8]) -> String {
+    let name = shown_name(name).map_or(String::new(), |name| format!(" ({})", quoted(name.as_bytes())));
+    if is_past {
+        format!("the certificate of the CA{name} above the server's has expired: renew that one")
+    } else {
+        format!("the certificate of the CA{name} above the server's is not valid yet: is the clock right?")
+    }
+}
