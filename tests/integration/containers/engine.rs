@@ -17,6 +17,11 @@ pub fn files() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/containers")
 }
 
+/// Where the examples are that users copy.
+pub fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
 /// Whether an engine answers. Without one, CI fails; elsewhere the caller is to skip its test.
 pub fn is_there() -> bool {
     static ANSWERS: OnceLock<bool> = OnceLock::new();

@@ -8,6 +8,7 @@ here=$(dirname "$(readlink -f "$0")")
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/proc" "$root/sys" "$root/dev" "$root/srv"
+chmod 755 "$root"
 chmod 1777 "$root/tmp"
 cp "$executable" "$root/when-ready"
 cp "$(command -v busybox)" "$root/bin/busybox"
