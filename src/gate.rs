@@ -65,6 +65,8 @@ pub trait World {
     ///
     /// Why none can ever begin, as things are.
     fn start(&mut self, start: Start) -> Result<(), NotReady>;
+    /// What is under way for the target matters no more.
+    fn abandon(&mut self, target: usize);
     /// What the attempt is doing.
     fn stage(&mut self, target: usize, attempt: u32) -> Stage;
     /// The next message, or `None` at `until` (never, without; at once, if that is past).
@@ -176,6 +178,9 @@ impl Gate {
         let (now, jitter) = (world.now(), world.jitter());
         let change = self.trackers[target].finish(attempt, now, outcome, jitter);
         observer.observe(&Event::Changed { target, change: &change, attempt }, self, now);
+        if matches!(change, Change::Ready(_) | Change::Confirmed) {
+            world.abandon(target);
+        }
         let is_permanent =
             matches!(&change, Change::NotReady { failure, .. } if failure.permanence() == Permanence::Permanent);
         if !is_permanent || self.policy.on_permanent == OnPermanent::Retry {

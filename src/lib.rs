@@ -1,7 +1,7 @@
 //! Waits until TCP, HTTP(S), Postgres and Redis targets are ready.
 //!
 //! The data flows one way: arguments and environment → [`cli`] → [`config::Config`] → [`gate`]
-//! (attempts by [`workers`], each a [`probe`]) → a [`gate::Verdict`] → [`launch`], or an
+//! ⇄ [`event_loop`] (each attempt a [`probe`]) → a [`gate::Verdict`] → [`launch`], or an
 //! [`exit_status`].
 #![forbid(unsafe_code)]
 
@@ -14,9 +14,11 @@ pub mod config;
 pub mod deadline;
 pub mod duration;
 pub mod endpoint;
+pub mod event_loop;
 pub mod exit_status;
 pub mod gate;
 pub mod help;
+pub mod helpers;
 pub mod launch;
 pub mod mounts;
 pub mod net;
@@ -28,4 +30,3 @@ pub mod retry;
 pub mod scrub;
 pub mod secret;
 pub mod signals;
-pub mod workers;

@@ -4,7 +4,6 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use when_ready::cli::{self, UsageError};
@@ -12,19 +11,19 @@ use when_ready::config::{Check, Config, Format, OnTimeout, Parsed, Policy, Quoru
 use when_ready::deadline::Deadline;
 use when_ready::endpoint::Target;
 use when_ready::endpoint::variables::Lookup;
+use when_ready::event_loop::EventLoop;
 use when_ready::exit_status::ExitStatus;
 use when_ready::gate::{Arrival, Gate, Verdict, World};
+use when_ready::helpers::Context;
 use when_ready::launch::{self, LaunchError};
 use when_ready::net::tls::Tls;
 use when_ready::report::{Level, Report, Reporter, Silence, Sink, Watch, say_error, write_termination_message};
 use when_ready::signals::Signals;
-use when_ready::workers::{Context, Workers};
 use when_ready::{clock, help, secret};
 
 fn main() -> ExitCode {
     secret::keep_from_others();
-    let channel = mpsc::channel();
-    let signals = match Signals::install(channel.0.clone()) {
+    let signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {
             Sink::stderr().line(&format!("when-ready: signals cannot be watched: {error}"));
@@ -40,8 +39,8 @@ fn main() -> ExitCode {
         Ok(Parsed::Version) => answer(&help::version()),
         Ok(Parsed::Completions(shell)) => answer(&help::completions(shell)),
         Ok(Parsed::Man) => answer(&help::man()),
-        Ok(Parsed::Run(config)) => run(&config, &signals, channel),
-        Ok(Parsed::Check(config, how)) => check(*config, how, &signals, channel),
+        Ok(Parsed::Run(config)) => run(&config, &signals),
+        Ok(Parsed::Check(config, how)) => check(*config, how, &signals),
         Err(error) => Err(Stop::usage(&error)),
     };
     status
@@ -86,24 +85,21 @@ fn answer(text: &str) -> Result<ExitStatus, Stop> {
     Ok(ExitStatus::Ready)
 }
 
-/// Where outcomes and signals arrive.
-type Channel = (mpsc::Sender<Arrival>, mpsc::Receiver<Arrival>);
-
 /// Waits for everything, then hands over.
-fn run(config: &Config, signals: &Signals, channel: Channel) -> Result<ExitStatus, Stop> {
+fn run(config: &Config, signals: &Signals) -> Result<ExitStatus, Stop> {
     if let Some(command) = &config.command {
         look_up(&command[0])?;
     }
     let tls = load_tls(config)?;
     let mut reporter = Reporter::new(config);
     let mut gate = Gate::new(&config.targets, &config.policy);
-    let mut workers = Workers::new(context(config, tls), channel);
+    let mut event_loop = EventLoop::new(context(config, tls), signals);
     signals.wait();
-    let verdict = gate.run(&mut workers, &mut reporter);
+    let verdict = gate.run(&mut event_loop, &mut reporter);
     end_commands();
     let interrupted = signals.leave();
     let verdict = interrupted.map_or(verdict, Verdict::Interrupted);
-    let elapsed = workers.now();
+    let elapsed = event_loop.now();
     reporter.conclude(verdict, &gate, elapsed);
     let report = Report::new(&config.targets, &gate, verdict, elapsed);
     leave_reports(config, &report, verdict, &mut reporter, elapsed);
@@ -183,22 +179,22 @@ fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &
 const TO_PRINT: Duration = Duration::from_millis(50);
 
 /// Probes everything once, or once every so often.
-fn check(config: Config, how: Check, signals: &Signals, channel: Channel) -> Result<ExitStatus, Stop> {
+fn check(config: Config, how: Check, signals: &Signals) -> Result<ExitStatus, Stop> {
     let config = once(config);
     let tls = load_tls(&config)?;
     let in_colour = config.output.terminal == Terminal::Allowed && io::stdout().is_terminal();
-    let mut workers = Workers::new(context(&config, tls), channel);
+    let mut event_loop = EventLoop::new(context(&config, tls), signals);
     let mut watch = Watch::default();
     let mut stdout = Sink::stdout();
     loop {
-        workers.restart();
+        event_loop.restart();
         #[cfg(feature = "exec")]
         when_ready::children::reopen();
         signals.wait();
         let mut gate = Gate::new(&config.targets, &config.policy);
-        let verdict = gate.run(&mut workers, &mut Silence);
+        let verdict = gate.run(&mut event_loop, &mut Silence);
         end_commands();
-        let elapsed = workers.now();
+        let elapsed = event_loop.now();
         let verdict = signals.leave().map_or(verdict, Verdict::Interrupted);
         if let Verdict::Interrupted(signal) = verdict {
             return Ok(ExitStatus::Signal(signal));
@@ -226,9 +222,9 @@ fn check(config: Config, how: Check, signals: &Signals, channel: Channel) -> Res
         let has_reader = !printed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
         let Some(pause) = how.watch.filter(|_| has_reader) else { return Ok(healthy) };
         signals.wait();
-        let until = workers.now().saturating_add(pause);
-        while workers.now() < until {
-            if let Some(Arrival::Signal(signal)) = workers.next(Some(until)) {
+        let until = event_loop.now().saturating_add(pause);
+        while event_loop.now() < until {
+            if let Some(Arrival::Signal(signal)) = event_loop.next(Some(until)) {
                 return Ok(ExitStatus::Signal(signal));
             }
         }

@@ -7,14 +7,10 @@
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
-use std::thread;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::{flag, low_level::pipe};
-
-use crate::gate::Arrival;
 
 /// The signals that end the wait.
 const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
@@ -24,27 +20,28 @@ const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Si
 pub struct Signals {
     /// While it is set, the handlers end the process themselves.
     leaving: Arc<AtomicBool>,
-    /// Whether no thread passes signals on to the gate.
-    unwatched: bool,
     /// The number of the last signal, 0 for none.
     arrived: Arc<AtomicUsize>,
+    /// Becomes readable with a signal.
+    pipe: UnixStream,
     /// The mask that COMMAND inherits.
     original: SigSet,
 }
 
 impl Signals {
     /// Installs the handlers, which end the process at once with 128+N until [`Self::wait`]; from then
-    /// on each signal is sent to `sender`. Call it before anything else.
+    /// on each signal is heard by who polls [`Self::awaited`]. Call it before anything else.
     ///
     /// A signal that was ignored at the start (as nohup does) stays ignored.
     ///
     /// # Errors
     ///
     /// When the system refuses a handler or a socket pair.
-    pub fn install(sender: Sender<Arrival>) -> io::Result<Self> {
+    pub fn install() -> io::Result<Self> {
         let leaving = Arc::new(AtomicBool::new(true));
         let arrived = Arc::new(AtomicUsize::new(0));
-        let (mut read, write) = UnixStream::pair()?;
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
         let ignored = ignored_mask();
         let heeded: SigSet = ENDING.into_iter().filter(|signal| !is_ignored(ignored, *signal)).collect();
         // Held back until everything is in place: a signal that met only the first of its handlers
@@ -59,32 +56,35 @@ impl Signals {
             flag::register_usize(number, Arc::clone(&arrived), usize::try_from(number).unwrap_or(0))?;
             pipe::register(number, write.try_clone()?)?;
         }
-        let seen = Arc::clone(&arrived);
-        let watcher = thread::Builder::new().name("signals".to_owned()).stack_size(64 << 10).spawn(move || {
-            let mut byte = [0];
-            while read.read_exact(&mut byte).is_ok() {
-                let number = i32::try_from(seen.load(Ordering::SeqCst)).unwrap_or(0);
-                if sender.send(Arrival::Signal(number)).is_err() {
-                    return;
-                }
-            }
-        });
-        // Without a thread to tell the gate, the handlers go on to end the process by themselves.
-        let unwatched = watcher.is_err();
         pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&heeded), None)?;
-        Ok(Self { leaving, unwatched, arrived, original })
+        Ok(Self { leaving, arrived, pipe: read, original })
     }
 
     /// From here on a signal is a message, until [`Self::leave`].
     pub fn wait(&self) {
-        self.leaving.store(self.unwatched, Ordering::SeqCst);
+        self.leaving.store(false, Ordering::SeqCst);
+    }
+
+    /// What becomes readable with a signal.
+    pub fn awaited(&self) -> &UnixStream {
+        &self.pipe
+    }
+
+    /// The signal that has come, once [`Self::awaited`] is readable.
+    pub fn take(&self) -> Option<i32> {
+        drop((&self.pipe).read(&mut [0; 64]));
+        self.arrived()
+    }
+
+    fn arrived(&self) -> Option<i32> {
+        i32::try_from(self.arrived.load(Ordering::SeqCst)).ok().filter(|number| *number != 0)
     }
 
     /// From here on a signal ends the process at once with 128+N, as it did before [`Self::wait`].
     /// Gives the one that has come already, if any.
     pub fn leave(&self) -> Option<i32> {
         self.leaving.store(true, Ordering::SeqCst);
-        i32::try_from(self.arrived.load(Ordering::SeqCst)).ok().filter(|number| *number != 0)
+        self.arrived()
     }
 
     /// Hands the original mask back, for COMMAND.

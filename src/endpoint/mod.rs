@@ -70,6 +70,36 @@ pub enum Endpoint {
     Exec(Box<exec::Exec>),
 }
 
+impl Endpoint {
+    /// The place that is connected to before anything else, and without which nothing can be found out. None
+    /// where there are several to choose from, or none.
+    pub fn only_place(&self) -> Option<Place> {
+        let only = |places: &[Place]| if let [place] = places { Some(place.clone()) } else { None };
+        match self {
+            Self::Connection(place) => Some(place.clone()),
+            Self::Http(http) => Some(http.place.clone()),
+            // A time-out of its own begins with the connection.
+            Self::Postgres(postgres) if postgres.connect_timeout.is_some() => None,
+            Self::Postgres(postgres) => match postgres.hosts.as_slice() {
+                [host] => Some(host.place.clone()),
+                _ => None,
+            },
+            Self::Redis(redis) if redis.sentinel.is_some() => None,
+            Self::Redis(redis) => only(&redis.places),
+            Self::Tls(server) => Some(Place::Tcp(server.address.clone())),
+            Self::Server(server) => only(&server.places),
+            Self::File { .. } | Self::Dns(_) => None,
+            #[cfg(feature = "exec")]
+            Self::Exec(_) => None,
+        }
+    }
+
+    /// Whether more is asked than a connection: what follows it may block.
+    pub fn wants_a_conversation(&self) -> bool {
+        !matches!(self, Self::Connection(_) | Self::Server(_))
+    }
+}
+
 /// Where something listens: what every probe connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

@@ -115,6 +115,8 @@ impl World for Fake {
         Ok(())
     }
 
+    fn abandon(&mut self, _: usize) {}
+
     fn stage(&mut self, _: usize, _: u32) -> Stage {
         Stage::Resolving
     }

@@ -69,6 +69,12 @@ impl Dial {
             .then(|| Err(unanswered(&self.race.silent(), self.budget.length(), self.race.failures())))
     }
 
+    /// From here on it has one socket for each address, and those that it has beyond that are closed.
+    pub fn spare(&mut self) {
+        self.race.spare();
+        self.contacts.retain(|contact| self.race.is_pending(contact.number));
+    }
+
     /// When it wants to advance even if nobody answers.
     pub fn wakes_at(&self) -> Instant {
         self.wakes

@@ -40,6 +40,8 @@ pub(super) struct Race {
     next: Duration,
     pending: Vec<(Number, SocketAddr)>,
     failed: Vec<(SocketAddr, Errno)>,
+    /// Whether each address is asked once only.
+    is_sparing: bool,
 }
 
 impl Race {
@@ -47,7 +49,15 @@ impl Race {
     pub(super) fn new(addresses: Vec<SocketAddr>, time: Duration) -> Self {
         let turns = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_mul(2).max(1);
         let stagger = STAGGER.min(time / turns);
-        Self { addresses, stagger, begun: 0, next: Duration::ZERO, pending: Vec::new(), failed: Vec::new() }
+        Self {
+            addresses,
+            stagger,
+            begun: 0,
+            next: Duration::ZERO,
+            pending: Vec::new(),
+            failed: Vec::new(),
+            is_sparing: false,
+        }
     }
 
     /// What is to be done `now`, which is the time since the race began.
@@ -56,6 +66,10 @@ impl Race {
             return Move::Lost;
         }
         if now < self.next && !self.pending.is_empty() {
+            return Move::Wait(self.next);
+        }
+        if self.is_sparing && self.begun >= self.addresses.len() {
+            self.next = now.saturating_add(AGAIN);
             return Move::Wait(self.next);
         }
         // The oldest waits on, for a path that is slow; a younger one makes room.
@@ -71,6 +85,12 @@ impl Race {
         self.next = now.saturating_add(if self.begun < self.addresses.len() { self.stagger } else { AGAIN });
         self.pending.push((number, address));
         Move::Begin(number, address)
+    }
+
+    /// From here on no connection repeats another, and those that do are pending no more.
+    pub(super) fn spare(&mut self) {
+        self.is_sparing = true;
+        self.pending.retain(|(number, _)| *number < self.addresses.len());
     }
 
     /// A connection could not even begin. That one which only repeats another could not decides nothing.
@@ -174,6 +194,16 @@ mod tests {
         }
         assert_eq!(race.next(MS), Move::Lost);
         assert_eq!((race.failures().len(), race.silent().len()), (40, 0));
+    }
+
+    #[test]
+    fn where_sockets_are_scarce_nothing_is_asked_twice() {
+        let mut race = Race::new(addresses(1), TIME);
+        assert_eq!(race.next(Duration::ZERO), Move::Begin(0, addresses(1)[0]));
+        assert_eq!(race.next(AGAIN), Move::Begin(1, addresses(1)[0]));
+        race.spare();
+        assert!(race.is_pending(0) && !race.is_pending(1));
+        assert_eq!(race.next(AGAIN * 2), Move::Wait(AGAIN * 3));
     }
 
     #[test]

@@ -38,6 +38,15 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
         #[cfg(feature = "exec")]
         Endpoint::Exec(exec) => exec::probe(exec, budget),
     };
+    conclude(outcome, target, goal)
+}
+
+/// What an attempt comes to that found this of `target`.
+///
+/// # Errors
+///
+/// Why that is not what `goal` wants.
+pub fn conclude(outcome: Outcome, target: &Target, goal: Goal) -> Outcome {
     let outcome = match goal {
         Goal::Ready => outcome,
         Goal::Down => invert(outcome),

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
@@ -13,7 +14,7 @@ use nix::sys::signal::Signal;
 use crate::support::name_server::{Answer, NameServer, at_once};
 use crate::support::network::in_private_network;
 use crate::support::peer::{Peer, hold, response};
-use crate::support::{Run, Running, as_user, directory, eventually, free_port, new_user, public_copy};
+use crate::support::{Reaper, Run, Running, as_user, directory, eventually, free_port, new_user, public_copy};
 
 /// What a loaded machine may add to a deadline; the product promises 100 ms.
 const SLACK: u64 = 600;
@@ -54,23 +55,58 @@ fn a_limit_of_threads_makes_it_slower_and_never_wrong() {
     for limit in [3, 10] {
         expect_no_false_ready(100, || with_processes(&copy, limit));
     }
+    // Each of these takes a thread for its conversation.
+    let http = Peer::http(response("200 OK", ""));
+    let run = with_processes(&copy, 3).args((0..100).map(|n| format!("t{n}={}", http.url("/")))).timeout("30s");
+    run.command(["echo", "ran"]).finish().expect_status(0).expect_stdout("ran\n");
 }
 
 #[test]
 fn without_any_thread_it_says_so_until_the_deadline() {
     let (_directory, copy) = public_copy();
-    let peer = Peer::start(|_, _| {});
-    let run = with_processes(&copy, 1).target(format!("127.0.0.1:{}", peer.port)).timeout("1s");
+    let peer = Peer::http(response("200 OK", ""));
+    let run = with_processes(&copy, 1).target(peer.url("/")).timeout("1s");
     let finished = run.command(["echo", "ran"]).finish();
     finished.expect_status(124).expect_stdout("").expect_stderr("no thread").expect_elapsed(1000..=1000 + SLACK);
     // And a signal still ends it.
-    let run = with_processes(&copy, 1).target(format!("127.0.0.1:{}", peer.port)).timeout("60s").spawn();
+    let run = with_processes(&copy, 1).target(peer.url("/")).timeout("60s").spawn();
     run.wait_for_stderr("no thread");
     eventually("the executable runs", || {
         fs::read_to_string(format!("/proc/{}/comm", run.pid())).unwrap() == "when-ready\n"
     });
     run.signal(Signal::SIGTERM);
     run.finish().expect_status(143);
+    // A connection alone takes none.
+    let run = with_processes(&copy, 1).target(format!("127.0.0.1:{}", peer.port)).timeout("10s");
+    run.command(["true"]).finish().expect_status(0);
+}
+
+#[test]
+fn a_thread_that_was_refused_once_is_asked_for_again() {
+    let (_directory, copy) = public_copy();
+    let user = new_user();
+    // One takes the only thread that there is, for as long as its attempt lasts; another becomes ready.
+    let silent = Peer::start(|stream, _| hold(stream));
+    let ready = Peer::http(response("200 OK", ""));
+    let mut others: Vec<Reaper> = Vec::new();
+    let pressure = |count: usize| -> Vec<Reaper> {
+        let sleep = || {
+            let mut command = Command::new("sleep");
+            command.arg("60").uid(user).gid(user).stdin(Stdio::null());
+            Reaper(command.spawn().expect("sleep"))
+        };
+        (0..count).map(|_| sleep()).collect()
+    };
+    others.extend(pressure(2));
+    let run = as_user(user, &["prlimit", "--nproc=4:4"], &copy).args([silent.url("/"), ready.url("/")]);
+    let run = run.args(["--any", "-t", "30s"]).command(["echo", "ran"]).spawn();
+    eventually("the first attempt", || silent.connections() > 0);
+    let relieved = Instant::now();
+    others.clear();
+    run.wait_for_stdout("ran");
+    println!("ready {:?} after the pressure was over", relieved.elapsed());
+    assert!(relieved.elapsed() < Duration::from_secs(2), "{:?}", relieved.elapsed());
+    run.finish().expect_status(0);
 }
 
 /// What a process has of what could leak.

@@ -1,0 +1,358 @@
+//! The one place that waits: for signals, for the connections of all targets, for the helpers, and for the
+//! time of what comes next.
+//!
+//! Connecting happens here, without blocking. A wait for addresses and sockets of which nothing but a
+//! connection is asked takes no other thread, and while everything refuses, nobody else is woken.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::clock;
+use crate::endpoint::{Endpoint, Place};
+use crate::gate::{Arrival, Start, World};
+use crate::helpers::{Context, Done, Helpers, Job};
+use crate::net::{self, Begun, Budget, Dial, Made, Progress, ResolverState};
+use crate::outcome::{NotReady, Outcome, Stage};
+use crate::probe;
+use crate::retry::MAX_IN_FLIGHT;
+use crate::signals::Signals;
+
+/// Descriptors that are not for attempts: our own, and what the system's libraries open for a moment.
+const DESCRIPTORS_KEPT: u64 = 24;
+/// Descriptors of an attempt that a helper begins: the resolver's, or a few connections side by side.
+const DESCRIPTORS_OF_A_HELPER: usize = 4;
+
+/// A connection under way.
+#[derive(Debug)]
+struct Dialling {
+    start: Start,
+    budget: Budget,
+    dial: Dial,
+    /// Whether something has been heard of it.
+    is_due: bool,
+    /// How many sockets it had when it was last looked at.
+    sockets: usize,
+}
+
+/// The real [`World`].
+#[derive(Debug)]
+pub struct EventLoop<'a> {
+    signals: &'a Signals,
+    context: Arc<Context>,
+    /// For each target the place that it connects to first, where nothing can be found out without it.
+    places: Vec<Option<Place>>,
+    helpers: Helpers,
+    dialling: Vec<Dialling>,
+    arrived: VecDeque<Arrival>,
+    progress: HashMap<(usize, u32), Progress>,
+    /// How many attempts of each target are under way, those of an earlier round and those that nobody
+    /// waits for any more too, if they are a helper's.
+    taken: Vec<usize>,
+    /// Descriptors that the attempts of helpers may hold.
+    held: usize,
+    /// Sockets of the connections under way.
+    sockets: usize,
+    /// How many descriptors attempts may hold in all.
+    descriptors: usize,
+    /// Whether an attempt has been held up because no thread could be started.
+    is_held_up: bool,
+    /// Outcomes of an earlier round are nobody's any more.
+    round: u32,
+    resolver: ResolverState,
+    begun: Instant,
+    random: u64,
+}
+
+impl<'a> EventLoop<'a> {
+    /// A loop for attempts at the targets of `context`, which `signals` interrupt.
+    pub fn new(context: Context, signals: &'a Signals) -> Self {
+        use std::hash::{BuildHasher, Hasher, RandomState};
+        let context = Arc::new(context);
+        Self {
+            signals,
+            places: context.targets.iter().map(|target| target.endpoint.only_place()).collect(),
+            taken: vec![0; context.targets.len()],
+            helpers: Helpers::new(Arc::clone(&context)),
+            context,
+            dialling: Vec::new(),
+            arrived: VecDeque::new(),
+            progress: HashMap::new(),
+            held: 0,
+            sockets: 0,
+            descriptors: descriptors(),
+            is_held_up: false,
+            round: 0,
+            resolver: ResolverState::default(),
+            begun: clock::now(),
+            random: RandomState::new().build_hasher().finish() | 1,
+        }
+    }
+
+    /// Begins a new round: the time starts again, and outcomes of the old round are dropped. A signal
+    /// is not.
+    pub fn restart(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        for target in 0..self.taken.len() {
+            self.abandon(target);
+        }
+        for job in self.helpers.drop_waiting() {
+            self.released(job.start.target);
+        }
+        self.arrived.retain(|arrival| matches!(arrival, Arrival::Signal(_)));
+        self.progress.clear();
+        self.begun = clock::now();
+    }
+
+    fn released(&mut self, target: usize) {
+        self.taken[target] -= 1;
+        self.held -= self.cost(target);
+    }
+
+    /// How many descriptors an attempt may hold once it is a helper's.
+    fn cost(&self, target: usize) -> usize {
+        match self.places[target] {
+            Some(_) => 1,
+            None if matches!(self.context.targets[target].endpoint, Endpoint::File { .. }) => 1,
+            None => DESCRIPTORS_OF_A_HELPER,
+        }
+    }
+
+    fn ended(&mut self, start: Start, outcome: Outcome) {
+        let Start { target, attempt, .. } = start;
+        self.arrived.push_back(Arrival::Done { target, attempt, outcome });
+    }
+
+    /// A place is connected, or not: the end of some attempts, and the beginning of a conversation for others.
+    fn connected(&mut self, start: Start, budget: Budget, made: Result<Made, NotReady>) {
+        let target = &self.context.targets[start.target];
+        let made = match made {
+            Ok(made) => made,
+            Err(failure) => {
+                self.taken[start.target] -= 1;
+                let outcome = probe::conclude(Err(failure), target, self.context.goal);
+                return self.ended(start, outcome);
+            }
+        };
+        if let Some(place) = &self.places[start.target] {
+            budget.leave(place.clone(), made);
+        }
+        if target.endpoint.wants_a_conversation() {
+            budget.enter(Stage::Starting);
+            if let Err(failure) = self.help(start, budget) {
+                self.taken[start.target] -= 1;
+                self.ended(start, Err(failure));
+            }
+        } else {
+            let outcome = probe::run(target, self.context.goal, &self.context.tls, &budget);
+            self.taken[start.target] -= 1;
+            self.ended(start, outcome);
+        }
+    }
+
+    fn help(&mut self, start: Start, budget: Budget) -> Result<(), NotReady> {
+        self.helpers.take(Job { round: self.round, start, budget }, clock::now())?;
+        self.held += self.cost(start.target);
+        Ok(())
+    }
+
+    /// Looks at each connection of which something was heard, or that has something to do by now.
+    fn advance(&mut self, now: Instant) {
+        let may_repeat = (self.held + self.sockets) * 2 <= self.descriptors;
+        let mut index = 0;
+        while index < self.dialling.len() {
+            let dialling = &mut self.dialling[index];
+            if !dialling.is_due && now < dialling.dial.wakes_at() {
+                index += 1;
+                continue;
+            }
+            dialling.is_due = false;
+            if !may_repeat {
+                dialling.dial.spare();
+            }
+            let end = dialling.dial.advance(now);
+            self.sockets -= dialling.sockets;
+            dialling.sockets = dialling.dial.sockets();
+            match end {
+                None => {
+                    self.sockets += dialling.sockets;
+                    index += 1;
+                }
+                Some(end) => {
+                    let Dialling { start, budget, .. } = self.dialling.swap_remove(index);
+                    self.connected(start, budget, end);
+                }
+            }
+        }
+    }
+
+    /// Whether so many more descriptors would be too many, among a part of all.
+    fn is_short(&self, cost: usize, among: usize) -> bool {
+        let in_use = self.held + self.sockets;
+        in_use > 0 && in_use + cost > self.descriptors / among
+    }
+
+    /// Gives up the connections that only repeat others.
+    fn spare(&mut self) {
+        self.sockets = 0;
+        for dialling in &mut self.dialling {
+            dialling.dial.spare();
+            dialling.sockets = dialling.dial.sockets();
+            self.sockets += dialling.sockets;
+        }
+    }
+
+    /// Waits until something is heard, or until `until`.
+    fn wait(&mut self, until: Option<Instant>) {
+        let dials = self.dialling.iter().map(|dialling| dialling.dial.wakes_at());
+        let room = self.helpers.room_again();
+        let next = dials.chain(until).chain(room).min();
+        let timeout =
+            next.map_or(PollTimeout::NONE, |next| net::poll_timeout(next.saturating_duration_since(clock::now())));
+        let helpers = self.helpers.awaited();
+        let dials = self.dialling.iter().flat_map(|dialling| dialling.dial.awaited());
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(2 + self.dialling.len());
+        fds.push(PollFd::new(self.signals.awaited().as_fd(), PollFlags::POLLIN));
+        fds.extend(helpers.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        fds.extend(dials.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
+        match poll(&mut fds, timeout) {
+            Ok(0) | Err(Errno::EINTR) => return,
+            Ok(_) => {}
+            // Out of memory, or of what a limit lets be polled: signals are heard all the same.
+            Err(_) => {
+                let moment = PollTimeout::from(10_u8);
+                fds.truncate(1);
+                let _ = poll(&mut fds, timeout.min(moment));
+            }
+        }
+        let heard: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        let has_helpers = helpers.is_some();
+        let mut heard = heard.into_iter();
+        let signal = heard.next().unwrap_or(false);
+        let done = has_helpers && heard.next().unwrap_or(false);
+        for dialling in &mut self.dialling {
+            dialling.is_due = dialling.dial.note(&mut heard);
+        }
+        if signal && let Some(signal) = self.signals.take() {
+            self.arrived.push_front(Arrival::Signal(signal));
+        }
+        if done {
+            for Done { round, start, outcome } in self.helpers.collect() {
+                self.released(start.target);
+                if round == self.round {
+                    self.ended(start, outcome);
+                }
+            }
+        }
+    }
+}
+
+/// How many descriptors the limit of open files leaves for attempts.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from(limit.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX).max(1)
+}
+
+impl World for EventLoop<'_> {
+    fn now(&mut self) -> Duration {
+        clock::now().saturating_duration_since(self.begun)
+    }
+
+    fn has_room(&mut self, target: usize) -> bool {
+        if self.taken[target] >= MAX_IN_FLIGHT {
+            return false;
+        }
+        // Where room is short, it is not for a second attempt beside one that hangs.
+        let among = if self.taken[target] > 0 { 2 } else { 1 };
+        let endpoint = &self.context.targets[target].endpoint;
+        let takes_a_thread = self.places[target].is_none() || endpoint.wants_a_conversation();
+        if takes_a_thread && !self.helpers.have_room(clock::now(), among) {
+            self.is_held_up = true;
+            return false;
+        }
+        let cost = self.cost(target);
+        if self.is_short(cost, among) && among == 1 {
+            self.spare();
+        }
+        !self.is_short(cost, among)
+    }
+
+    fn start(&mut self, start: Start) -> Result<(), NotReady> {
+        let progress = Progress::default();
+        let budget = Budget::new(start.budget, progress.clone(), self.resolver.clone());
+        let begun = self.places[start.target].as_ref().and_then(|place| net::begin(place, &budget));
+        match begun {
+            Some(Begun::Dial(mut dial)) => {
+                self.taken[start.target] += 1;
+                match dial.advance(clock::now()) {
+                    Some(end) => self.connected(start, budget, end),
+                    None => {
+                        let sockets = dial.sockets();
+                        self.sockets += sockets;
+                        self.dialling.push(Dialling { start, budget, dial, is_due: false, sockets });
+                    }
+                }
+            }
+            Some(Begun::Ended(end)) => {
+                self.taken[start.target] += 1;
+                self.connected(start, budget, end);
+            }
+            None => {
+                self.help(start, budget)?;
+                self.taken[start.target] += 1;
+            }
+        }
+        self.progress.insert((start.target, start.attempt), progress);
+        Ok(())
+    }
+
+    fn abandon(&mut self, target: usize) {
+        for dialling in self.dialling.extract_if(.., |dialling| dialling.start.target == target) {
+            self.taken[target] -= 1;
+            self.sockets -= dialling.sockets;
+        }
+    }
+
+    fn stage(&mut self, target: usize, attempt: u32) -> Stage {
+        self.progress.get(&(target, attempt)).map_or(Stage::Starting, Progress::stage)
+    }
+
+    fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {
+        let until = until.and_then(|until| self.begun.checked_add(until));
+        let mut has_waited = false;
+        loop {
+            if let Some(arrival) = self.arrived.pop_front() {
+                if let Arrival::Done { target, attempt, .. } = &arrival {
+                    self.progress.remove(&(*target, *attempt));
+                }
+                return Some(arrival);
+            }
+            let now = clock::now();
+            if has_waited {
+                let held_up = self.is_held_up && self.helpers.room_again().is_none_or(|again| again <= now);
+                if held_up || until.is_some_and(|until| until <= now) {
+                    self.is_held_up = false;
+                    return None;
+                }
+            }
+            self.helpers.catch_up(now);
+            self.wait(until);
+            self.advance(clock::now());
+            has_waited = true;
+        }
+    }
+
+    fn jitter(&mut self) -> f64 {
+        // xorshift64 (Marsaglia, 2003): any spread will do.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let upper = u32::try_from(self.random >> 32).unwrap_or(0);
+        f64::from(upper) / f64::from(u32::MAX) * 2.0 - 1.0
+    }
+}
