@@ -40,6 +40,8 @@ pub struct Needles(Vec<Needle>);
 struct Needle {
     /// As [`fold`] leaves it.
     chars: Vec<char>,
+    /// The same in its own case.
+    cased: Vec<char>,
     /// Whether a piece of it is hidden as well.
     in_pieces: bool,
     /// The first place of each run of [`PIECE`] characters, sorted.
@@ -80,13 +82,13 @@ impl Needles {
 
     fn add(&mut self, bytes: &[u8], in_pieces: bool) {
         let text = String::from_utf8_lossy(bytes);
-        let folded = fold(text.char_indices().map(|(at, c)| Unit { c, start: at, end: at }));
-        let chars: Vec<char> = folded.iter().map(|unit| unit.c).take(MAX_LOOKED_FOR).collect();
-        let is_blank = |c: &char| *c == ' ';
-        let start = chars.iter().take_while(|c| is_blank(c)).count();
-        let end = chars.iter().rposition(|c| !is_blank(c)).map_or(start, |at| at + 1);
-        let chars = chars[start..end].to_vec();
-        if chars.is_empty() || self.0.iter().any(|needle| needle.chars == chars) {
+        let folded = fold(text.char_indices().map(|(at, c)| Unit::new(c, at..at)));
+        let is_blank = |unit: &Unit| unit.c == ' ';
+        let start = folded.iter().take_while(|unit| is_blank(unit)).count();
+        let end = folded.iter().rposition(|unit| !is_blank(unit)).map_or(start, |at| at + 1);
+        let trimmed = folded[start..end].iter().take(MAX_LOOKED_FOR);
+        let (chars, cased): (Vec<char>, Vec<char>) = trimmed.map(|unit| (unit.c, unit.cased)).unzip();
+        if chars.is_empty() || self.0.iter().any(|needle| needle.cased == cased) {
             return;
         }
         let mut runs: Vec<(usize, [char; PIECE])> = Vec::new();
@@ -95,7 +97,7 @@ impl Needles {
             runs.sort_by_key(|(at, run)| (*run, *at));
             runs.dedup_by_key(|(_, run)| *run);
         }
-        self.0.push(Needle { chars, in_pieces, runs });
+        self.0.push(Needle { chars, cased, in_pieces, runs });
     }
 
     /// Base64 as it stands at any place of a longer text: the characters that hold bits of what is around it
@@ -163,8 +165,16 @@ impl Needle {
         let common = |from: usize| self.chars[from..].iter().zip(&view[at..]).take_while(|(a, b)| **a == b.c).count();
         let whole = self.chars.len();
         if common(0) == whole {
-            let is_quoted = is_cut(at.checked_sub(1).and_then(|at| view.get(at))) && is_cut(view.get(at + whole));
-            return if whole >= SHORT || is_quoted { whole } else { 0 };
+            let (before, behind) = (at.checked_sub(1).and_then(|at| view.get(at)), view.get(at + whole));
+            // `wrong` is no part of WRONGPASS.
+            let in_its_case = self.cased.iter().zip(&view[at..]).all(|(a, b)| *a == b.cased);
+            let is_word = || ![before, behind].into_iter().flatten().any(|unit| unit.c.is_alphanumeric());
+            let is_found = match whole {
+                PIECE.. => true,
+                SHORT.. => in_its_case || is_word(),
+                _ => is_cut(before) && is_cut(behind),
+            };
+            return if is_found { whole } else { 0 };
         }
         if !self.in_pieces || whole <= PIECE || view.len() - at < PIECE {
             return 0;
@@ -200,13 +210,21 @@ fn is_mark(c: char) -> bool {
 #[derive(Debug, Clone, Copy)]
 struct Unit {
     c: char,
+    /// In its own case.
+    cased: char,
     start: usize,
     end: usize,
 }
 
+impl Unit {
+    fn new(c: char, Range { start, end }: Range<usize>) -> Self {
+        Self { c, cased: c, start, end }
+    }
+}
+
 /// The text as it stands, and decoded in each way that it may be encoded.
 fn views(text: &str) -> Vec<Vec<Unit>> {
-    let mut views = vec![fold(text.char_indices().map(|(at, c)| Unit { c, start: at, end: at + c.len_utf8() }))];
+    let mut views = vec![fold(text.char_indices().map(|(at, c)| Unit::new(c, at..at + c.len_utf8())))];
     for (sign, decode) in [('%', percent as Decode), ('\\', backslash), ('\'', doubled)] {
         if text.contains(sign) {
             views.push(fold(decoded(text, decode).into_iter()));
@@ -274,12 +292,12 @@ fn decoded(text: &str, decode: Decode) -> Vec<Unit> {
     for chunk in bytes.utf8_chunks() {
         for (at, c) in chunk.valid().char_indices() {
             let (first, last) = (from + at, from + at + c.len_utf8() - 1);
-            units.push(Unit { c, start: places[first].start, end: places[last].end });
+            units.push(Unit::new(c, places[first].start..places[last].end));
         }
         from += chunk.valid().len();
         if let [_, ..] = chunk.invalid() {
             let last = from + chunk.invalid().len() - 1;
-            units.push(Unit { c: char::REPLACEMENT_CHARACTER, start: places[from].start, end: places[last].end });
+            units.push(Unit::new(char::REPLACEMENT_CHARACTER, places[from].start..places[last].end));
             from = last + 1;
         }
     }
@@ -293,7 +311,7 @@ fn fold(units: impl Iterator<Item = Unit>) -> Vec<Unit> {
         let is_blank = !is_mark(unit.c) && (unit.c.is_whitespace() || unit.c == '+' || is_unprintable(unit.c));
         match out.last_mut() {
             Some(last) if is_blank && last.c == ' ' => last.end = unit.end,
-            _ if is_blank => out.push(Unit { c: ' ', ..unit }),
+            _ if is_blank => out.push(Unit { c: ' ', cased: ' ', ..unit }),
             _ => out.push(Unit { c: unit.c.to_lowercase().next().unwrap_or(unit.c), ..unit }),
         }
     }
@@ -419,7 +437,9 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_hidden_in_quotes_only() {
+    fn a_short_secret_does_not_garble_what_looks_like_it() {
+        assert_eq!(scrubbed("WRONGPASS invalid, 'Wrong'", "wrong"), "WRONGPASS invalid, '***'");
+        assert_eq!(scrubbed("wrongly", "wrong"), "***ly");
         assert_eq!(scrubbed("a database", "a"), "a database");
         assert_eq!(scrubbed("user `db`, password 'abc'", "abc"), "user `db`, password '***'");
     }
@@ -472,7 +492,7 @@ mod tests {
             secret in "[ -~äé\\r\\n\\t]{4,40}", before in "[a-z ]{0,9}", after in "[a-z ]{0,9}", form in 0..6usize,
         ) {
             prop_assume!(secret.trim().chars().count() >= 4);
-            let core = fold(secret.trim().char_indices().map(|(at, c)| Unit { c, start: at, end: at }));
+            let core = fold(secret.trim().char_indices().map(|(at, c)| Unit::new(c, at..at)));
             prop_assume!(core.iter().filter(|unit| unit.c != ' ').count() >= 4);
             let shown = match form {
                 0 => secret.clone(),
@@ -482,7 +502,7 @@ mod tests {
                 4 => STANDARD_NO_PAD.encode(format!("user:{secret}")),
                 _ => secret.split_whitespace().collect::<Vec<_>>().join(" "),
             };
-            let out = scrubbed(&format!("{before}{shown}{after}"), &secret);
+            let out = scrubbed(&format!("{before} {shown} {after}"), &secret);
             prop_assert!(out.contains(HIDDEN), "{shown:?} → {out:?}");
             prop_assert!(!out.contains(secret.trim()), "{out:?}");
         }

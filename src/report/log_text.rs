@@ -29,7 +29,7 @@ pub(super) fn sentence(entry: &Entry<'_>) -> String {
     match (entry.target.map(title), entry.topic) {
         (Some(target), Topic::Ready) => format!("{target}: ready: {reason} {place}"),
         (Some(target), Topic::NotReady) if entry.is_permanent() == Some(true) => {
-            format!("{target}: failed permanently: waiting will not help: {reason} {place}")
+            format!("{target}: not ready: {reason}; failed permanently: waiting will not help {place}")
         }
         (Some(target), Topic::NotReady) => format!("{target}: not ready: {reason} {place}"),
         (Some(target), Topic::Timeout | Topic::Interrupted) => {

@@ -11,7 +11,7 @@ use super::startup_errors::is_shutdown;
 use super::wire::{BackendMessage, ServerError};
 use crate::endpoint::Postgres;
 use crate::endpoint::postgres::SessionAttrs;
-use crate::outcome::{Kind, NotReady};
+use crate::outcome::{Kind, NotReady, excerpt};
 
 /// Tells whether the session may write, for servers before 14 and poolers that do not report it.
 const SESSION_QUERY: &str =
@@ -124,8 +124,8 @@ impl<S: Read + Write> Session<S> {
                 BackendMessage::Columns(types) => first_type = types,
                 BackendMessage::Row(values) => row = Some(Row { values, first_type }),
                 BackendMessage::Error(error) => {
-                    let reason = format!("the query fails: {} ({})", error.message, error.sqlstate);
-                    failed.get_or_insert(NotReady::new(Kind::Unexpected, reason));
+                    let reason = format!("the query fails: {} ({})", excerpt(&error.message), error.sqlstate);
+                    failed.get_or_insert(NotReady::new(Kind::ServerError, reason));
                     if is_shutdown(&error.sqlstate) {
                         break;
                     }

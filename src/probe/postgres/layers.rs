@@ -14,7 +14,7 @@ use crate::endpoint::{CertificateCheck, Place, Postgres};
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{EndPoint, Fallback, Settings, TlsFailure};
 use crate::net::{self, Budget, Connection, Stream};
-use crate::outcome::{Kind, NotReady};
+use crate::outcome::{Kind, NotReady, excerpt};
 
 /// The protocol that a handshake without `SSLRequest` must agree on ("SSL Session Encryption").
 const ALPN: &[u8] = b"postgresql";
@@ -115,7 +115,8 @@ fn early_error(stream: Stream, budget: &Budget) -> NotReady {
     session.buffer.extend_from_slice(b"E");
     match session.receive() {
         Ok(BackendMessage::Error(error)) => {
-            let reason = format!("the server ended the connection before TLS: {} ({})", error.message, error.sqlstate);
+            let reason =
+                format!("the server ended the connection before TLS: {} ({})", excerpt(&error.message), error.sqlstate);
             NotReady::new(Kind::NotAccepting, reason)
         }
         Ok(_) => wrong_protocol(b""),

@@ -4,7 +4,7 @@ use super::LayerFailure;
 use super::login::Login;
 use super::wire::ServerError;
 use crate::endpoint::Postgres;
-use crate::outcome::{Kind, NotReady};
+use crate::outcome::{Kind, NotReady, excerpt};
 
 /// 57P01 to 57P03 (class 57 is "operator intervention"): shutting down, ended by a crash, starting up.
 pub(super) fn is_shutdown(sqlstate: &str) -> bool {
@@ -50,7 +50,7 @@ pub(super) fn judge(
     error: &ServerError,
     is_authenticated: bool,
 ) -> Result<String, LayerFailure> {
-    let text = format!("{} ({})", error.message, error.sqlstate);
+    let text = format!("{} ({})", excerpt(&error.message), error.sqlstate);
     let (kind, way_out) = meaning(target, error);
     if !demands_login(target, login, error) && is_past_startup(target, error, kind) {
         return Ok(format!("{}: {text}", accepting(target)));
