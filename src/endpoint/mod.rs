@@ -3,10 +3,13 @@
 #[cfg(feature = "exec")]
 pub mod exec;
 pub mod http;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub mod postgres;
 pub mod redirect;
 pub mod redis;
 pub mod server;
+pub mod service;
 pub mod tls;
 mod url;
 pub mod variables;
@@ -23,6 +26,7 @@ pub use http::{Http, HttpDefaults};
 pub use postgres::Postgres;
 pub use redis::Redis;
 pub use server::{Server, TlsServer};
+pub use service::Service;
 pub use tls::{CertificateCheck, TargetTls};
 use variables::Lookup;
 
@@ -54,6 +58,8 @@ pub enum Endpoint {
     Redis(Box<Redis>),
     /// A TLS handshake, and nothing more.
     Tls(Box<TlsServer>),
+    /// A server that is asked in its own protocol.
+    Service(Box<Service>),
     /// A server whose own protocol is not spoken here: a connection, and nothing more.
     Server(Box<Server>),
     /// A path in the file system.
@@ -88,6 +94,7 @@ impl Endpoint {
             Self::Redis(redis) => only(&redis.places),
             Self::Tls(server) => Some(Place::Tcp(server.address.clone())),
             Self::Server(server) => only(&server.places),
+            Self::Service(service) => only(&service.places),
             Self::File { .. } | Self::Dns(_) => None,
             #[cfg(feature = "exec")]
             Self::Exec(_) => None,
@@ -243,6 +250,10 @@ impl Target {
                 "redis" | "rediss" | "redis+unix" => {
                     Endpoint::Redis(Box::new(Redis::parse(url, &mut expectations, &mut ignored, context.lookup.env)?))
                 }
+                #[cfg(feature = "mysql")]
+                scheme if is_mysql(scheme) => {
+                    Endpoint::Service(Box::new(mysql::parse(url, &mut expectations, &mut ignored, context.lookup.env)?))
+                }
                 scheme if postgres::is_scheme(scheme) => Endpoint::Postgres(Box::new(Postgres::parse(
                     url,
                     &mut expectations,
@@ -277,6 +288,7 @@ impl Target {
             Endpoint::Postgres(postgres) => postgres.password.iter().collect(),
             Endpoint::Redis(redis) => redis.secrets(),
             Endpoint::Server(server) => server.secrets.iter().collect(),
+            Endpoint::Service(service) => service.password.iter().collect(),
             #[cfg(feature = "exec")]
             Endpoint::Exec(exec) => exec.secrets(),
             Endpoint::Connection(_) | Endpoint::Tls(_) | Endpoint::File { .. } | Endpoint::Dns(_) => Vec::new(),
@@ -287,6 +299,7 @@ impl Target {
     pub fn sql(&self) -> Option<&Secret> {
         match &self.endpoint {
             Endpoint::Postgres(postgres) => postgres.query.as_ref(),
+            Endpoint::Service(service) => service.query.as_ref(),
             _ => None,
         }
     }
@@ -322,6 +335,7 @@ impl Target {
     pub fn may_use_tls(&self) -> bool {
         match &self.endpoint {
             Endpoint::Postgres(postgres) => postgres.sslmode != postgres::SslMode::Disable,
+            Endpoint::Service(service) => service.encryption != service::Encryption::Never,
             Endpoint::Http(http) => http.tls.is_some() || http.follow != http::Follow::None,
             _ => self.requires_tls(),
         }
@@ -333,6 +347,7 @@ impl Target {
             Endpoint::Http(http) => http.tls.is_some(),
             Endpoint::Redis(redis) => redis.requires_tls(),
             Endpoint::Postgres(postgres) => postgres.sslmode.requires_tls(),
+            Endpoint::Service(service) => service.encryption == service::Encryption::Always,
             Endpoint::Tls(_) => true,
             Endpoint::Connection(_) | Endpoint::Server(_) | Endpoint::File { .. } | Endpoint::Dns(_) => false,
             #[cfg(feature = "exec")]
@@ -352,6 +367,7 @@ impl fmt::Display for Target {
             Endpoint::Redis(redis) => redis.fmt(f),
             Endpoint::Tls(server) => write!(f, "tls://{}", server.address),
             Endpoint::Server(server) => server.fmt(f),
+            Endpoint::Service(service) => service.fmt(f),
             Endpoint::File { path, .. } => write!(f, "file://{}", path.display()),
             Endpoint::Dns(name) => write!(f, "dns://{name}"),
             #[cfg(feature = "exec")]
@@ -415,6 +431,7 @@ impl Expectations {
             Endpoint::Http(_) => "timeout, successes, status, method, header, body, json and follow",
             Endpoint::Postgres(_) => "timeout, successes and query",
             Endpoint::Redis(_) => "timeout, successes, key, role and cluster",
+            Endpoint::Service(service) => service.protocol.keys(),
             Endpoint::File { .. } => "timeout, successes and nonempty",
             #[cfg(feature = "exec")]
             Endpoint::Exec(_) => "timeout, successes, attempt-timeout and exit",
@@ -427,6 +444,13 @@ impl Expectations {
         let shown = if is_key { format!("`{}`", truncated(key)) } else { "what stands".to_owned() };
         Err(format!("{shown} after `#` means nothing to this target; it knows {known}"))
     }
+}
+
+/// `mysql`, `mysql+pymysql`, `jdbc:mariadb`
+#[cfg(feature = "mysql")]
+fn is_mysql(scheme: &str) -> bool {
+    let scheme = scheme.strip_prefix("jdbc:").unwrap_or(scheme);
+    matches!(scheme.split('+').next(), Some("mysql" | "mysql2" | "mariadb"))
 }
 
 fn truncated(text: &str) -> String {

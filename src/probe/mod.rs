@@ -7,10 +7,14 @@ mod exec;
 mod file;
 mod hosts;
 pub mod http;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 pub mod postgres;
 pub mod redis;
 #[cfg(test)]
 mod scripted;
+mod service;
+mod talk;
 
 use crate::config::Goal;
 use crate::endpoint::{Endpoint, Target};
@@ -32,6 +36,7 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
         Endpoint::Postgres(postgres) => postgres::probe(postgres, goal, tls, budget),
         Endpoint::Redis(redis) => redis::probe(redis, goal, tls, budget),
         Endpoint::Tls(server) => connection::probe_tls(server, tls, budget),
+        Endpoint::Service(service) => service::probe(service, goal, tls, budget),
         Endpoint::Server(server) => connection::probe_server(server, budget),
         Endpoint::File { path, nonempty } => file::probe(path, *nonempty, budget),
         Endpoint::Dns(name) => dns::probe(name, budget),

@@ -19,6 +19,8 @@ mod http;
 mod http_answers;
 mod links;
 mod live;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod names;
 mod networks;
 mod output;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tls")]
 pub mod certificates;
+#[cfg(feature = "mysql")]
+pub mod mariadb;
 pub mod name_server;
 pub mod network;
 pub mod nginx;
@@ -468,6 +470,32 @@ pub struct Reaper(pub Child);
 impl Drop for Reaper {
     fn drop(&mut self) {
         drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A server that ends with the tests, however they end: one that tests share is never dropped.
+pub struct Leash(Child);
+
+impl Leash {
+    /// The command `program`, unprivileged, to which arguments may be added.
+    pub fn command(program: &Path) -> Command {
+        let mut command = unprivileged(Path::new("/bin/sh"));
+        // The end of its standard input is the end of the tests.
+        command.args(["-c", "\"$@\" </dev/null & cat >/dev/null; kill -9 $!; wait", "sh"]).arg(program);
+        command
+    }
+
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("a server"))
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
         drop(self.0.wait());
     }
 }

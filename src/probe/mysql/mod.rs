@@ -1,0 +1,519 @@
+//! MySQL and MariaDB: the greeting, a login, and what the target expects.
+//!
+//! Every handshake that is begun is finished, if only with a login that is refused: a server counts those that are
+//! not, and blocks the host after `max_connect_errors` of them (100).
+
+pub mod wire;
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+
+use super::talk::Talk;
+use crate::endpoint::service::{Encryption, Service};
+use crate::endpoint::{CertificateCheck, Place};
+use crate::net::tls::Tls;
+use crate::net::tls_settings::Settings;
+use crate::net::{self, Budget, Stream};
+use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt, quoted};
+use crate::secret::Secret;
+use wire::{Greeting, Packet, capability};
+
+const PROTOCOL: &str = "MySQL's protocol";
+const NATIVE: &str = "mysql_native_password";
+const CACHING_SHA2: &str = "caching_sha2_password";
+const SHA256: &str = "sha256_password";
+/// Who asks whether the server accepts logins, where the URL names nobody.
+const NOBODY: &str = "when-ready";
+/// How often a server may ask for another plugin: MariaDB's accounts may have several.
+const MAX_SWITCHES: u8 = 4;
+/// How many rows are read to the end of a result, so that the server need not break off.
+const MAX_ROWS: usize = 10_000;
+/// The commands `COM_QUIT` and `COM_QUERY`.
+const QUIT: &[u8] = &[1];
+const QUERY: u8 = 3;
+
+pub(super) fn probe(target: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Outcome {
+    let connection = net::connect(place, budget)?;
+    let mut talk = Talk::new(Stream::Plain(connection), PROTOCOL, budget);
+    let greeting = greet(&mut talk)?;
+    let offers_tls = greeting.capabilities & capability::SSL != 0;
+    let is_local = matches!(place, Place::Unix(_));
+    let wants_tls = match target.encryption {
+        Encryption::Never => false,
+        // As the server's own client does: a Unix socket is as safe.
+        Encryption::IfOffered => cfg!(feature = "tls") && offers_tls && !is_local,
+        Encryption::Always if offers_tls => true,
+        Encryption::Always => {
+            decline(&mut talk, target);
+            let reason = "the server has no TLS, and ssl-mode wants it";
+            return Err(NotReady::new(Kind::TlsRefused, reason));
+        }
+    };
+    let mut number = 1;
+    if wants_tls {
+        talk.send(&wire::framed(number, &wire::tls_request(capability::USUAL)));
+        number += 1;
+        talk = Talk::new(secure(talk.upgrade()?, target, place, tls, budget)?, PROTOCOL, budget);
+    }
+    let mut session = Session { talk, greeting, number, is_private: wants_tls || is_local };
+    let outcome = session.run(target, is_local);
+    session.talk.into_stream().close();
+    outcome
+}
+
+/// TLS, as much verified as the target says: by itself, nothing is.
+fn secure(stream: Stream, target: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
+    let Stream::Plain(connection) = stream else {
+        return Err(net::closed());
+    };
+    let host = match place {
+        Place::Tcp(address) => address.host.as_str(),
+        Place::Unix(_) => "localhost",
+    };
+    let settings = Settings { usual_check: CertificateCheck::Nothing, ..Settings::new(host, &target.tls) };
+    Ok(tls.connect(connection, &settings, budget)?)
+}
+
+fn handshake_packet(bytes: &[u8]) -> super::talk::Decoded<Packet> {
+    wire::packet(bytes, wire::MAX_HANDSHAKE)
+}
+
+/// What the server says first: who it is, or why it will not talk to us.
+fn greet<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Greeting, NotReady> {
+    talk.receive(|bytes| {
+        let Some((packet, used)) = handshake_packet(bytes)? else { return Ok(None) };
+        let greeting = match wire::error(&packet.payload) {
+            Some(error) => Err(refusal(&error, Login::Unknown)),
+            None => Ok(wire::greeting(&packet.payload)?),
+        };
+        Ok(Some((greeting, used)))
+    })?
+}
+
+/// Ends the handshake in order where there is nothing more to be asked.
+fn decline<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service) {
+    if let Some(answer) = wire::answer(capability::USUAL, target.user_or(NOBODY), b"", None, NATIVE) {
+        talk.send(&wire::framed(1, &answer));
+        drop(talk.receive(handshake_packet));
+    }
+}
+
+/// What is known of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    /// Nothing has been tried yet.
+    Unknown,
+    /// It was tried without a password.
+    WithoutPassword,
+    /// It was tried with one.
+    WithPassword,
+}
+
+struct Session<'a, S> {
+    talk: Talk<'a, S>,
+    greeting: Greeting,
+    /// That of the next packet of the handshake.
+    number: u8,
+    /// Whether nobody else can read what is sent.
+    is_private: bool,
+}
+
+impl<S: Read + Write> Session<'_, S> {
+    fn run(&mut self, target: &Service, is_local: bool) -> Outcome {
+        let login = if target.password.is_some() { Login::WithPassword } else { Login::WithoutPassword };
+        match self.log_in(target)? {
+            Reached::LoggedIn => {}
+            Reached::Refused(error) => return judge(target, &error, login),
+        }
+        let proven = self.logged_in(target, is_local);
+        // The answer is known; a server that is gone by now does not change it.
+        self.talk.send(&wire::framed(0, QUIT));
+        proven.map(Ready::new)
+    }
+
+    fn send(&mut self, payload: &[u8]) {
+        self.talk.send(&wire::framed(self.number, payload));
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, NotReady> {
+        let packet = self.talk.receive(handshake_packet)?;
+        self.number = packet.sequence.wrapping_add(1);
+        Ok(packet.payload)
+    }
+
+    fn log_in(&mut self, target: &Service) -> Result<Reached, NotReady> {
+        let user = target.user_or(if target.password.is_some() { "root" } else { NOBODY });
+        let password = target.password.as_ref().map_or(&b""[..], Secret::expose_bytes);
+        let mut plugin = std::mem::take(&mut self.greeting.plugin);
+        let nonce = self.greeting.nonce.clone();
+        let response = match self.response(&plugin, password, &nonce) {
+            Some(response) => response,
+            None => {
+                // The server asks again with the plugin of the account.
+                NATIVE.clone_into(&mut plugin);
+                wire::native_password(password, &nonce).to_vec()
+            }
+        };
+        let capabilities = capability::USUAL | if self.is_encrypted() { capability::SSL } else { 0 };
+        let answer = wire::answer(capabilities, user, &response, target.name.as_deref(), &plugin);
+        let unwritable = || NotReady::new(Kind::Forbidden, "the user or database holds what cannot be sent");
+        self.send(&answer.ok_or_else(unwritable)?);
+        let mut switches = 0;
+        loop {
+            let payload = self.receive()?;
+            match payload.as_slice() {
+                [0, ..] => return Ok(Reached::LoggedIn),
+                [0xff, ..] => {
+                    return wire::error(&payload).map(Reached::Refused).ok_or_else(|| self.talk.out_of_order());
+                }
+                [0xfe, ..] if switches < MAX_SWITCHES => {
+                    switches += 1;
+                    let Some((wanted, nonce)) = wire::auth_switch(&payload) else {
+                        return Err(unsupported("passwords of the time before 4.1"));
+                    };
+                    match self.response(&wanted, password, &nonce) {
+                        Some(response) => self.send_response(&response),
+                        None => {
+                            // Refused in order, so that it does not count against this host.
+                            self.send(&[0]);
+                            let refused = self.receive().ok().and_then(|payload| wire::error(&payload));
+                            return match refused.filter(|_| target.password.is_none()) {
+                                Some(error) => Ok(Reached::Refused(error)),
+                                None => Err(unsupported(&quoted(wanted.as_bytes()))),
+                            };
+                        }
+                    }
+                }
+                // The password was remembered: the server goes on.
+                [1, 3] => {}
+                [1, 4] if self.is_private => self.send(&[password, &[0]].concat()),
+                [1, 4] => {
+                    self.send(&[0]);
+                    drop(self.receive());
+                    let reason = format!(
+                        "the account's {CACHING_SHA2} wants TLS for its first login: turn TLS on in the server and here \
+                         (ssl-mode), or let another client log in first"
+                    );
+                    return Err(NotReady::new(Kind::TlsRefused, reason));
+                }
+                _ => return Err(self.talk.out_of_order()),
+            }
+        }
+    }
+
+    /// An empty response is a packet of its own only where a plugin asks for it.
+    fn send_response(&mut self, response: &[u8]) {
+        self.talk.send(&wire::framed(self.number, response));
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.number > 1
+    }
+
+    /// What proves that we know the password; `None` for a plugin that is not known here.
+    fn response(&self, plugin: &str, password: &[u8], nonce: &[u8]) -> Option<Vec<u8>> {
+        match plugin {
+            NATIVE | "" if password.is_empty() => Some(Vec::new()),
+            NATIVE | "" => Some(wire::native_password(password, nonce).to_vec()),
+            CACHING_SHA2 | SHA256 if password.is_empty() => Some(vec![0]),
+            CACHING_SHA2 => Some(wire::caching_sha2(password, nonce).to_vec()),
+            SHA256 if self.is_private => Some([password, &[0]].concat()),
+            _ => None,
+        }
+    }
+
+    /// What the target expects beyond the login.
+    fn logged_in(&mut self, target: &Service, is_local: bool) -> Result<String, NotReady> {
+        let user = target.user_or(NOBODY);
+        let mut proof = match (&target.password, &target.user) {
+            (None, None) => "accepting connections; no user given".to_owned(),
+            (None, Some(_)) => format!("logged in as {user} without a password"),
+            (Some(_), _) => format!("logged in as {}", target.user_or("root")),
+        };
+        if let Some(name) = &target.name {
+            let _ = write!(proof, " to the database {name}");
+        }
+        if let Some(query) = &target.query {
+            self.limit_time();
+            let Some(row) = self.first_row(query)? else {
+                return Err(NotReady::new(Kind::Unexpected, "the query returns no row yet"));
+            };
+            if !row {
+                return Err(NotReady::new(Kind::Unexpected, "the query's first column is 0 or NULL"));
+            }
+            proof.push_str(", the query returns a row");
+        }
+        // The server that an image starts for its init scripts listens to its socket alone.
+        if is_local && self.first_row(&Secret::new("select @@skip_networking")) == Ok(Some(true)) {
+            proof.push_str(" (without networking: is it the temporary server of an image's first start?)");
+        }
+        Ok(proof)
+    }
+
+    /// A statement that hangs would go on after we have gone.
+    fn limit_time(&mut self) {
+        let left = self.talk.budget().remaining();
+        let statement = if self.greeting.version.contains("MariaDB") {
+            format!("set max_statement_time={}", left.as_secs_f64())
+        } else {
+            format!("set max_execution_time={}", left.as_millis())
+        };
+        // A server without it does without.
+        drop(self.first_row(&Secret::new(statement)));
+    }
+
+    /// Whether the first column of the first row holds; `None` without a row.
+    fn first_row(&mut self, sql: &Secret) -> Result<Option<bool>, NotReady> {
+        self.talk.send(&wire::framed(0, &[&[QUERY], sql.expose_bytes()].concat()));
+        let Some(columns) = wire::column_count(&self.result()?).map_err(|_| self.talk.out_of_order())? else {
+            return Ok(None);
+        };
+        let mut first_type = 0;
+        for index in 0..columns {
+            let column = self.result()?;
+            if index == 0 {
+                first_type = wire::column_type(&column).map_err(|_| self.talk.out_of_order())?;
+            }
+        }
+        if !wire::is_end(&self.result()?) {
+            return Err(self.talk.out_of_order());
+        }
+        let mut first = None;
+        for _ in 0..MAX_ROWS {
+            let row = self.result()?;
+            if wire::is_end(&row) {
+                break;
+            }
+            if first.is_none() {
+                first = Some(wire::holds(&row, first_type).map_err(|_| self.talk.out_of_order())?);
+            }
+        }
+        Ok(first)
+    }
+
+    /// A packet of a result.
+    fn result(&mut self) -> Result<Vec<u8>, NotReady> {
+        let packet = self.talk.receive(|bytes| wire::packet(bytes, wire::MAX_ROW))?;
+        match wire::error(&packet.payload) {
+            Some(error) => {
+                let text = quoted(&error.message);
+                Err(NotReady::new(Kind::ServerError, format!("the query fails: {} ({})", excerpt(&text), error.code)))
+            }
+            None => Ok(packet.payload),
+        }
+    }
+}
+
+/// How far the login came.
+enum Reached {
+    LoggedIn,
+    Refused(wire::ServerError),
+}
+
+fn unsupported(plugin: &str) -> NotReady {
+    let reason = format!(
+        "the account wants {plugin}, which is not supported: leave the password out to wait only until the server \
+         accepts connections"
+    );
+    NotReady::new(Kind::Forbidden, reason)
+}
+
+/// Numbers of the servers' manuals: ER_…
+fn judge(target: &Service, error: &wire::ServerError, login: Login) -> Outcome {
+    let demands_login = target.password.is_some() || target.query.is_some();
+    // 1045 and 1698: the account, its password or its way of authentication; 1251: its plugin.
+    if matches!(error.code, 1045 | 1251 | 1698) && !demands_login {
+        let text = quoted(&error.message);
+        let proof = format!("accepting connections; no password given, login not possible: {}", excerpt(&text));
+        return Ok(Ready::new(proof));
+    }
+    Err(refusal(error, login))
+}
+
+fn refusal(error: &wire::ServerError, login: Login) -> NotReady {
+    let text = quoted(&error.message);
+    let (kind, way_out) = match error.code {
+        // Too many connections, of this user, out of memory or threads.
+        1040 | 1041 | 1135 | 1203 | 1226 => (Kind::TooManyConnections, ""),
+        1053 | 1079 | 1080 | 3169 => (Kind::NotAccepting, ""),
+        1129 => {
+            (Kind::Forbidden, ": the server has blocked this host; FLUSH HOSTS there, or a larger max_connect_errors")
+        }
+        1130 => (Kind::Forbidden, ": no account may log in from this host; create one like app@'%'"),
+        1045 | 1698 if login == Login::WithoutPassword => {
+            (Kind::CredentialsRejected, ": query= needs a login; give a password in the URL or in MYSQL_PWD")
+        }
+        1045 | 1698 => (Kind::CredentialsRejected, ": check user and password"),
+        1251 | 1862 | 3118 | 4151 => (Kind::CredentialsRejected, ""),
+        1044 => (Kind::Forbidden, ": the account has no rights there, or the database is not there"),
+        1049 => (Kind::NoDatabase, ""),
+        3159 => (Kind::TlsRefused, ": ask for TLS with ssl-mode=REQUIRED"),
+        _ => (Kind::ServerError, ""),
+    };
+    NotReady::new(kind, format!("{} ({}){way_out}", excerpt(&text), error.code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::service::Protocol;
+    use crate::outcome::shown;
+    use crate::probe::scripted::{End, Scripted, budget};
+
+    /// As MySQL 8.0 greets, per its protocol manual; the nonce is a constant.
+    fn mysql8(capabilities: u32) -> Vec<u8> {
+        let bytes = capabilities.to_le_bytes();
+        let mut greeting = b"\n8.0.36\0\x08\0\0\0abcdefgh\0".to_vec();
+        greeting.extend_from_slice(&bytes[..2]);
+        greeting.extend_from_slice(&[0xff, 2, 0]);
+        greeting.extend_from_slice(&bytes[2..]);
+        greeting.extend_from_slice(&[21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        greeting.extend_from_slice(b"ijklmnopqrst\0caching_sha2_password\0");
+        wire::framed(0, &greeting)
+    }
+
+    fn target(password: Option<&str>) -> Service {
+        let mut service = Service::new(Protocol::Mysql, "mysql", Vec::new());
+        service.user = Some("app".to_owned());
+        service.password = password.map(Secret::new);
+        service
+    }
+
+    /// What comes of it when a server says this, and what it has heard.
+    fn outcome(target: &Service, is_private: bool, messages: &[&[u8]]) -> (Outcome, Vec<u8>) {
+        let budget = budget();
+        let mut talk = Talk::new(Scripted::new(&messages.concat(), 1, End::Close), PROTOCOL, &budget);
+        let outcome = greet(&mut talk);
+        let greeting = match outcome {
+            Ok(greeting) => greeting,
+            Err(failure) => return (Err(failure), Vec::new()),
+        };
+        let mut session = Session { talk, greeting, number: 1, is_private };
+        let outcome = session.run(target, false);
+        (outcome, session.talk.into_stream().written)
+    }
+
+    const OK: &[u8] = b"\0\0\0\x02\0\0\0";
+
+    fn kind(outcome: &Outcome) -> Option<Kind> {
+        outcome.as_ref().err().map(|failure| failure.kind)
+    }
+
+    #[test]
+    fn a_remembered_password_logs_in_and_says_good_bye() {
+        let (fast, ok) = (wire::framed(2, &[1, 3]), wire::framed(3, OK));
+        let (outcome, heard) = outcome(&target(Some("secret")), false, &[&mysql8(0x8_0000), &fast, &ok]);
+        assert_eq!(outcome.unwrap().proof, "logged in as app");
+        let scramble = wire::caching_sha2(b"secret", b"abcdefghijklmnopqrst");
+        assert!(heard.windows(32).any(|window| window == scramble));
+        assert!(heard.ends_with(&[1, 0, 0, 0, 1]), "COM_QUIT");
+    }
+
+    #[test]
+    fn a_password_that_is_not_remembered_is_sent_only_where_nobody_else_reads_it() {
+        let (full, ok) = (wire::framed(2, &[1, 4]), wire::framed(4, OK));
+        let (private, heard) = outcome(&target(Some("secret")), true, &[&mysql8(0x8_0000), &full, &ok]);
+        assert!(private.is_ok());
+        assert!(heard.windows(7).any(|window| window == b"secret\0"));
+        let refused = wire::framed(4, b"\xff\x15\x04#28000Access denied");
+        let (open, heard) = outcome(&target(Some("secret")), false, &[&mysql8(0x8_0000), &full, &refused]);
+        assert_eq!(kind(&open), Some(Kind::TlsRefused));
+        assert!(open.unwrap_err().reason.contains("wants TLS"));
+        assert!(!heard.windows(6).any(|window| window == b"secret"));
+    }
+
+    #[test]
+    fn the_server_may_ask_for_another_plugin() {
+        let switch = wire::framed(2, b"\xfemysql_native_password\0ABCDEFGHIJKLMNOPQRST\0");
+        let ok = wire::framed(4, OK);
+        let (outcome_of, heard) = outcome(&target(Some("secret")), false, &[&mysql8(0x8_0000), &switch, &ok]);
+        assert!(outcome_of.is_ok());
+        let scramble = wire::native_password(b"secret", b"ABCDEFGHIJKLMNOPQRST");
+        assert!(heard.windows(20).any(|window| window == scramble));
+        let unknown = wire::framed(2, b"\xfeclient_ed25519\0abc\0");
+        let refused = wire::framed(4, b"\xff\x15\x04#28000Access denied");
+        let (outcome_of, _) = outcome(&target(Some("secret")), false, &[&mysql8(0x8_0000), &unknown, &refused]);
+        assert_eq!(kind(&outcome_of), Some(Kind::Forbidden));
+        assert!(outcome_of.unwrap_err().reason.contains("client_ed25519"));
+        // It may not ask for ever.
+        let many = switch.repeat(9);
+        let (outcome_of, _) = outcome(&target(Some("secret")), false, &[&mysql8(0x8_0000), &many]);
+        assert_eq!(kind(&outcome_of), Some(Kind::WrongProtocol));
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_told_apart() {
+        for (code, login, expected) in [
+            (1040_u16, Some("secret"), Some(Kind::TooManyConnections)),
+            (1129, None, Some(Kind::Forbidden)),
+            (1130, None, Some(Kind::Forbidden)),
+            (1045, Some("secret"), Some(Kind::CredentialsRejected)),
+            (1045, None, None),
+            (1698, None, None),
+            (1049, Some("secret"), Some(Kind::NoDatabase)),
+            (1049, None, Some(Kind::NoDatabase)),
+            (1053, None, Some(Kind::NotAccepting)),
+            (3159, Some("secret"), Some(Kind::TlsRefused)),
+            (1105, None, Some(Kind::ServerError)),
+        ] {
+            let payload = [&[0xff][..], &code.to_le_bytes(), b"#00000words"].concat();
+            let refused = wire::framed(2, &payload);
+            let (outcome_of, _) = outcome(&target(login), false, &[&mysql8(0x8_0000), &refused]);
+            assert_eq!(kind(&outcome_of), expected, "{code} {login:?}");
+            // The first packet may say it as well, without a state.
+            if matches!(code, 1040 | 1129 | 1130) {
+                let payload = [&[0xff][..], &code.to_le_bytes(), b"Host is blocked"].concat();
+                let (outcome_of, _) = outcome(&target(login), false, &[&wire::framed(0, &payload)]);
+                assert_eq!(kind(&outcome_of), expected, "{code}");
+                assert!(shown(&outcome_of.unwrap_err().reason).starts_with("Host is blocked"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_must_return_a_row_that_holds() {
+        let column = b"\x03def\0\0\0\x01x\0\x0c\x3f\0\x15\0\0\0\x08\x81\0\0\0\0";
+        let end: &[u8] = b"\xfe\0\0\x02\0";
+        let answers = |rows: &[&[u8]]| {
+            let mut all = vec![mysql8(0x8_0000), wire::framed(2, &[1, 3]), wire::framed(3, OK), wire::framed(1, OK)];
+            all.extend([&b"\x01"[..], column, end].map(|payload| wire::framed(1, payload)));
+            all.extend(rows.iter().map(|row| wire::framed(1, row)));
+            all.push(wire::framed(1, end));
+            all.concat()
+        };
+        let mut target = target(Some("secret"));
+        target.query = Some(Secret::new("select count(*) > 5 from t"));
+        for (rows, expected) in [
+            (&[&b"\x011"[..]][..], None),
+            (&[b"\x011", b"\x010"], None),
+            (&[b"\x010"], Some("0 or NULL")),
+            (&[b"\xfb"], Some("0 or NULL")),
+            (&[], Some("no row yet")),
+        ] {
+            let (outcome, _) = outcome(&target, false, &[&answers(rows)]);
+            match expected {
+                None => assert!(outcome.unwrap().proof.contains("the query returns a row")),
+                Some(phrase) => assert!(outcome.unwrap_err().reason.contains(phrase), "{rows:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_proper_prefix_of_an_exchange_ends_as_a_closed_connection() {
+        let whole = [mysql8(0x8_0000), wire::framed(2, &[1, 3]), wire::framed(3, OK)].concat();
+        for end in 0..whole.len() {
+            let (outcome, _) = outcome(&target(Some("secret")), false, &[&whole[..end]]);
+            assert_eq!(kind(&outcome), Some(Kind::ConnectionClosed), "{end}");
+        }
+    }
+
+    #[test]
+    fn another_protocol_is_told_at_once() {
+        for other in
+            [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"SSH-2.0-x\r\n", b"-ERR x\r\n", b"\x05\0\0\0\x0b\x08\x05\x1a\0"]
+        {
+            let (outcome, _) = outcome(&target(None), false, &[other]);
+            assert_eq!(kind(&outcome), Some(Kind::WrongProtocol), "{other:?}");
+        }
+    }
+}
