@@ -16,7 +16,7 @@ use crate::duration;
 use crate::endpoint::http::{Statuses, parse_header, parse_method};
 use crate::endpoint::redact_word;
 use crate::endpoint::variables::Lookup;
-use crate::endpoint::{Endpoint, HttpDefaults, Surroundings, Target, positive};
+use crate::endpoint::{HttpDefaults, Surroundings, Target, positive};
 use crate::options::{self, OPTIONS, Opt, Takes};
 
 /// A wrong command line or environment: exit status 2, before anything is probed.
@@ -184,12 +184,6 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
     for target in &targets {
         if cfg!(not(feature = "tls")) && target.requires_tls() {
             return usage(format!("target {}: this build has no TLS; use one with it", target.label()));
-        }
-        if policy.goal == Goal::Down && matches!(target.endpoint, Endpoint::Dns(_)) {
-            return usage(format!(
-                "target {}: --until-down and a dns target do not go together: a name that does not resolve proves nothing",
-                target.label()
-            ));
         }
     }
     Ok(Config { targets, policy, tls, output, command })

@@ -65,6 +65,8 @@ pub enum Permanence {
 pub enum Kind {
     /// The name has no address.
     Unresolved,
+    /// The name had an address earlier in this wait, and has none any more.
+    NameGone,
     /// Every address answered that nothing listens on the port.
     ConnectionRefused,
     /// There is no way to the address (RFC 792: host, network or protocol unreachable).
@@ -113,7 +115,7 @@ impl Kind {
     /// The name in reports: it does not change between versions.
     pub fn name(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::Unresolved => "unresolved",
+            Self::Unresolved | Self::NameGone => "unresolved",
             Self::ConnectionRefused => "connection_refused",
             Self::Unreachable => "unreachable",
             Self::TimedOut => "timed_out",
@@ -154,6 +156,7 @@ impl Kind {
             Self::HttpStatus(code) if (400..500).contains(&code) => Permanence::Permanent,
             Self::HttpStatus(_)
             | Self::Unresolved
+            | Self::NameGone
             | Self::ConnectionRefused
             | Self::Unreachable
             | Self::TimedOut

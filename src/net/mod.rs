@@ -5,7 +5,7 @@ mod dial;
 mod errno;
 mod listeners;
 mod race;
-mod resolve;
+pub mod resolve;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(not(feature = "tls"))]

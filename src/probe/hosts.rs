@@ -13,7 +13,7 @@ pub(super) enum Evidence {
     Up,
     /// It proves nothing.
     Neither,
-    /// It refuses connections, or its path is gone.
+    /// It refuses connections, or its path or name is gone.
     Down,
 }
 
@@ -21,7 +21,7 @@ impl Evidence {
     /// What a failure of this kind is evidence of.
     pub(super) fn of(kind: Kind) -> Self {
         match kind {
-            Kind::ConnectionRefused | Kind::Missing => Self::Down,
+            Kind::ConnectionRefused | Kind::Missing | Kind::NameGone => Self::Down,
             Kind::Unresolved | Kind::TimedOut | Kind::Unreachable | Kind::LocalLimit | Kind::CannotRun => Self::Neither,
             _ => Self::Up,
         }

@@ -81,7 +81,7 @@ pub fn without_secrets(outcome: Outcome, target: &Target) -> Outcome {
     }
 }
 
-/// `--until-down`: only a refusal, or a path that is gone, proves that a target is down.
+/// `--until-down`: only a refusal, or a path or name that is gone, proves that a target is down.
 fn invert(outcome: Outcome) -> Outcome {
     match outcome {
         Ok(ready) => Err(NotReady::new(Kind::StillUp, format!("still up ({})", ready.proof))),
@@ -127,6 +127,7 @@ mod tests {
         let inverted = |kind| invert(Err(NotReady::new(kind, "x"))).map_err(|failure| failure.kind);
         assert!(inverted(Kind::ConnectionRefused).is_ok());
         assert!(inverted(Kind::Missing).is_ok());
+        assert!(inverted(Kind::NameGone).is_ok());
         for kind in [Kind::Unresolved, Kind::TimedOut, Kind::Unreachable, Kind::LocalLimit] {
             assert_eq!(inverted(kind), Err(kind));
         }

@@ -208,3 +208,174 @@ fn a_question_for_the_other_family_that_is_never_answered_is_given_up() {
         println!("ready after {:?}", run.elapsed);
     });
 }
+
+/// Expects a port of this host to be reached by each of these names, within so many milliseconds.
+fn all_are_reached(names: &[&str], port: u16, at_most: u64) {
+    for name in names {
+        let run = Run::new().target(format!("{name}:{port}")).args(["-t", "20s"]).finish();
+        println!("{name}: {:?}", run.elapsed);
+        run.expect_status(0).expect_elapsed(0..=at_most);
+        let check = Run::new().arg("--check").target(format!("{name}:{port}")).finish();
+        check.expect_status(0).expect_elapsed(0..=at_most);
+    }
+}
+
+#[test]
+fn a_family_without_an_answer_does_not_hold_up_the_other() {
+    in_private_network(|| {
+        let _server = NameServer::by_family("search nowhere.example\noptions ndots:2", |name, is_v6| {
+            let ip = if name.starts_with("v6-") { "::1" } else { "127.0.0.1" };
+            let found = Answer::Addresses(vec![address(ip)]);
+            if name.ends_with(".nowhere.example.") {
+                return at_once(Answer::NxDomain);
+            }
+            if is_v6 == name.starts_with("v6-") {
+                return at_once(found);
+            }
+            let what = name.split('.').next().unwrap_or_default().trim_start_matches("v6-").trim_start_matches("v4-");
+            at_once(match what {
+                "nxdomain" => Answer::NxDomain,
+                "servfail" => Answer::ServFail,
+                "refused" => Answer::Code(5),
+                "notimp" => Answer::Code(4),
+                "formerr" => Answer::Code(1),
+                "bare" => Answer::Bare(1),
+                "dropped" => Answer::Nothing,
+                _ => Answer::Addresses(Vec::new()),
+            })
+        });
+        let port = free_port();
+        let _v4 = Peer::start_on(port, |stream, _| drop(stream));
+        let _v6 = TcpListener::bind((address("::1"), port)).unwrap();
+        for what in ["nodata", "nxdomain", "servfail", "refused", "notimp", "formerr", "bare", "dropped"] {
+            for family in ["v4", "v6"] {
+                let name = format!("{family}-{what}.example");
+                // 50 ms after the other, and what a loaded machine takes.
+                all_are_reached(&[&name, &format!("{name}.")], port, 1000);
+            }
+        }
+    });
+}
+
+#[test]
+fn hosts_files_are_read_as_they_are() {
+    in_private_network(|| {
+        let _server = NameServer::start("options timeout:1 attempts:1", |_| at_once(Answer::Nothing));
+        let aliases: Vec<String> = (0..100).map(|n| format!("alias-{n}.example.svc.cluster.local")).collect();
+        replace(
+            "/etc/hosts",
+            &format!("# db\n127.0.0.1\tDb localhost # cache\n127.0.0.1 {} last\n127.0.0.1 end", aliases.join(" ")),
+        );
+        let peer = Peer::start(|stream, _| drop(stream));
+        all_are_reached(&["db", "DB", "LocalHost", &aliases[99], "last", "end"], peer.port, 1000);
+        let run = Run::new().target(format!("cache:{}", peer.port)).args(["-t", "300ms"]).finish();
+        run.expect_status(124);
+    });
+}
+
+#[test]
+fn localhost_needs_no_hosts_file() {
+    in_private_network(|| {
+        let _server = NameServer::start("", |_| at_once(Answer::Nothing));
+        replace("/etc/hosts", "");
+        let peer = Peer::start(|stream, _| drop(stream));
+        all_are_reached(&["localhost", "localhost.", "app.localhost"], peer.port, 1000);
+    });
+}
+
+#[test]
+fn search_lists_are_as_long_as_kubernetes_allows() {
+    in_private_network(|| {
+        let domains: Vec<String> = (0..32).map(|n| format!("{n}.{}.example", "d".repeat(50))).collect();
+        let list = domains.join(" ");
+        assert!((256..2048).contains(&list.len()) && domains.len() == 32);
+        let wanted = [format!("db.{}.", domains[30]), format!("db.{}.", domains[31]), "db.x.y.".to_owned()];
+        let options = format!("search {list}\noptions ndots:5 timeout:1 attempts:1 edns0 trust-ad single-request");
+        let found = move |name: &str| wanted.iter().any(|wanted| *wanted == name);
+        let _server = NameServer::start(&options, move |name| {
+            at_once(if found(name) { Answer::Addresses(vec![address("127.0.0.1")]) } else { Answer::NxDomain })
+        });
+        let peer = Peer::start(|stream, _| drop(stream));
+        all_are_reached(&["db", "db.x.y", "db.x.y."], peer.port, 2000);
+    });
+}
+
+#[test]
+fn several_name_servers_are_asked() {
+    in_private_network(|| {
+        let peer = Peer::start(|stream, _| drop(stream));
+        let there = |_: &str, _: bool| at_once(Answer::Addresses(vec![address("127.0.0.1")]));
+        let _second = NameServer::at("127.0.0.2", there);
+        let _broken = NameServer::at("127.0.0.3", |_, _| at_once(Answer::ServFail));
+        let _silent = NameServer::at("127.0.0.4", |_, _| at_once(Answer::Nothing));
+        for (first, at_most) in [("127.0.0.3", 1500), ("127.0.0.4", 2500), ("127.0.0.9", 1500)] {
+            for options in ["", "rotate", "use-vc"] {
+                // glibc asks nobody else over TCP after SERVFAIL or silence.
+                if options == "use-vc" && first != "127.0.0.9" {
+                    continue;
+                }
+                let conf =
+                    format!("nameserver {first}\nnameserver 127.0.0.2\noptions timeout:1 attempts:1 {options}\n");
+                replace("/etc/resolv.conf", &conf);
+                println!("{first}, {options}");
+                all_are_reached(&["db.example"], peer.port, at_most);
+            }
+        }
+        // Without a file, it is this host that is asked.
+        replace("/etc/resolv.conf", "");
+        let _own = NameServer::at("127.0.0.1", there);
+        all_are_reached(&["db.example"], peer.port, 1500);
+    });
+}
+
+#[test]
+fn answers_of_every_form_are_read() {
+    in_private_network(|| {
+        let server = NameServer::start("options timeout:1 attempts:1", |name| {
+            let forty: Vec<_> = (2..=40).map(|last| [127, 0, 0, last].into()).chain([address("127.0.0.1")]).collect();
+            at_once(match name.split('.').next().unwrap_or_default() {
+                "alias" => Answer::Aliased(vec![address("127.0.0.1")]),
+                "forged" => Answer::AfterForgery(vec![address("127.0.0.1")]),
+                "forty" => Answer::Truncated(forty[..20].to_vec(), Some(forty)),
+                "long" => Answer::Addresses(forty),
+                _ => Answer::Addresses(vec![address("127.0.0.1")]),
+            })
+        });
+        let port = free_port();
+        let _peer = Peer::start_on(port, |stream, _| drop(stream));
+        all_are_reached(&["alias.example", "forged.example", "forty.example", "long.example", "single"], port, 3000);
+        assert!(server.asked_over_tcp() > 0);
+    });
+}
+
+#[test]
+fn a_name_that_is_gone_is_down_if_it_resolved_before() {
+    in_private_network(|| {
+        let (is_there, peer) = (Arc::new(AtomicBool::new(true)), Peer::start(|stream, _| drop(stream)));
+        let seen = Arc::clone(&is_there);
+        let _server = NameServer::start("options timeout:1 attempts:1", move |name| {
+            at_once(match name {
+                "db.example." | "broken.example." if seen.load(Ordering::SeqCst) => Answer::Addresses(loopback(1)),
+                "broken.example." => Answer::ServFail,
+                _ => Answer::NxDomain,
+            })
+        });
+        let port = peer.port;
+        let until_down = |target: String, time: &str| Run::new().arg("--until-down").target(target).args(["-t", time]);
+        let runs = [format!("db.example:{port}"), "dns://db.example".to_owned()].map(|target| {
+            let run = until_down(target, "30s").spawn();
+            run.wait_for_stderr("still up");
+            run
+        });
+        let broken = until_down(format!("broken.example:{port}"), "4s").spawn();
+        broken.wait_for_stderr("still up");
+        is_there.store(false, Ordering::SeqCst);
+        for run in runs {
+            run.finish().expect_status(0);
+        }
+        // A name server that does not know proves nothing, nor does a name that never was.
+        broken.finish().expect_status(124).expect_stderr("no proof that it is down");
+        let never = until_down(format!("never.example:{port}"), "500ms").finish();
+        never.expect_status(124).expect_stderr("no proof that it is down: the name never.example does not resolve");
+    });
+}

@@ -17,6 +17,14 @@ pub enum Answer {
     Nothing,
     ServFail,
     NxDomain,
+    /// This code, and nothing else (RFC 1035, section 4.1.1).
+    Code(u8),
+    /// The same without the question.
+    Bare(u8),
+    /// An alias of an alias, and the addresses of that.
+    Aliased(Vec<IpAddr>),
+    /// A reply to another question, then the right one.
+    AfterForgery(Vec<IpAddr>),
     /// Those of the type that is asked for.
     Addresses(Vec<IpAddr>),
     /// The same, and nothing at all where there is none of that type.
@@ -39,20 +47,33 @@ pub struct NameServer {
     state: Arc<State>,
 }
 
+/// What it says to a name, and whether IPv6 addresses are asked for.
+type Script = dyn Fn(&str, bool) -> Timed + Send + Sync;
+
 struct State {
     stop: AtomicBool,
     over_tcp: AtomicUsize,
-    answer: Box<dyn Fn(&str) -> Timed + Send + Sync>,
+    answer: Box<Script>,
 }
 
 impl NameServer {
     /// Starts it, for the names of /etc/hosts as well; `options` are further lines of resolv.conf(5).
     pub fn start(options: &str, answer: impl Fn(&str) -> Timed + Send + Sync + 'static) -> Self {
+        Self::by_family(options, move |name, _| answer(name))
+    }
+
+    /// The same; whether it is asked for IPv6 addresses is passed as well.
+    pub fn by_family(options: &str, answer: impl Fn(&str, bool) -> Timed + Send + Sync + 'static) -> Self {
         replace("/etc/resolv.conf", &format!("nameserver 127.0.0.1\n{options}\n"));
+        Self::at("127.0.0.1", answer)
+    }
+
+    /// The same at another address, of which resolv.conf(5) is yet to be told.
+    pub fn at(address: &str, answer: impl Fn(&str, bool) -> Timed + Send + Sync + 'static) -> Self {
         replace("/etc/nsswitch.conf", "hosts: files dns\n");
-        let socket = Arc::new(UdpSocket::bind("127.0.0.1:53").unwrap());
+        let socket = Arc::new(UdpSocket::bind((address, 53)).unwrap());
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let listener = Arc::new(TcpListener::bind("127.0.0.1:53").unwrap());
+        let listener = Arc::new(TcpListener::bind((address, 53)).unwrap());
         let (stop, over_tcp) = (AtomicBool::new(false), AtomicUsize::new(0));
         let state = Arc::new(State { stop, over_tcp, answer: Box::new(answer) });
         let (shared, accepting) = (Arc::clone(&state), Arc::clone(&listener));
@@ -87,8 +108,13 @@ fn serve_datagrams(socket: &Arc<UdpSocket>, state: &Arc<State>) {
         let (socket, state) = (Arc::clone(socket), Arc::clone(state));
         thread::spawn(move || {
             let query = &query[..length];
-            let (after, answer) = (state.answer)(&name_of(query));
+            let (after, answer) = (state.answer)(&name_of(query), is_for_v6(query));
             thread::sleep(after);
+            if let Answer::AfterForgery(_) = answer {
+                let mut forged = reply(query, &Answer::NxDomain).unwrap();
+                forged[0] ^= 1;
+                drop(socket.send_to(&forged, client));
+            }
             if let Some(reply) = reply(query, &answer) {
                 drop(socket.send_to(&reply, client));
             }
@@ -105,7 +131,7 @@ fn serve_stream(mut stream: TcpStream, state: &State) {
             return;
         }
         state.over_tcp.fetch_add(1, Ordering::SeqCst);
-        let (after, answer) = (state.answer)(&name_of(&query));
+        let (after, answer) = (state.answer)(&name_of(&query), is_for_v6(&query));
         thread::sleep(after);
         let answer = match answer {
             Answer::Truncated(_, None) => return,
@@ -132,6 +158,11 @@ fn name_of(query: &[u8]) -> String {
     name
 }
 
+/// Whether it asks for AAAA.
+fn is_for_v6(query: &[u8]) -> bool {
+    query[12 + name_of(query).len() + 2] == 28
+}
+
 /// The reply to a query with one question (RFC 1035, section 4.1).
 fn reply(query: &[u8], answer: &Answer) -> Option<Vec<u8>> {
     const TRUNCATED: u8 = 2;
@@ -141,7 +172,12 @@ fn reply(query: &[u8], answer: &Answer) -> Option<Vec<u8>> {
         Answer::Nothing => return None,
         Answer::ServFail => (0, 2, &[][..]),
         Answer::NxDomain => (0, 3, &[][..]),
-        Answer::Addresses(addresses) | Answer::Only(addresses) => (0, 0, addresses.as_slice()),
+        Answer::Code(code) => (0, *code, &[][..]),
+        Answer::Bare(code) => return Some([&query[..2], &[0x81, 0x80 | code, 0, 0, 0, 0, 0, 0, 0, 0]].concat()),
+        Answer::Addresses(addresses)
+        | Answer::Only(addresses)
+        | Answer::Aliased(addresses)
+        | Answer::AfterForgery(addresses) => (0, 0, addresses.as_slice()),
         Answer::Truncated(first, _) => (TRUNCATED, 0, first.as_slice()),
     };
     let records = addresses.iter().filter_map(|address| match (kind, address) {
@@ -153,11 +189,23 @@ fn reply(query: &[u8], answer: &Answer) -> Option<Vec<u8>> {
     if records.is_empty() && matches!(answer, Answer::Only(_)) {
         return None;
     }
+    let aliases: &[&[u8]] = match answer {
+        // `a` and then `b`, in the place of the name.
+        Answer::Aliased(_) => &[
+            &[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 1, 0, 3, 1, b'a', 0],
+            &[1, b'A', 0, 0, 5, 0, 1, 0, 0, 0, 1, 0, 3, 1, b'b', 0],
+        ],
+        _ => &[],
+    };
+    let owner: &[u8] = if aliases.is_empty() { &[0xc0, 12] } else { &[1, b'b', 0] };
     let mut out = query[..2].to_vec();
-    out.extend([0x81 | flags, 0x80 | rcode, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
+    let count = u8::try_from(aliases.len() + records.len()).unwrap();
+    out.extend([0x81 | flags, 0x80 | rcode, 0, 1, 0, count, 0, 0, 0, 0]);
     out.extend(&query[12..end]);
+    out.extend(aliases.concat());
     for data in records {
-        out.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 1, 0, u8::try_from(data.len()).unwrap()]);
+        out.extend(owner);
+        out.extend([0, kind, 0, 1, 0, 0, 0, 1, 0, u8::try_from(data.len()).unwrap()]);
         out.extend(data);
     }
     Some(out)

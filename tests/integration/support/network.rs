@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -61,6 +62,10 @@ pub fn firewall(rule: &str) {
 
 /// Puts a file in the place of one in /etc, for this test alone.
 pub fn replace(path: &str, content: &str) {
+    if fs::metadata(path).is_ok_and(|file| file.nlink() == 0) {
+        // It has been replaced before: what is there has no name any more.
+        return fs::write(path, content).unwrap();
+    }
     let directory = super::directory();
     let file = directory.path().join("file");
     fs::write(&file, content).unwrap();
