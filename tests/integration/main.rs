@@ -7,6 +7,8 @@
 
 mod support;
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod check;
 mod containers;
 mod corpus;

@@ -13,6 +13,7 @@ use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
 
 use super::algorithms::{ALGORITHMS, UNVERIFIED, is_for_tls13};
 use super::certificate::{self, Certificate, PublicKey, key_name, shown_name};
+use super::failure::words;
 use super::names::{Host, Named, names};
 use crate::endpoint::CertificateCheck;
 use crate::outcome::quoted;
@@ -171,11 +172,9 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let mut schemes = ALGORITHMS.supported_schemes();
-        if self.check == CertificateCheck::Nothing {
-            schemes.extend(UNVERIFIED);
-        }
-        schemes
+        // Last of all those that cannot be verified: a server that has nothing else shows its certificate then,
+        // and the reason can say what is wrong with it.
+        [ALGORITHMS.supported_schemes(), UNVERIFIED.to_vec()].concat()
     }
 }
 
@@ -396,7 +395,6 @@ impl Verifier {
         now: UnixTime,
     ) -> String {
         use webpki::Error as Problem;
-        let option = self.option;
         let Some(leaf) = leaf else {
             return "the server's certificate cannot be read".to_owned();
         };
@@ -406,80 +404,77 @@ impl Verifier {
         match error {
             Problem::CertExpired { .. } => dates_of_ca(true, leaf.issuer),
             Problem::CertNotValidYet { .. } => dates_of_ca(false, leaf.issuer),
-            Problem::UnknownIssuer => self.unknown_issuer(leaf, presented),
-            Problem::InvalidSignatureForPublicKey => other_key(option),
-            Problem::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
-            | Problem::UnsupportedSignatureAlgorithmContext(_) => self.unsupported(leaf, presented),
             Problem::NameConstraintViolation => LIMITS_NAMES.to_owned(),
             Problem::RequiredEkuNotFoundContext(_) | Problem::EmptyEkuExtension => NOT_FOR_SERVERS.to_owned(),
-            Problem::EndEntityUsedAsCa => {
-                "the server's certificate was issued by a certificate that is no CA's: let a CA sign it".to_owned()
-            }
             Problem::PathLenConstraintViolated => {
                 "more CAs stand between the server's certificate and its root than the root allows".to_owned()
             }
             Problem::UnsupportedCriticalExtension => {
                 "the server's certificate has a critical extension that this build does not know".to_owned()
             }
-            other => {
-                format!("the server's certificate does not verify ({})", super::failure::words(&format!("{other:?}")))
-            }
+            Problem::UnknownIssuer
+            | Problem::InvalidSignatureForPublicKey
+            | Problem::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+            | Problem::UnsupportedSignatureAlgorithmContext(_)
+            | Problem::EndEntityUsedAsCa
+            | Problem::CaUsedAsEndEntity
+            | Problem::UnsupportedCertVersion => self.without_issuer(leaf, presented),
+            other => format!("the server's certificate does not verify ({})", words(&format!("{other:?}"))),
         }
     }
 
-    fn unknown_issuer(&self, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>]) -> String {
+    /// Why no chain of signatures leads from the server's certificate to one that is trusted.
+    fn without_issuer(&self, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>]) -> String {
         let option = self.option;
-        if leaf.issuer == leaf.subject {
-            return format!(
-                "the server's certificate is signed by itself alone, not by a known CA: give it with {option} FILE"
-            );
-        }
         let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
         let top = top(leaf, &presented);
         let name = shown_name(top.issuer).map_or(String::new(), |name| format!(" ({})", quoted(name.as_bytes())));
+        let keys: Vec<_> = self
+            .roots
+            .anchors
+            .iter()
+            .filter(|anchor| anchor.subject.as_ref() == top.issuer)
+            .map(webpki::spki_for_anchor)
+            .collect();
         let given = self.roots.given.iter().filter_map(|der| Certificate::read(der));
-        if given.into_iter().any(|given| given.subject == top.issuer && !given.is_trustworthy_issuer()) {
-            return format!(
+        if !keys.is_empty() {
+            unverifiable(top, &keys, option)
+        } else if presented.iter().any(|one| one.subject == leaf.issuer && !one.is_intermediate(0)) {
+            "the server's certificate was issued by a certificate that is no CA's: let a CA sign it".to_owned()
+        } else if leaf.issuer == leaf.subject {
+            format!("the server's certificate is signed by itself alone, not by a known CA: give it with {option} FILE")
+        } else if given.into_iter().any(|given| given.subject == top.issuer) {
+            format!(
                 "the certificate{name} that is given as the CA of the server's is no CA's: it lacks basicConstraints=CA:TRUE"
-            );
+            )
+        } else {
+            format!("the server's certificate is from an unknown CA: give that CA with {option} FILE{name}")
         }
-        format!("the server's certificate is from an unknown CA: give that CA with {option} FILE{name}")
     }
+}
 
-    /// A signature that cannot be verified: by a key that is of another kind than the CA's, or of one that this
-    /// build does not know.
-    fn unsupported(&self, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>]) -> String {
-        let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
-        let top = top(leaf, &presented);
-        let anchors = self.roots.anchors.iter().filter(|anchor| anchor.subject.as_ref() == top.issuer);
-        let mut keys = anchors.map(|anchor| webpki::spki_for_anchor(anchor).as_ref().to_vec());
-        let unknown = keys.find(|key| {
-            PublicKey::read(key)
-                .is_none_or(|key| ALGORITHMS.all.iter().all(|one| one.public_key_alg_id().as_ref() != key.algorithm))
-        });
-        let is_known_signature = ALGORITHMS.all.iter().any(|one| one.signature_alg_id().as_ref() == top.algorithm);
-        match unknown.as_deref().map(key_name) {
-            Some(name) => {
-                let name = name.unwrap_or_else(|| "an unknown kind".to_owned());
-                format!(
-                    "the CA's key is of a kind that this build cannot verify ({name}): let the CA use RSA, P-256, P-384 or Ed25519, or verify nothing (--tls-insecure)"
-                )
-            }
-            None if is_known_signature => other_key(self.option),
-            None => "the server's certificate is signed in a way that this build cannot verify (SHA-1, or RSASSA-PSS with an unusual salt): let the CA sign it with SHA-256".to_owned(),
+/// Why none of the keys of a CA of the right name is proven to have signed a certificate: it is another key, or of
+/// a kind that this build does not know.
+fn unverifiable(certificate: &Certificate<'_>, keys: &[SubjectPublicKeyInfoDer<'_>], option: &str) -> String {
+    let unknown = keys.iter().find(|key| PublicKey::read(key.as_ref()).is_none_or(|key| !key.is_known()));
+    let is_known_signature = ALGORITHMS.all.iter().any(|one| one.signature_alg_id().as_ref() == certificate.algorithm);
+    match unknown.map(|key| key_name(key.as_ref())) {
+        Some(name) => {
+            let name = name.unwrap_or_else(|| "an unknown kind".to_owned());
+            format!(
+                "the CA's key is of a kind that this build cannot verify ({name}): let the CA use RSA of 2,048 bits or more, P-256, P-384 or Ed25519, or verify nothing (--tls-insecure)"
+            )
         }
+        None if is_known_signature => format!(
+            "the server's certificate is signed by a CA of the same name but with another key: give that CA with {option} FILE"
+        ),
+        None => "the server's certificate is signed in a way that this build cannot verify (SHA-1, or RSASSA-PSS with an unusual salt): let the CA sign it with SHA-256, or verify nothing (--tls-insecure)".to_owned(),
     }
 }
 
 const NOT_FOR_SERVERS: &str =
     "the server's certificate is not for TLS servers: its keyUsage or extendedKeyUsage says so (serverAuth)";
 const LIMITS_NAMES: &str = "a CA above the server's certificate limits the names that it may issue for, and this one is not proven to be within them: give it a subjectAltName that is";
-
-fn other_key(option: &str) -> String {
-    format!(
-        "the server's certificate is signed by a CA of the same name but with another key: give that CA with {option} FILE"
-    )
-}
 
 /// Why a handshake that is signed by this key cannot be verified.
 fn unknown_key(whole: &[u8]) -> String {

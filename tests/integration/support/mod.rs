@@ -116,6 +116,20 @@ pub fn directory_named(prefix: &str) -> tempfile::TempDir {
     directory
 }
 
+/// A directory that lasts as long as this process: nothing is dropped at its end, so those of processes that
+/// have ended are removed here.
+pub fn directory_of_this_run(purpose: &str) -> PathBuf {
+    let prefix = format!("when-ready-{purpose}-");
+    for entry in std::fs::read_dir(std::env::temp_dir()).expect("a temporary directory").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(&prefix).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+    directory_named(&format!("{prefix}{}-", std::process::id())).keep()
+}
+
 /// A copy of the executable that any user may run.
 pub fn public_copy() -> (tempfile::TempDir, PathBuf) {
     let directory = directory();

@@ -1,0 +1,264 @@
+//! Certificates of every kind that OpenSSL's own tools make, beside curl, psql and Python's ssl at the same
+//! moment: who would connect there, and who would not.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::Signal;
+
+use crate::support::nginx::Nginx;
+use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER};
+use crate::support::{Finished, Run, eventually, free_port, postgres_tool, tool};
+
+/// The certificates, made once: see make.sh for what each is.
+fn made() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let directory = crate::support::directory_of_this_run("certificates");
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(include_str!("certificates/make.sh"))
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .output()
+            .expect("sh");
+        assert!(output.status.success(), "make.sh: {}", String::from_utf8_lossy(&output.stderr));
+        directory
+    })
+}
+
+fn file(name: &str) -> String {
+    made().join(name).display().to_string()
+}
+
+/// The names of all kinds.
+fn kinds() -> Vec<String> {
+    let entries = fs::read_dir(made()).unwrap().flatten().map(|entry| entry.path());
+    let cas = entries.filter(|path| path.extension().is_some_and(|extension| extension == "ca"));
+    let mut kinds: Vec<String> = cas.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    kinds.sort();
+    kinds
+}
+
+/// Whether somebody would connect, and what he says if not.
+#[derive(Debug, Clone)]
+struct Verdict {
+    connects: bool,
+    says: String,
+}
+
+impl Verdict {
+    fn of(finished: &Finished) -> Self {
+        let last = finished.stderr.lines().rfind(|line| line.contains("ready:") || line.contains("failed for good"));
+        Self { connects: finished.status == 0, says: last.unwrap_or(&finished.stderr).to_owned() }
+    }
+
+    fn by(command: &mut Command) -> Self {
+        let output = command.stdin(Stdio::null()).output().expect("the other client");
+        let says = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ");
+        Self { connects: output.status.success(), says }
+    }
+}
+
+/// Runs `work` for each item, two at a time.
+fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((index, item)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(index).map(|item| (index, item))
+                } {
+                    let result = work(item);
+                    results.lock().unwrap().insert(index, result);
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap().into_values().collect()
+}
+
+/// A cell in which we and the other client do not agree, and the words in our reason for it.
+type Difference = (&'static str, &'static str);
+
+/// Where we are stricter, or cannot: each reason says so.
+const WEB: [Difference; 5] = [
+    // OpenSSL holds a common name against name constraints only if it has a dot.
+    ("limited-cn", "limits the names that it may issue for"),
+    ("limited-v1", "limits the names that it may issue for"),
+    // ring has no P-521, and RSASSA-PSS with a salt as long as its hash alone.
+    ("p521", "of a kind that this build cannot verify (P-521)"),
+    ("p521-signed", "the CA's key is of a kind that this build cannot verify (P-521)"),
+    ("pss-signed", "in a way that this build cannot verify"),
+];
+const POSTGRES: [Difference; 13] = [
+    // libpq does without OpenSSL's partial chains, which curl and Python 3.13 take.
+    ("given verify-ca", "ready"),
+    ("given verify-full", "ready"),
+    ("limited-cn verify-full", "limits the names that it may issue for"),
+    ("limited-v1 verify-ca", "limits the names that it may issue for"),
+    ("limited-v1 verify-full", "limits the names that it may issue for"),
+    ("p521 prefer", "this build cannot verify the server's kind of key"),
+    ("p521 require", "this build cannot verify the server's kind of key"),
+    ("p521 verify-ca", "of a kind that this build cannot verify (P-521)"),
+    ("p521 verify-full", "of a kind that this build cannot verify (P-521)"),
+    ("p521-signed verify-ca", "the CA's key is of a kind that this build cannot verify (P-521)"),
+    ("p521-signed verify-full", "the CA's key is of a kind that this build cannot verify (P-521)"),
+    ("pss-signed verify-ca", "in a way that this build cannot verify"),
+    ("pss-signed verify-full", "in a way that this build cannot verify"),
+];
+
+/// What of the rows is neither agreed on nor known to differ.
+fn surprises(rows: &[(String, Verdict, Verdict)], known: &[Difference]) -> String {
+    let mut out = String::new();
+    let mut agreed = 0;
+    for (cell, theirs, ours) in rows {
+        let difference = known.iter().find(|(name, _)| cell == name);
+        let is_expected = match difference {
+            Some((_, words)) => theirs.connects != ours.connects && ours.says.contains(words),
+            None => theirs.connects == ours.connects,
+        };
+        agreed += usize::from(theirs.connects == ours.connects);
+        if !is_expected {
+            let _ = writeln!(
+                out,
+                "{cell}:\n    theirs {}: {}\n    ours   {}: {}",
+                theirs.connects, theirs.says, ours.connects, ours.says
+            );
+        }
+        if std::env::var_os("SHOW_CELLS").is_some() {
+            println!("{cell}\t{}\t{}\t{}\t{}", theirs.connects, ours.connects, theirs.says, ours.says);
+        }
+    }
+    println!("{agreed} of {} cells agree", rows.len());
+    out
+}
+
+fn judged(target: String, options: &[&str]) -> Verdict {
+    let finished =
+        Run::new().target(target).args(options.iter().copied()).args(["--max-attempts", "1"]).timeout("30s").finish();
+    assert!(!finished.stderr.contains('{') && !finished.stderr.contains("::"), "a Debug form:\n{}", finished.stderr);
+    Verdict::of(&finished)
+}
+
+/// nginx with each of `kinds` on a port of its own.
+fn web_server(kinds: &[String]) -> (Nginx, Vec<(String, u16)>) {
+    let mut blocks = String::new();
+    let mut ports = Vec::new();
+    for kind in kinds {
+        let port = free_port();
+        let _ = writeln!(
+            blocks,
+            "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; \
+             ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers DEFAULT:@SECLEVEL=0; location / {{ return 200; }} }}",
+            file(&format!("{kind}.pem")),
+            file(&format!("{kind}.key"))
+        );
+        ports.push((kind.clone(), port));
+    }
+    let nginx = Nginx::start(&blocks);
+    for (_, port) in &ports {
+        eventually("nginx", || std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok());
+    }
+    (nginx, ports)
+}
+
+#[test]
+fn https_connects_where_curl_does() {
+    let (_nginx, ports) = web_server(&kinds());
+    let rows = each(&ports, |(kind, port)| {
+        let (url, ca) = (format!("https://localhost:{port}/"), file(&format!("{kind}.ca")));
+        let curl =
+            Verdict::by(Command::new(tool(&["curl"], "curl")).args(["-sS4", "-o", "/dev/null", "--cacert", &ca, &url]));
+        (kind.clone(), curl, judged(url, &["--tls-ca", &ca]))
+    });
+    let differences = surprises(&rows, &WEB);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+#[test]
+fn unverified_https_connects_whatever_the_certificate() {
+    let (_nginx, ports) = web_server(&kinds());
+    let rows = each(&ports, |(kind, port)| {
+        let url = format!("https://localhost:{port}/");
+        let curl = Verdict::by(Command::new(tool(&["curl"], "curl")).args(["-sSk4", "-o", "/dev/null", &url]));
+        (kind.clone(), curl, judged(url, &["--tls-insecure"]))
+    });
+    let differences = surprises(&rows, &[]);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+#[test]
+fn postgres_connects_where_psql_does() {
+    let mut server = Postgres::new();
+    server.hba("hostssl all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhostnossl all all 127.0.0.1/32 trust");
+    let own = server.path().join("own.pem");
+    let use_certificate = |kind: &str| {
+        for (from, to) in [("pem", "own.pem"), ("key", "own.key")] {
+            let to = server_file(&own, to);
+            fs::write(&to, fs::read(file(&format!("{kind}.{from}"))).unwrap()).unwrap();
+            private(&to, own.parent().unwrap());
+        }
+    };
+    use_certificate("plain");
+    let options = [
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", own.display()),
+        format!("ssl_key_file={}", server_file(&own, "own.key").display()),
+        "ssl_ciphers=DEFAULT:@SECLEVEL=0".to_owned(),
+    ];
+    server.start(&options.each_ref().map(String::as_str));
+    server.wait_until_up();
+    let mut rows = Vec::new();
+    for kind in kinds() {
+        use_certificate(&kind);
+        let (loaded, said) = (server.psql("select pg_conf_load_time()"), server.log().len());
+        server.signal(Signal::SIGHUP);
+        eventually("the new certificate", || server.psql("select pg_conf_load_time()") != loaded);
+        // OpenSSL's security level keeps it out, whatever ssl_ciphers says.
+        if server.log()[said..].contains("key too small") {
+            assert_eq!(kind, "rsa-1024");
+            continue;
+        }
+        let ca = file(&format!("{kind}.ca"));
+        // `prefer` differs from `require` only in what follows a failure.
+        let modes: &[&str] = match kind.as_str() {
+            "v1" | "p521" | "pss" | "critical" => &["prefer", "require", "verify-ca", "verify-full"],
+            _ => &["require", "verify-ca", "verify-full"],
+        };
+        rows.extend(each(modes, |mode| {
+            let root = if mode.starts_with("verify") { format!("&sslrootcert={ca}") } else { String::new() };
+            let rest = format!("{SUPERUSER}:{PASSWORD}@localhost:{}/postgres?sslmode={mode}{root}", server.port);
+            let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+            let mut psql = Command::new(postgres_tool("psql"));
+            psql.args(["-XAtc", sql])
+                .arg(format!("postgresql://{rest}&hostaddr=127.0.0.1"))
+                .env("HOME", "/nonexistent");
+            (format!("{kind} {mode}"), Verdict::by(&mut psql), judged(format!("postgres://{rest}"), &[]))
+        }));
+    }
+    let differences = surprises(&rows, &POSTGRES);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+fn server_file(beside: &Path, name: &str) -> PathBuf {
+    beside.with_file_name(name)
+}
+
+/// As PostgreSQL wants its key: its own, and nobody else's.
+fn private(path: &Path, directory: &Path) {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let owner = fs::metadata(directory).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+}

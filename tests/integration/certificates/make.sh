@@ -1,0 +1,124 @@
+#!/bin/sh
+# Makes certificates of every kind in the current directory, with OpenSSL's own tools and defaults:
+# NAME.pem and NAME.key for a server on localhost and 127.0.0.1, and NAME.ca, which is given as its CA.
+set -eu
+
+SAN="subjectAltName=DNS:localhost,IP:127.0.0.1"
+CA="basicConstraints=critical,CA:TRUE"
+
+# key NAME [ALGORITHM…]: P-256, unless told otherwise
+key() {
+    name=$1
+    shift
+    [ $# -gt 0 ] || set -- EC -pkeyopt ec_paramgen_curve:P-256
+    openssl genpkey -quiet -out "$name.key" -algorithm "$@"
+}
+
+# sign NAME ISSUER SUBJECT [EXTENSION…]: version 1 without extensions, version 3 with them
+sign() {
+    name=$1 issuer=$2 subject=$3
+    shift 3
+    openssl req -new -key "$name.key" -subj "$subject" -out "$name.csr"
+    if [ $# -gt 0 ]; then
+        printf '%s\n' "$@" >"$name.ext"
+        set -- -extfile "$name.ext"
+    fi
+    if [ "$issuer" = self ]; then set -- -signkey "$name.key" "$@"; else set -- -CA "$issuer.pem" -CAkey "$issuer.key" "$@"; fi
+    openssl x509 -req -in "$name.csr" -days 30 -set_serial "0x$(openssl rand -hex 8)" "$@" -out "$name.pem" 2>"$name.log"
+}
+
+# expired NAME ISSUER SUBJECT EXTENSION…: was valid in 2020
+expired() {
+    name=$1 issuer=$2 subject=$3
+    shift 3
+    mkdir -p "$name.d"
+    : >"$name.d/index"
+    {
+        printf '[ca]\ndefault_ca=x\n[x]\ndatabase=%s\nnew_certs_dir=%s\nrand_serial=yes\npolicy=p\n' "$name.d/index" "$name.d"
+        printf 'default_md=sha256\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\n'
+        printf '%s\n' "$@"
+    } >"$name.cnf"
+    openssl req -new -key "$name.key" -subj "$subject" -out "$name.csr"
+    if [ "$issuer" = self ]; then set -- -selfsign -keyfile "$name.key"; else set -- -cert "$issuer.pem" -keyfile "$issuer.key"; fi
+    openssl ca -batch -notext -config "$name.cnf" "$@" -startdate 200101000000Z -enddate 210101000000Z \
+        -in "$name.csr" -out "$name.pem" 2>"$name.log"
+}
+
+# from NAME CA: a server's key and certificate of its own
+trusts() { cp "$2.pem" "$1.ca"; }
+
+key ca && sign ca self "/CN=Test CA" "$CA"
+key inter && sign inter ca "/CN=Intermediate CA" "$CA"
+key inter1 && sign inter1 ca "/CN=Version 1 CA"
+
+key plain && sign plain ca "/CN=server" "$SAN" && trusts plain ca
+key v1 && sign v1 ca "/O=Example/CN=localhost" && trusts v1 ca
+key v1-self && sign v1-self self "/CN=localhost" && trusts v1-self v1-self
+key v1-unknown && sign v1-unknown self "/CN=localhost" && trusts v1-unknown ca
+key v1-other-name && sign v1-other-name ca "/CN=other.example" && trusts v1-other-name ca
+key v1-below-inter && sign v1-below-inter inter "/CN=localhost" && trusts v1-below-inter ca
+cat inter.pem >>v1-below-inter.pem
+key below-v1 && sign below-v1 inter1 "/CN=server" "$SAN" && trusts below-v1 ca
+cat inter1.pem >>below-v1.pem
+key v1-below-v1 && sign v1-below-v1 inter1 "/CN=localhost" && trusts v1-below-v1 ca
+cat inter1.pem >>v1-below-v1.pem
+key below-leaf && sign below-leaf plain "/CN=other" "$SAN" && trusts below-leaf ca
+cat plain.pem >>below-leaf.pem
+# A server's certificate that is trusted as it is does not make its key a CA's.
+key below-given && sign below-given plain "/CN=other" "$SAN" && trusts below-given plain
+cat plain.pem >>below-given.pem
+
+key self-ca && openssl req -x509 -new -key self-ca.key -subj "/CN=localhost" -days 30 -addext "$SAN" -out self-ca.pem
+trusts self-ca self-ca
+key self-ca-cn && openssl req -x509 -new -key self-ca-cn.key -subj "/CN=localhost" -days 30 -out self-ca-cn.pem
+trusts self-ca-cn self-ca-cn
+key self-ca-unknown && openssl req -x509 -new -key self-ca-unknown.key -subj "/CN=localhost" -days 30 -addext "$SAN" -out self-ca-unknown.pem
+trusts self-ca-unknown ca
+key self-ca-other && openssl req -x509 -new -key self-ca-other.key -subj "/CN=localhost" -days 30 -addext "subjectAltName=DNS:other.example" -out self-ca-other.pem
+trusts self-ca-other self-ca-other
+key self-leaf && sign self-leaf self "/CN=localhost" "$SAN" "basicConstraints=CA:FALSE" && trusts self-leaf self-leaf
+key self-expired && expired self-expired self "/CN=localhost" "$SAN" "$CA" && trusts self-expired self-expired
+key ca-too && sign ca-too ca "/CN=server" "$SAN" "$CA" && trusts ca-too ca
+key ca-too-usage && sign ca-too-usage ca "/CN=server" "$SAN" "$CA" "keyUsage=keyCertSign,cRLSign" && trusts ca-too-usage ca
+cp plain.pem given.pem && cp plain.key given.key && trusts given plain
+
+key cn && sign cn ca "/CN=localhost" "basicConstraints=CA:FALSE" && trusts cn ca
+key cn-other && sign cn-other ca "/CN=other.example" "basicConstraints=CA:FALSE" && trusts cn-other ca
+key cn-behind-san && sign cn-behind-san ca "/CN=localhost" "subjectAltName=DNS:other.example" && trusts cn-behind-san ca
+key no-name && sign no-name ca "/O=Example" "basicConstraints=CA:FALSE" && trusts no-name ca
+key san-other && sign san-other ca "/CN=server" "subjectAltName=DNS:other.example,IP:10.0.0.1" && trusts san-other ca
+key wildcard && sign wildcard ca "/CN=server" "subjectAltName=DNS:*" && trusts wildcard ca
+
+key limits && sign limits self "/CN=Limited CA" "$CA" "nameConstraints=permitted;DNS:.inside.example"
+key limited-cn && sign limited-cn limits "/CN=localhost" "basicConstraints=CA:FALSE" && trusts limited-cn limits
+key limited-v1 && sign limited-v1 limits "/CN=localhost" && trusts limited-v1 limits
+key limited-san && sign limited-san limits "/CN=server" "$SAN" && trusts limited-san limits
+
+key old && expired old ca "/CN=server" "$SAN" && trusts old ca
+key old-root && expired old-root self "/CN=Old CA" "$CA"
+key old-root-leaf && sign old-root-leaf old-root "/CN=server" "$SAN" && trusts old-root-leaf old-root
+key no-basic && sign no-basic self "/CN=CA without" "subjectKeyIdentifier=hash"
+key no-basic-leaf && sign no-basic-leaf no-basic "/CN=server" "$SAN" && trusts no-basic-leaf no-basic
+key usage-only && sign usage-only self "/CN=CA by usage" "keyUsage=keyCertSign"
+key usage-only-leaf && sign usage-only-leaf usage-only "/CN=server" "$SAN" && trusts usage-only-leaf usage-only
+key v1-root && sign v1-root self "/CN=Version 1 root"
+key v1-root-leaf && sign v1-root-leaf v1-root "/CN=server" "$SAN" && trusts v1-root-leaf v1-root
+key clients && sign clients ca "/CN=server" "$SAN" "extendedKeyUsage=clientAuth" && trusts clients ca
+key critical && sign critical ca "/CN=server" "$SAN" "1.2.3.4=critical,ASN1:NULL" && trusts critical ca
+
+key same-name && sign same-name self "/CN=Test CA" "$CA"
+cp plain.pem other-ca.pem && cp plain.key other-ca.key && trusts other-ca same-name
+key same-name-rsa RSA && sign same-name-rsa self "/CN=Test CA" "$CA"
+cp plain.pem other-kind.pem && cp plain.key other-kind.key && trusts other-kind same-name-rsa
+
+key ed25519 ED25519 && sign ed25519 ca "/CN=server" "$SAN" && trusts ed25519 ca
+key p384 EC -pkeyopt ec_paramgen_curve:P-384 && sign p384 ca "/CN=server" "$SAN" && trusts p384 ca
+key p521 EC -pkeyopt ec_paramgen_curve:P-521 && sign p521 ca "/CN=server" "$SAN" && trusts p521 ca
+key p521-ca EC -pkeyopt ec_paramgen_curve:P-521 && sign p521-ca self "/CN=P-521 CA" "$CA"
+key p521-signed && sign p521-signed p521-ca "/CN=server" "$SAN" && trusts p521-signed p521-ca
+key rsa RSA && sign rsa ca "/CN=server" "$SAN" && trusts rsa ca
+key rsa-1024 RSA -pkeyopt rsa_keygen_bits:1024 && sign rsa-1024 ca "/CN=server" "$SAN" && trusts rsa-1024 ca
+key pss RSA-PSS && sign pss ca "/CN=server" "$SAN" && trusts pss ca
+key pss-ca RSA-PSS && sign pss-ca self "/CN=PSS CA" "$CA"
+key pss-signed && sign pss-signed pss-ca "/CN=server" "$SAN" && trusts pss-signed pss-ca
+rm -f ./*.csr ./*.ext
