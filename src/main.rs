@@ -19,7 +19,7 @@ use when_ready::launch::{self, LaunchError};
 use when_ready::net::tls::Tls;
 use when_ready::report::{Level, Report, Reporter, Silence, Sink, Watch, say_error, write_termination_message};
 use when_ready::signals::Signals;
-use when_ready::{clock, help, secret};
+use when_ready::{clock, help, secret, signals};
 
 fn main() -> ExitCode {
     secret::keep_from_others();
@@ -139,7 +139,9 @@ fn end_commands() {
 
 fn hand_over(command: &[OsString], signals: &Signals) -> Result<ExitStatus, Stop> {
     signals.restore();
-    let error = launch::exec(command);
+    let error = launch::exec(command, search_path().as_deref());
+    // std has made a closed pipe deadly again, for COMMAND: the reason is still to be told.
+    signals::outlive_closed_pipes();
     look_up(&command[0])?;
     let message = match error.kind() {
         io::ErrorKind::NotFound => "it, or the interpreter or loader that it names, is not there".to_owned(),
@@ -151,14 +153,17 @@ fn hand_over(command: &[OsString], signals: &Signals) -> Result<ExitStatus, Stop
 
 /// Whether COMMAND can be found and executed.
 fn look_up(program: &OsStr) -> Result<(), Stop> {
-    #[expect(clippy::disallowed_methods, reason = "main alone touches the environment")]
-    let path = std::env::var_os("PATH");
-    let (why, status) = match launch::look_up(program, path.as_deref()) {
-        Ok(_) => return Ok(()),
-        Err(LaunchError::NotFound) => ("it is not found", ExitStatus::NotFound),
-        Err(LaunchError::NotExecutable(why)) => (why, ExitStatus::NotExecutable),
+    let Err(error) = launch::look_up(program, search_path().as_deref()) else { return Ok(()) };
+    let status = match error {
+        LaunchError::NotFound => ExitStatus::NotFound,
+        LaunchError::NotExecutable(_) => ExitStatus::NotExecutable,
     };
-    Err(Stop { message: format!("cannot run {}: {why}", program.display()), status })
+    Err(Stop { message: format!("cannot run {}: {error}", program.display()), status })
+}
+
+#[expect(clippy::disallowed_methods, reason = "main alone touches the environment")]
+fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
 }
 
 fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &mut Reporter<'_>, elapsed: Duration) {

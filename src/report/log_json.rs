@@ -55,8 +55,7 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
         url: entry.target.map(|target| printable(&target.to_string())),
         kind: entry.kind.map(Kind::name),
         permanent: entry.is_permanent(),
-        // Where no target is concerned, the sentence says it all.
-        reason: entry.reason.filter(|_| entry.target.is_some()).map(printable),
+        reason: entry.reason.map(printable),
         attempt: entry.attempt,
         elapsed_ms: entry.elapsed.as_millis(),
     };

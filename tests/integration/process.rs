@@ -194,6 +194,58 @@ fn a_command_that_cannot_run_is_told_from_one_that_is_not_there() {
     Run::new().target(&refused).timeout("300ms").command(["true"]).finish().expect_status(124);
 }
 
+/// An executable file of this content, and its directory, open to everybody.
+fn command_file(content: &[u8], mode: u32) -> (tempfile::TempDir, String) {
+    let directory = directory();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = directory.path().join("command");
+    fs::write(&file, content).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    (directory, file.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_script_without_an_interpreter_is_run_by_the_shell_with_its_arguments() {
+    let (directory, file) = command_file(b"echo \"$0 has $#: $1\"\n", 0o755);
+    let run = |command: &str| Run::new().env("WHEN_READY_TARGETS", "").command([command, "a b"]);
+    run(&file).finish().expect_status(0).expect_stdout(&format!("{file} has 1: a b\n"));
+    let path = format!("{}:/bin:/usr/bin", directory.path().display());
+    run("command").env("PATH", &path).finish().expect_status(0).expect_stdout(&format!("{file} has 1: a b\n"));
+    let (_empty, file) = command_file(b"", 0o755);
+    run(&file).finish().expect_status(0).expect_stdout("");
+}
+
+#[test]
+fn what_the_kernel_would_refuse_is_told_before_the_wait() {
+    let refused = format!("127.0.0.1:{}", free_port());
+    let foreign: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x08\0\x01\0\0\0";
+    for (content, why) in [
+        (&b"#!/bin/sh\r\necho\r\n"[..], "its first line ends with CR LF"),
+        (b"#!/usr/bin/env bash\r\n", "its first line ends with CR LF"),
+        (b"#!/no/such/interpreter\n", "its interpreter /no/such/interpreter is not there"),
+        (b"#!/usr/bin/env no-such-interpreter\n", "its interpreter no-such-interpreter is not found in PATH"),
+        (foreign, "it is an executable for another architecture (mips; this is "),
+    ] {
+        let (_directory, file) = command_file(content, 0o755);
+        let finished = Run::new().target(&refused).timeout("30s").command([&file]).finish().expect_status(126);
+        finished.expect_stderr(&format!("cannot run {file}: {why}")).expect_elapsed(0..=2000);
+    }
+    let (_copy_directory, copy) = public_copy();
+    let (_directory, file) = command_file(b"#!/bin/sh\n", 0o700);
+    let run = as_user(new_user(), &[], &copy).target(&refused).timeout("30s").command([&file]);
+    run.finish().expect_status(126).expect_stderr("this user may not execute it (its mode is 700)");
+}
+
+#[test]
+#[cfg(feature = "exec")]
+fn an_exec_that_fails_is_126_although_nobody_reads_the_reason() {
+    let (_directory, file) = command_file(b"#!/bin/sh\n", 0o755);
+    let script = "exec 3>&1; (\"$@\"; echo $? >&3) 2>&1 >/dev/null | true";
+    // It can be run when the wait begins, and not when it ends.
+    let run = Run::through("sh", &["-c", script, "sh"]).target(format!("exec:chmod 644 {file}"));
+    run.timeout("30s").command([&file]).finish().expect_stdout("126\n");
+}
+
 /// Pseudo-random numbers (splitmix64): any spread will do.
 fn random(seed: u64) -> u64 {
     let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,0 +1,250 @@
+//! Handing over: COMMAND takes this process's place.
+
+mod program;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, faccessat};
+
+use program::{Program, family, machine_name};
+
+/// Where execvp(3) looks without a PATH.
+const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
+/// What execvp(3) has run a file that the kernel does not know.
+const SHELL: &str = "/bin/sh";
+/// This much of a file is looked at: its first line, or the headers of an executable.
+const HEAD: u64 = 4096;
+/// The kernel follows interpreters of interpreters this deep.
+const MAX_INTERPRETERS: u8 = 4;
+
+/// Why COMMAND cannot run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaunchError {
+    /// Exit status 127.
+    NotFound,
+    /// Exit status 126, and why.
+    NotExecutable(String),
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("it is not found"),
+            Self::NotExecutable(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Looks COMMAND up as execvp(3) will, and looks at it as the kernel will, so that what is wrong with it shows before
+/// the wait and not after.
+///
+/// # Errors
+///
+/// [`LaunchError`]
+pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, LaunchError> {
+    let judge = |file: &Path| judge(file, path, MAX_INTERPRETERS);
+    if program.is_empty() {
+        return Err(LaunchError::NotFound);
+    }
+    if program.as_bytes().contains(&b'/') {
+        let file = PathBuf::from(program);
+        return judge(&file).map(|()| file);
+    }
+    let mut denied = None;
+    for directory in std::env::split_paths(path.unwrap_or(OsStr::new(DEFAULT_PATH))) {
+        let file = directory.join(program);
+        match judge(&file) {
+            Ok(()) => return Ok(file),
+            Err(LaunchError::NotFound) => {}
+            Err(error) => {
+                denied.get_or_insert(error);
+            }
+        }
+    }
+    Err(denied.unwrap_or(LaunchError::NotFound))
+}
+
+fn unable<T>(why: impl Into<String>) -> Result<T, LaunchError> {
+    Err(LaunchError::NotExecutable(why.into()))
+}
+
+fn judge(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), LaunchError> {
+    let metadata = match std::fs::metadata(file) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return unable("permission denied: this user may not search a directory above it");
+        }
+        Err(_) => return Err(LaunchError::NotFound),
+    };
+    if metadata.is_dir() {
+        return unable("it is a directory");
+    }
+    if !metadata.is_file() {
+        return unable("it is not a regular file");
+    }
+    let mode = metadata.permissions().mode();
+    if mode & 0o111 == 0 {
+        return unable("it is not executable (chmod +x)");
+    }
+    // With the IDs that exec will ask with.
+    if faccessat(nix::fcntl::AT_FDCWD, file, AccessFlags::X_OK, AtFlags::AT_EACCESS) == Err(Errno::EACCES) {
+        return match statvfs(file) {
+            Ok(fs) if fs.flags().contains(FsFlags::ST_NOEXEC) => unable("its file system is mounted noexec"),
+            _ => unable(format!("this user may not execute it (its mode is {:03o})", mode & 0o777)),
+        };
+    }
+    let mut head = Vec::new();
+    // An executable may be run by who may not read it.
+    let read = File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    match Program::parse(&head) {
+        _ if read.is_err() => Ok(()),
+        Program::Script { interpreter, argument } => judge_interpreter(interpreter, argument, path, interpreters),
+        Program::Elf(elf) if !family().contains(&elf.machine) => {
+            // An emulator may be registered for it, which /proc does not show in a container.
+            if is_known_to_the_kernel(&head) {
+                return Ok(());
+            }
+            let (its, ours) =
+                (machine_name(elf.machine), family().first().map_or_else(String::new, |m| machine_name(*m)));
+            unable(format!("it is an executable for another architecture ({its}; this is {ours})"))
+        }
+        Program::Elf(elf) => match elf.linker.and_then(|range| head.get(range)) {
+            Some(linker) => {
+                let linker = linker.strip_suffix(b"\0").unwrap_or(linker);
+                if Path::new(OsStr::from_bytes(linker)).exists() {
+                    return Ok(());
+                }
+                let linker = String::from_utf8_lossy(linker);
+                unable(format!("its dynamic linker {linker} is not there: it was built for another C library"))
+            }
+            None => Ok(()),
+        },
+        // An emulator may be registered for such a file as well; else the shell runs it.
+        Program::Other if Path::new(SHELL).exists() || is_known_to_the_kernel(&head) => Ok(()),
+        Program::Other => unable(format!("it has no `#!` line, and there is no {SHELL} to run it")),
+    }
+}
+
+fn judge_interpreter(
+    interpreter: &[u8],
+    argument: &[u8],
+    path: Option<&OsStr>,
+    interpreters: u8,
+) -> Result<(), LaunchError> {
+    const CR_LF: &str = "its first line ends with CR LF: save it with LF line ends";
+    let file = Path::new(OsStr::from_bytes(interpreter));
+    if interpreter.ends_with(b"\r") && !file.exists() {
+        return unable(CR_LF);
+    }
+    let shown = file.display();
+    let Some(left) = interpreters.checked_sub(1) else { return unable("its interpreters are too many") };
+    match judge(file, path, left) {
+        Ok(()) => {}
+        Err(LaunchError::NotFound) => return unable(format!("its interpreter {shown} is not there")),
+        Err(LaunchError::NotExecutable(why)) => return unable(format!("its interpreter {shown}: {why}")),
+    }
+    // `env` looks for what follows it in PATH: an option or a variable is left to itself.
+    if file.file_name() == Some(OsStr::new("env")) && !argument.starts_with(b"-") && !argument.contains(&b'=') {
+        if argument.ends_with(b"\r") {
+            return unable(CR_LF);
+        }
+        if !argument.is_empty() && look_up(OsStr::from_bytes(argument), path) == Err(LaunchError::NotFound) {
+            let name = String::from_utf8_lossy(argument);
+            return unable(format!("its interpreter {name} is not found in PATH"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the kernel has something to run a file that begins with `head` with (`binfmt_misc`). It is asked to run a file
+/// of these bytes and no more, which does nothing: without it answers `ENOEXEC`.
+fn is_known_to_the_kernel(head: &[u8]) -> bool {
+    let ask = || -> io::Result<()> {
+        let mut file = File::from(memfd_create(c"when-ready", MFdFlags::MFD_CLOEXEC)?);
+        // Enough for an emulator to be chosen, and not for it to load anything.
+        file.write_all(&head[..head.len().min(64)])?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let (stdin, stdout, stderr) = (Stdio::null(), Stdio::null(), Stdio::null());
+        Command::new(path).env_clear().stdin(stdin).stdout(stdout).stderr(stderr).status().map(drop)
+    };
+    // A memory file is closed when the emulator would open it (ENOENT): it was there even so.
+    ask().map_or_else(|error| error.raw_os_error() == Some(Errno::ENOENT as i32), |()| true)
+}
+
+/// Runs COMMAND in this process's place, as execvp(3) does; comes back only with the reason why it did not.
+///
+/// std resets SIGPIPE to its default; handlers are reset by exec itself, and the mask by the caller.
+pub fn exec(command: &[OsString], path: Option<&OsStr>) -> io::Error {
+    let [program, args @ ..] = command else { return io::ErrorKind::NotFound.into() };
+    let error = Command::new(program).args(args).exec();
+    // musl's execvp has no shell run what the kernel does not know.
+    if error.raw_os_error() == Some(Errno::ENOEXEC as i32)
+        && let Ok(file) = look_up(program, path)
+    {
+        return Command::new(SHELL).arg(file).args(args).exec();
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unable_to_run(file: &Path) -> String {
+        match look_up(file.as_os_str(), Some(OsStr::new("/bin:/usr/bin"))) {
+            Err(LaunchError::NotExecutable(why)) => why,
+            other => panic!("{} gave {other:?}", file.display()),
+        }
+    }
+
+    #[test]
+    fn a_command_is_found_as_execvp_finds_it() {
+        let path = Some(OsStr::new("/nonexistent:/bin:/usr/bin"));
+        assert!(look_up(OsStr::new("sh"), path).is_ok());
+        assert!(look_up(OsStr::new("/bin/sh"), None).is_ok());
+        assert_eq!(look_up(OsStr::new("no-such-command"), path), Err(LaunchError::NotFound));
+        assert_eq!(look_up(OsStr::new(""), path), Err(LaunchError::NotFound));
+        assert_eq!(unable_to_run(Path::new("/etc")), "it is a directory");
+        assert_eq!(unable_to_run(Path::new("/etc/passwd")), "it is not executable (chmod +x)");
+    }
+
+    #[test]
+    fn what_the_kernel_would_refuse_is_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("command");
+        let foreign = if cfg!(target_arch = "s390x") { 62 } else { 22 };
+        let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
+        elf.extend([foreign, 0]);
+        elf.resize(64, 0);
+        for (content, why) in [
+            (&b"#!/bin/sh\r\necho\r\n"[..], "its first line ends with CR LF: save it with LF line ends"),
+            (b"#!/usr/bin/env sh\r\n", "its first line ends with CR LF: save it with LF line ends"),
+            (b"#!/no/such/interpreter -x\n", "its interpreter /no/such/interpreter is not there"),
+            (b"#!/etc/passwd\n", "its interpreter /etc/passwd: it is not executable (chmod +x)"),
+            (b"#!/usr/bin/env no-such-interpreter\n", "its interpreter no-such-interpreter is not found in PATH"),
+            (&elf, "it is an executable for another architecture"),
+        ] {
+            std::fs::write(&file, content).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+            let said = unable_to_run(&file);
+            assert!(said.starts_with(why), "{said}");
+        }
+        for content in [&b"#!/bin/sh\n"[..], b"echo without a first line\n", b"", b"#!/usr/bin/env -S sh -e\n"] {
+            std::fs::write(&file, content).unwrap();
+            assert!(look_up(file.as_os_str(), Some(OsStr::new("/bin:/usr/bin"))).is_ok(), "{content:?}");
+        }
+    }
+}
