@@ -11,7 +11,7 @@ use when_ready::probe::{postgres::wire, redis::resp};
 
 fn targets(c: &mut Criterion) {
     let http = HttpDefaults::default();
-    let env = |name: &str| (name == "PW").then(|| "p@ss".to_owned());
+    let env = |name: &str| (name == "PW").then(|| "p@ss".into());
     let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
     c.bench_function("parse a Postgres target", |b| {

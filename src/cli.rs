@@ -15,8 +15,8 @@ use crate::config::{
 use crate::duration;
 use crate::endpoint::http::{Statuses, parse_header, parse_method};
 use crate::endpoint::redact_word;
-use crate::endpoint::variables::Lookup;
-use crate::endpoint::{HttpDefaults, Surroundings, Target, positive};
+use crate::endpoint::variables::{Lookup, left_out};
+use crate::endpoint::{HttpDefaults, Surroundings, Target, positive, split_name};
 use crate::options::{self, OPTIONS, Opt, Takes};
 
 /// A wrong command line or environment: exit status 2, before anything is probed.
@@ -57,20 +57,22 @@ struct Given<'a> {
 
 impl Given<'_> {
     /// The values of an option, the command line before the environment.
-    fn values(&self, option: &Opt) -> (Vec<String>, Source) {
+    fn values(&self, option: &Opt) -> Result<(Vec<String>, Source), UsageError> {
         match self.flags.iter().find(|(name, values)| *name == option.long() && !values.is_empty()) {
-            Some((name, values)) => (values.clone(), Source::Flag(name)),
+            Some((name, values)) => Ok((values.clone(), Source::Flag(name))),
             None => {
                 let variable = option.variable().unwrap_or_default();
-                let value = if variable.is_empty() { None } else { (self.lookup.env)(&variable) };
-                (value.into_iter().collect(), Source::Env(variable))
+                let value = if variable.is_empty() { None } else { self.lookup.text(&variable).map_err(UsageError)? };
+                // Compose passes a variable that is not set as an empty one.
+                let value = value.filter(|value| !value.is_empty());
+                Ok((value.into_iter().collect(), Source::Env(variable)))
             }
         }
     }
 
     /// The value of an option; the last one where it was given twice, as with curl.
     fn value<T>(&self, option: &Opt, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, UsageError> {
-        let (values, source) = self.values(option);
+        let (values, source) = self.values(option)?;
         let Some(value) = values.last() else { return Ok(None) };
         parse(value).map(Some).map_err(|problem| UsageError(format!("{source}: {problem}")))
     }
@@ -153,7 +155,7 @@ pub fn log_format(args: &[OsString], lookup: &Lookup<'_>) -> Format {
     let words = spell_out(words.map(str::to_owned).collect());
     let value_of = |pair: &[String]| (pair[0] == options::LOG_FORMAT.flag).then(|| pair[1].clone());
     let on_command_line = words.windows(2).filter_map(value_of).next_back();
-    let value = on_command_line.or_else(|| (lookup.env)(&options::LOG_FORMAT.variable()?));
+    let value = on_command_line.or_else(|| lookup.text(&options::LOG_FORMAT.variable()?).ok()?);
     value.and_then(|value| parse_format(&value).ok()).unwrap_or(Format::Text)
 }
 
@@ -162,7 +164,7 @@ fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
     let format = given.value(&options::FORMAT, parse_format)?;
     if !given.flag(&options::CHECK)? {
         for (option, is_set) in [(options::WATCH, watch.is_some()), (options::FORMAT, format.is_some())] {
-            if is_set && given.values(&option).1 == Source::Flag(option.long()) {
+            if is_set && given.values(&option)?.1 == Source::Flag(option.long()) {
                 return usage(format!("{} goes with --check", option.flag));
             }
         }
@@ -180,30 +182,66 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
     let tls = tls_options(given)?;
     let output = output(given)?;
     let context = Surroundings { lookup: Lookup { env: given.lookup.env, file: given.lookup.file }, http: &http };
-    let targets = targets(words, &context)?;
+    let (targets, notes) = targets(words, &context)?;
     for target in &targets {
         if cfg!(not(feature = "tls")) && target.requires_tls() {
             return usage(format!("target {}: this build has no TLS; use one with it", target.label()));
         }
     }
-    Ok(Config { targets, policy, tls, output, command })
+    Ok(Config { targets, notes, policy, tls, output, command })
 }
 
-fn targets(words: &[String], context: &Surroundings<'_>) -> Result<Vec<Target>, UsageError> {
+/// The targets, and what is said about those that are left out.
+fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>, Vec<String>), UsageError> {
     const VARIABLE: &str = "WHEN_READY_TARGETS";
+    let (mut targets, mut notes) = (Vec::new(), Vec::new());
+    let mut add = |word: &str| -> Result<(), String> {
+        match left_out(word, &context.lookup)? {
+            Some(variable) => notes.push(format!("a target is left out: {variable} is empty or not set")),
+            None => targets.extend(Target::parse_list(word, context).map_err(|error| error.to_string())?),
+        }
+        Ok(())
+    };
     if !words.is_empty() {
-        return words
-            .iter()
-            .map(|word| Target::parse(word, context).map_err(|error| UsageError(error.to_string())))
-            .collect();
+        words.iter().try_for_each(|word| add(word)).map_err(UsageError)?;
+        return Ok((targets, notes));
     }
-    match (context.lookup.env)(VARIABLE) {
-        Some(list) => list
-            .split_whitespace()
-            .map(|word| Target::parse(word, context).map_err(|error| UsageError(format!("{VARIABLE}: {error}"))))
-            .collect(),
+    match context.lookup.text(VARIABLE).map_err(UsageError)? {
+        Some(list) => {
+            let problem = |problem: String| UsageError(format!("{VARIABLE}: {problem}"));
+            words_of(&list).map_err(problem)?.iter().try_for_each(|word| add(word)).map_err(problem)?;
+            Ok((targets, notes))
+        }
         None => usage("no targets: name what to wait for, like `when-ready db:5432 -- COMMAND`"),
     }
+}
+
+/// The words of a list. One that begins with a quote, itself or behind its `NAME=`, ends with it, so that it may
+/// hold blanks.
+fn words_of(list: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut rest = list.trim_start();
+    while !rest.is_empty() {
+        let begin =
+            split_name(rest).0.map_or(0, |name| if name.contains(char::is_whitespace) { 0 } else { name.len() + 1 });
+        let (name, text) = rest.split_at(begin);
+        let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (word, tail) = match quote {
+            Some(quote) => {
+                let ends = |(at, _): &(usize, &str)| text[at + 1..].chars().next().is_none_or(char::is_whitespace);
+                let end = text.match_indices(quote).skip(1).find(ends).map(|(at, _)| at);
+                let end = end.ok_or("a quote at the beginning of a target is not closed")?;
+                (format!("{name}{}", &text[1..end]), &text[end + 1..])
+            }
+            None => {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                (rest[..end].to_owned(), &rest[end..])
+            }
+        };
+        words.push(word);
+        rest = tail.trim_start();
+    }
+    Ok(words)
 }
 
 fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
@@ -213,7 +251,7 @@ fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
     if let Some(cap) = cap.filter(|cap| *cap < initial) {
         return usage(format!(
             "{}: {} is shorter than the first pause of {} (--interval)",
-            given.values(&options::MAX_INTERVAL).1,
+            given.values(&options::MAX_INTERVAL)?.1,
             duration::human(cap),
             duration::human(initial)
         ));
@@ -258,7 +296,7 @@ fn one_of<T: Copy>(all: &[(&'static str, T)], text: &str) -> Result<T, String> {
 }
 
 fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
-    let (headers, source) = given.values(&options::HTTP_HEADER);
+    let (headers, source) = given.values(&options::HTTP_HEADER)?;
     let headers = headers
         .iter()
         .flat_map(|value| value.lines().filter(|line| !line.trim().is_empty()))

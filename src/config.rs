@@ -13,6 +13,8 @@ use crate::endpoint::Target;
 pub struct Config {
     /// What is waited for.
     pub targets: Vec<Target>,
+    /// What is said at the beginning, about targets that are left out.
+    pub notes: Vec<String>,
     /// How it is waited for.
     pub policy: Policy,
     /// How https, rediss and Postgres use TLS.

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             return ExitStatus::Usage.into();
         }
     };
-    let lookup = Lookup { env: &environment, file: &|path| std::fs::read_to_string(path) };
+    let lookup = Lookup { env: &environment, file: &|path| std::fs::read(path) };
     #[expect(clippy::disallowed_methods, reason = "main alone touches argv")]
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let format = cli::log_format(&args, &lookup);
@@ -64,15 +64,8 @@ impl Stop {
 }
 
 #[expect(clippy::disallowed_methods, reason = "main alone touches the environment")]
-fn environment(name: &str) -> Option<String> {
-    let value = std::env::var_os(name)?;
-    // An option that is not UTF-8 must be a bad value, not a silent default; anything else that is
-    // not UTF-8 cannot be sent to a peer, and counts as unset.
-    match value.into_string() {
-        Ok(value) => Some(value),
-        Err(value) if name.starts_with("WHEN_READY_") => Some(value.to_string_lossy().into_owned()),
-        Err(_) => None,
-    }
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// How long somebody who asked may take to read the answer.
@@ -92,6 +85,9 @@ fn run(config: &Config, signals: &Signals) -> Result<ExitStatus, Stop> {
     }
     let tls = load_tls(config)?;
     let mut reporter = Reporter::new(config);
+    for note in &config.notes {
+        reporter.note(Level::Info, note, Duration::ZERO);
+    }
     let mut gate = Gate::new(&config.targets, &config.policy);
     let mut event_loop = EventLoop::new(context(config, tls), signals);
     signals.wait();

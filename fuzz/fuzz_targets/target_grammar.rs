@@ -11,7 +11,7 @@ fuzz_target!(|word: &str| {
         return;
     }
     let http = HttpDefaults::default();
-    let env = |name: &str| (name == "PW").then(|| "hunter2secret".to_owned());
+    let env = |name: &str| (name == "PW").then(|| "hunter2secret".into());
     let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
     let word = format!("postgres://u:${{PW}}@{word}");

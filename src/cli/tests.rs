@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 fn parse_with(env: &[(&str, &str)], args: &[&str]) -> Result<Parsed, UsageError> {
     let env: HashMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let lookup = Lookup { env: &|name| env.get(name).cloned(), file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    let lookup =
+        Lookup { env: &|name| env.get(name).map(Into::into), file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
     parse(args.iter().map(OsString::from).collect(), &lookup)
 }
 

@@ -200,9 +200,9 @@ mod tests {
 
     fn parse_with(text: &str) -> Result<Exec, String> {
         let env = |name: &str| match name {
-            "DB" => Some("my db".to_owned()),
-            "QUOTE" => Some("it's \"#1\" $HOME".to_owned()),
-            "EMPTY" => Some(String::new()),
+            "DB" => Some(std::ffi::OsString::from("my db")),
+            "QUOTE" => Some("it's \"#1\" $HOME".into()),
+            "EMPTY" => Some("".into()),
             _ => None,
         };
         let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());

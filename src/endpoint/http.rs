@@ -1,11 +1,15 @@
 //! HTTP targets: the request, and what the response must be.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use ureq::http::{HeaderName, HeaderValue, Method, Uri};
+use ureq::http::{HeaderName, HeaderValue, Method, Uri, header};
 
-use super::{Address, Expectations, Place, TargetTls, url};
+use super::redirect::without_dots;
+use super::schemes::{self, Grammar, Layer, Scheme};
+use super::url::{self, Percent, Userinfo};
+use super::{Address, Place, Reading, TargetTls, shown};
 use crate::secret::Secret;
 
 /// What a request target may not hold as it is (RFC 3986, section 2; `%` is left alone, because
@@ -105,64 +109,142 @@ impl Default for HttpDefaults {
 }
 
 impl Http {
-    pub(super) fn parse(url: &str, expectations: &mut Expectations, defaults: &HttpDefaults) -> Result<Self, String> {
-        let parts = url::split(url, false)?;
-        let tls = parts.scheme.eq_ignore_ascii_case("https");
-        let (host, port) = url::host_and_port(parts.hosts)?;
-        let path = match parts.path {
-            "" => "/",
-            path => path,
+    /// A URL, of which `rest` stands behind `://`.
+    pub(super) fn from_url(scheme: &Scheme, rest: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let parts = url::split(rest, Userinfo::AndPathWithAt)?;
+        let default_port = scheme.port.unwrap_or(80);
+        let tls = scheme.layer == Layer::Tls;
+        let mut path = parts.path;
+        let (place, host, authority) = match (scheme.grammar, socket_of(parts.hosts, parts.path)) {
+            (Grammar::HttpUnix, _) => {
+                let socket = url::decode(parts.hosts)?;
+                if !socket.starts_with('/') {
+                    return Err(
+                        "its socket is not in the host's place; write http+unix://%2Frun%2Fapp.sock/path".to_owned()
+                    );
+                }
+                (Place::Unix(socket.into()), "localhost".to_owned(), "localhost".to_owned())
+            }
+            (_, Some((socket, rest))) => {
+                path = rest;
+                (Place::Unix(url::decode(socket)?.into()), "localhost".to_owned(), "localhost".to_owned())
+            }
+            _ => {
+                let address = url::address(parts.hosts, default_port)?;
+                let authority = authority(&address, default_port);
+                (Place::Tcp(address.clone()), address.host, authority)
+            }
         };
-        let path_and_query = parts.query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let origin = match &place {
+            Place::Unix(path) => format!("http+unix://{}", shown::clean(&path.display().to_string())),
+            Place::Tcp(_) => format!("{}://{}", scheme.name, parts.hosts),
+        };
+        let mut http = Self {
+            tls: None,
+            upgrade: Upgrade::None,
+            place,
+            host,
+            authority,
+            origin,
+            ..Self::requesting(path, parts.query, parts.userinfo, reading)?
+        };
+        if scheme.grammar == Grammar::WebSocket {
+            http.ask_for_a_web_socket();
+        }
+        http.expect(reading)?;
+        http.tls = tls.then(TargetTls::default).map(|tls| tls.take(&mut reading.expectations)).transpose()?;
+        Ok(http)
+    }
+
+    /// `HOST:PORT/PATH`, which curl takes for HTTP too.
+    pub(super) fn without_scheme(text: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let scheme = schemes::find("http").ok_or("its scheme is not known")?.scheme;
+        Self::from_url(scheme, text, reading)
+    }
+
+    /// What is sent, with nothing expected of it yet.
+    fn requesting(
+        path: &str,
+        query: Option<&str>,
+        userinfo: Option<&str>,
+        reading: &Reading<'_>,
+    ) -> Result<Self, String> {
+        // curl takes dot segments out, as RFC 3986, section 5.2.4, has it.
+        let path = if path.is_empty() { "/".to_owned() } else { without_dots(path) };
+        let path_and_query = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
         let path_and_query = utf8_percent_encode(&path_and_query, &NOT_IN_TARGET).to_string();
         path_and_query.parse::<Uri>().map_err(|_| "its path or query cannot be sent in a request".to_owned())?;
+        let mut headers = reading.http.headers.clone();
+        if let Some(userinfo) = userinfo {
+            let (user, password) = url::user_and_password(userinfo, Percent::Lenient)?;
+            set(&mut headers, basic(&user, password.as_ref().map_or(b"", |password| password.expose_bytes())));
+        }
+        Ok(Self {
+            tls: None,
+            upgrade: Upgrade::None,
+            place: Place::Unix(PathBuf::new()),
+            host: String::new(),
+            authority: String::new(),
+            origin: String::new(),
+            path_and_query: Secret::new(path_and_query),
+            query_values: query_values(query.unwrap_or_default()),
+            path: shown_path(&path),
+            method: reading.http.method.clone(),
+            headers,
+            status: reading.http.status.clone(),
+            body: Vec::new(),
+            json: Vec::new(),
+            follow: Follow::None,
+        })
+    }
 
-        let mut headers = defaults.headers.clone();
-        if let Some(userinfo) = parts.userinfo {
-            let (user, password) = url::user_and_password(userinfo)?;
-            set(&mut headers, basic(&user, password.as_deref().unwrap_or_default()));
+    /// The opening handshake of RFC 6455, section 4.1. Whether the server switches or says why not, it is there.
+    fn ask_for_a_web_socket(&mut self) {
+        for (name, value) in [
+            (header::CONNECTION, "Upgrade"),
+            (header::UPGRADE, "websocket"),
+            (header::SEC_WEBSOCKET_VERSION, "13"),
+            // Sixteen bytes in base64; nothing here depends on them.
+            (header::SEC_WEBSOCKET_KEY, "d2hlbi1yZWFkeS1wcm9iZQ=="),
+        ] {
+            if !self.headers.iter().any(|field| field.name == name) {
+                self.headers.push(Header { name, value: Secret::new(value) });
+            }
         }
+        self.upgrade = Upgrade::WebSocket;
+        if self.status == Statuses::default() {
+            self.status = Statuses(vec![101..=101, 200..=499]);
+        }
+    }
+
+    /// Takes what the fragment says.
+    fn expect(&mut self, reading: &mut Reading<'_>) -> Result<(), String> {
+        let expectations = &mut reading.expectations;
         for header in expectations.take_all("header")? {
-            set(&mut headers, parse_header(&header).map_err(|problem| format!("`header=`: {problem}"))?);
+            set(&mut self.headers, parse_header(&header).map_err(|problem| format!("`header=`: {problem}"))?);
         }
-        let method = match expectations.take("method")? {
-            Some(method) => parse_method(&method).map_err(|problem| format!("`method=`: {problem}"))?,
-            None => defaults.method.clone(),
-        };
-        let status = match expectations.take("status")? {
-            Some(list) => Statuses::parse(&list).map_err(|problem| format!("`status=`: {problem}"))?,
-            None => defaults.status.clone(),
-        };
-        let json =
+        if let Some(method) = expectations.take("method")? {
+            self.method =
+                parse_method(&method).map_err(|_| "the value of `method` is not a method (try GET, HEAD or POST)")?;
+        }
+        if let Some(list) = expectations.take("status")? {
+            self.status = Statuses::parse(&list).map_err(|_| {
+                "the value of `status` is not a status of 100-599 or a range (try 200,204,300-399)".to_owned()
+            })?;
+        }
+        self.json =
             expectations.take_all("json")?.iter().map(|text| JsonExpectation::parse(text)).collect::<Result<_, _>>()?;
-        let body = expectations.take_all("body")?;
-        let follow = match expectations.take_either("follow")?.as_deref() {
+        self.body = expectations.take_all("body")?;
+        self.follow = match expectations.take_either("follow")?.as_deref() {
             None => Follow::None,
             Some("") => Follow::SameHost,
             Some("any") => Follow::Any,
             Some(_) => return Err("`follow` stays on the host, `follow=any` goes everywhere".to_owned()),
         };
-        let http = Self {
-            tls: tls.then(TargetTls::default),
-            upgrade: Upgrade::None,
-            place: Place::Tcp(Address { host: host.clone(), port: port.unwrap_or(if tls { 443 } else { 80 }) }),
-            origin: format!("http{}://{}", if tls { "s" } else { "" }, parts.hosts),
-            host,
-            authority: parts.hosts.to_owned(),
-            path_and_query: Secret::new(path_and_query),
-            query_values: query_values(parts.query.unwrap_or_default()),
-            path: shown_path(path),
-            method,
-            headers,
-            status,
-            body,
-            json,
-            follow,
-        };
-        if http.expects_body() && http.method == Method::HEAD {
+        if self.expects_body() && self.method == Method::HEAD {
             return Err("a response to HEAD has no body to look at; leave `method=HEAD` out".to_owned());
         }
-        Ok(http)
+        Ok(())
     }
 
     /// Whether the body must be read.
@@ -199,9 +281,12 @@ impl JsonExpectation {
 /// `http://user:1/x@host` is the host `user`, port 1 and a path with the rest of a password: from such
 /// a segment on, the path is not shown. (`/@scope/` is a path.)
 pub(super) fn shown_path(path: &str) -> String {
-    match path.find('@').filter(|&at| !path[..at].ends_with('/')) {
-        Some(at) => format!("{}…", &path[..=path[..at].rfind('/').unwrap_or(0)]),
-        None => path.to_owned(),
+    let at = path.find('@').filter(|&at| !path[..at].ends_with('/'));
+    // `;jsessionid=…`, `;AccountKey=…`
+    let parameter = path.find(';').filter(|&at| path[at..].contains('=')).map(|at| (at, at));
+    match at.map(|at| (at, path[..at].rfind('/').map_or(0, |slash| slash + 1))).into_iter().chain(parameter).min() {
+        Some((_, end)) => format!("{}…", shown::clean(&path[..end])),
+        None => shown::clean(path),
     }
 }
 
@@ -224,10 +309,26 @@ fn set(headers: &mut Vec<Header>, header: Header) {
 }
 
 /// RFC 7617.
-fn basic(user: &str, password: &str) -> Header {
+fn basic(user: &str, password: &[u8]) -> Header {
     use base64::Engine as _;
-    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    let credentials = base64::engine::general_purpose::STANDARD.encode([user.as_bytes(), b":", password].concat());
     Header { name: HeaderName::from_static("authorization"), value: Secret::new(format!("Basic {credentials}")) }
+}
+
+/// `host[:port]` for the `Host` field: curl leaves out the scheme's own port, and the zone of an address, which
+/// means nothing to another machine (RFC 6874).
+pub(super) fn authority(address: &Address, default_port: u16) -> String {
+    let host = address.host.split('%').next().unwrap_or_default();
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if address.port == default_port { host } else { format!("{host}:{}", address.port) }
+}
+
+/// `http://unix:/run/app.sock:/path`, as wait-on, got and undici have it: the socket and the path.
+fn socket_of<'a>(hosts: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
+    if hosts != "unix:" {
+        return None;
+    }
+    Some(path.split_once(':').unwrap_or((path, "/")))
 }
 
 /// `Name: value`. The value is in no message.

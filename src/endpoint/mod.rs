@@ -2,14 +2,19 @@
 
 #[cfg(feature = "exec")]
 pub mod exec;
+mod expectations;
+mod grammar;
 pub mod http;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod parameters;
 pub mod postgres;
 pub mod redirect;
 pub mod redis;
+pub mod schemes;
 pub mod server;
 pub mod service;
+mod shown;
 pub mod tls;
 mod url;
 pub mod variables;
@@ -19,14 +24,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::deadline::Deadline;
-use crate::duration;
 use crate::secret::Secret;
 
+pub(crate) use expectations::Expectations;
+pub(crate) use grammar::split_name;
 pub use http::{Http, HttpDefaults};
+use parameters::Ignored;
 pub use postgres::Postgres;
 pub use redis::Redis;
 pub use server::{Server, TlsServer};
 pub use service::Service;
+pub use shown::redact_word;
 pub use tls::{CertificateCheck, TargetTls};
 use variables::Lookup;
 
@@ -43,6 +51,8 @@ pub struct Target {
     pub successes: Option<u32>,
     /// Names of query parameters that mean nothing to the probe.
     pub ignored: Vec<String>,
+    /// What is odd about a value that a variable or a file contributed, for the hint of a login that fails.
+    pub doubts: Vec<String>,
 }
 
 /// What is probed, by protocol.
@@ -167,115 +177,21 @@ pub struct Surroundings<'a> {
     pub http: &'a HttpDefaults,
 }
 
-/// What a user most likely meant to write.
-const FORMS: &str = "write HOST:PORT, or a URL that begins with tcp, unix, http, https, postgres, redis, rediss, \
-                     redis+unix, file or dns and ://";
+/// What a target is read with, and what is found beside it.
+pub(crate) struct Reading<'a> {
+    /// Variables, `PG*` and `REDISCLI_AUTH`.
+    pub(crate) lookup: &'a Lookup<'a>,
+    /// `--http-*`.
+    pub(crate) http: &'a HttpDefaults,
+    /// What the fragment says.
+    pub(crate) expectations: Expectations,
+    /// Parameters that mean nothing.
+    pub(crate) ignored: Ignored,
+    /// What is odd about a value.
+    pub(crate) doubts: Vec<String>,
+}
 
 impl Target {
-    /// Parses one word of the command line.
-    ///
-    /// # Errors
-    ///
-    /// A [`TargetError`] that names the word, what is wrong and what would be right.
-    pub fn parse(template: &str, context: &Surroundings<'_>) -> Result<Self, TargetError> {
-        let error = |problem: String| TargetError { word: redact_word(template), problem };
-        #[cfg(feature = "exec")]
-        if let Some(target) = Self::parse_exec(template, context).map_err(error)? {
-            return Ok(target);
-        }
-        #[cfg(not(feature = "exec"))]
-        if split_name(template).1.starts_with("exec:") {
-            return Err(error("this build runs no commands; use one with the feature exec".to_owned()));
-        }
-        let word = variables::expand(template, &context.lookup).map_err(error)?;
-        if word.is_empty() {
-            let problem = if template.is_empty() { "it is empty" } else { "it expands to nothing" };
-            return Err(error(format!("{problem}; {FORMS}")));
-        }
-        if let Some(c) = word.chars().find(|c| c.is_control()) {
-            return Err(error(format!("it holds the control character {c:?}")));
-        }
-        let (name, url) = split_name(&word);
-        if name == Some("") {
-            return Err(error("its name before `=` is empty; write NAME=URL".to_owned()));
-        }
-        let mut target = Self::parse_url(url, context).map_err(error)?;
-        target.name = name.map(str::to_owned);
-        Ok(target)
-    }
-
-    /// A command: its variables are expanded only after its words are split. Of one that comes from a variable as
-    /// a whole, there are none left.
-    #[cfg(feature = "exec")]
-    fn parse_exec(template: &str, context: &Surroundings<'_>) -> Result<Option<Self>, String> {
-        let (name, url) = split_name(template.trim());
-        let Some(text) = exec::strip_scheme(url) else {
-            return Ok(None);
-        };
-        let (command, fragment) = exec::split_fragment(text);
-        let fragment = variables::expand(fragment.unwrap_or_default(), &context.lookup)?;
-        let mut expectations = Expectations::parse(&fragment)?;
-        let endpoint = Endpoint::Exec(Box::new(exec::Exec::parse(command, &mut expectations, &context.lookup)?));
-        let mut target = Self::expecting(endpoint, expectations, Vec::new())?;
-        target.name = name.map(str::to_owned);
-        Ok(Some(target))
-    }
-
-    fn parse_url(url: &str, context: &Surroundings<'_>) -> Result<Self, String> {
-        let (url, fragment) = url::split_fragment(url);
-        if fragment.is_some_and(|f| f.contains('@'))
-            && url.split_once("://").is_some_and(|(_, r)| !r.contains(['@', '/']))
-        {
-            return Err("a `#` in a user name or password is written %23".to_owned());
-        }
-        let mut expectations = Expectations::parse(fragment.unwrap_or_default())?;
-        let mut ignored = Vec::new();
-        let endpoint = match scheme_of(url) {
-            None => Endpoint::Connection(Place::Tcp(address(url)?)),
-            Some(scheme) => match scheme.to_ascii_lowercase().as_str() {
-                "tcp" => {
-                    let parts = url::split(url, true)?;
-                    if parts.userinfo.is_some() || !matches!(parts.path, "" | "/") || parts.query.is_some() {
-                        return Err("a tcp target is tcp://HOST:PORT and nothing more".to_owned());
-                    }
-                    Endpoint::Connection(Place::Tcp(address(parts.hosts)?))
-                }
-                "unix" => Endpoint::Connection(Place::Unix(path_of(url, "unix:///run/app.sock")?)),
-                "file" => Endpoint::File {
-                    path: path_of(url, "file:///path")?,
-                    nonempty: expectations.take_flag("nonempty")?,
-                },
-                "dns" => Endpoint::Dns(dns_name(url)?),
-                "http" | "https" => Endpoint::Http(Box::new(Http::parse(url, &mut expectations, context.http)?)),
-                "redis" | "rediss" | "redis+unix" => {
-                    Endpoint::Redis(Box::new(Redis::parse(url, &mut expectations, &mut ignored, context.lookup.env)?))
-                }
-                #[cfg(feature = "mysql")]
-                scheme if is_mysql(scheme) => {
-                    Endpoint::Service(Box::new(mysql::parse(url, &mut expectations, &mut ignored, context.lookup.env)?))
-                }
-                scheme if postgres::is_scheme(scheme) => Endpoint::Postgres(Box::new(Postgres::parse(
-                    url,
-                    &mut expectations,
-                    &mut ignored,
-                    context.lookup.env,
-                )?)),
-                other => return Err(unknown_scheme(other)),
-            },
-        };
-        Self::expecting(endpoint, expectations, ignored)
-    }
-
-    /// Takes what may be expected of all targets.
-    fn expecting(endpoint: Endpoint, mut expectations: Expectations, ignored: Vec<String>) -> Result<Self, String> {
-        let timeout = expectations.take("timeout")?.map(|value| duration::parse_deadline(&value)).transpose();
-        let timeout = timeout.map_err(|problem| format!("`timeout=`: {problem}"))?;
-        let successes = expectations.take("successes")?.map(|value| positive(&value)).transpose();
-        let successes = successes.map_err(|problem| format!("`successes=`: {problem}"))?;
-        expectations.finish(&endpoint)?;
-        Ok(Self { name: None, endpoint, timeout, successes, ignored })
-    }
-
     /// The label in logs and reports: the name, or the URL without secrets.
     pub fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.to_string())
@@ -356,164 +272,46 @@ impl Target {
     }
 }
 
-/// The URL without password, query and fragment.
+impl Endpoint {
+    /// Whether the fragment's keys about TLS mean something to it.
+    fn knows_tls_keys(&self) -> bool {
+        match self {
+            Self::Http(http) => http.tls.is_some(),
+            Self::Redis(redis) => redis.requires_tls(),
+            Self::Postgres(_) | Self::Tls(_) | Self::Service(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The URL without password, query and fragment, fit to be shown.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.endpoint {
-            Endpoint::Connection(Place::Tcp(address)) => write!(f, "tcp://{address}"),
-            Endpoint::Connection(Place::Unix(path)) => write!(f, "unix://{}", path.display()),
-            Endpoint::Http(http) => http.fmt(f),
-            Endpoint::Postgres(postgres) => postgres.fmt(f),
-            Endpoint::Redis(redis) => redis.fmt(f),
-            Endpoint::Tls(server) => write!(f, "tls://{}", server.address),
-            Endpoint::Server(server) => server.fmt(f),
-            Endpoint::Service(service) => service.fmt(f),
-            Endpoint::File { path, .. } => write!(f, "file://{}", path.display()),
-            Endpoint::Dns(name) => write!(f, "dns://{name}"),
+        f.write_str(&shown::clean(&self.endpoint.to_string()))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(Place::Tcp(address)) => write!(f, "tcp://{address}"),
+            Self::Connection(Place::Unix(path)) => write!(f, "unix://{}", path.display()),
+            Self::Http(http) => http.fmt(f),
+            Self::Postgres(postgres) => postgres.fmt(f),
+            Self::Redis(redis) => redis.fmt(f),
+            Self::Tls(server) => write!(f, "tls://{}", server.address),
+            Self::Server(server) => server.fmt(f),
+            Self::Service(service) => service.fmt(f),
+            Self::File { path, .. } => write!(f, "file://{}", path.display()),
+            Self::Dns(name) => write!(f, "dns://{name}"),
             #[cfg(feature = "exec")]
-            Endpoint::Exec(exec) => exec.fmt(f),
+            Self::Exec(exec) => exec.fmt(f),
         }
     }
-}
-
-/// The pairs of the fragment that nobody has taken yet.
-#[derive(Debug, Default)]
-pub(crate) struct Expectations {
-    pairs: Vec<(String, Option<String>)>,
-}
-
-impl Expectations {
-    fn parse(fragment: &str) -> Result<Self, String> {
-        Ok(Self { pairs: url::pairs(fragment).collect::<Result<_, _>>()? })
-    }
-
-    /// The values of a key that may be repeated.
-    pub(crate) fn take_all(&mut self, key: &str) -> Result<Vec<String>, String> {
-        self.pairs
-            .extract_if(.., |(name, _)| name == key)
-            .map(|(_, value)| value.filter(|v| !v.is_empty()).ok_or_else(|| format!("`{key}` needs a value: {key}=…")))
-            .collect()
-    }
-
-    /// The value of a key that may be given once.
-    pub(crate) fn take(&mut self, key: &str) -> Result<Option<String>, String> {
-        let mut values = self.take_all(key)?;
-        if values.len() > 1 {
-            return Err(format!("`{key}` is given twice"));
-        }
-        Ok(values.pop())
-    }
-
-    /// Whether a key that takes no value is there.
-    pub(crate) fn take_flag(&mut self, key: &str) -> Result<bool, String> {
-        let given: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).collect();
-        match given.as_slice() {
-            [] => Ok(false),
-            all if all.iter().all(|(_, value)| value.is_none()) => Ok(true),
-            _ => Err(format!("`{key}` takes no value")),
-        }
-    }
-
-    /// A key that may be given once, with a value or without, which is an empty one.
-    pub(crate) fn take_either(&mut self, key: &str) -> Result<Option<String>, String> {
-        let mut given: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).map(|(_, value)| value).collect();
-        if given.len() > 1 {
-            return Err(format!("`{key}` is given twice"));
-        }
-        Ok(given.pop().map(Option::unwrap_or_default))
-    }
-
-    fn finish(self, endpoint: &Endpoint) -> Result<(), String> {
-        let Some((key, _)) = self.pairs.first() else {
-            return Ok(());
-        };
-        let known = match endpoint {
-            Endpoint::Http(_) => "timeout, successes, status, method, header, body, json and follow",
-            Endpoint::Postgres(_) => "timeout, successes and query",
-            Endpoint::Redis(_) => "timeout, successes, key, role and cluster",
-            Endpoint::Service(service) => service.protocol.keys(),
-            Endpoint::File { .. } => "timeout, successes and nonempty",
-            #[cfg(feature = "exec")]
-            Endpoint::Exec(_) => "timeout, successes, attempt-timeout and exit",
-            Endpoint::Connection(_) | Endpoint::Tls(_) | Endpoint::Server(_) | Endpoint::Dns(_) => {
-                "timeout and successes"
-            }
-        };
-        // What does not look like a key may be the rest of a password with a `#` in it.
-        let is_key = key.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'));
-        let shown = if is_key { format!("`{}`", truncated(key)) } else { "what stands".to_owned() };
-        Err(format!("{shown} after `#` means nothing to this target; it knows {known}"))
-    }
-}
-
-/// `mysql`, `mysql+pymysql`, `jdbc:mariadb`
-#[cfg(feature = "mysql")]
-fn is_mysql(scheme: &str) -> bool {
-    let scheme = scheme.strip_prefix("jdbc:").unwrap_or(scheme);
-    matches!(scheme.split('+').next(), Some("mysql" | "mysql2" | "mariadb"))
 }
 
 fn truncated(text: &str) -> String {
     text.chars().take(24).collect()
-}
-
-/// Splits `NAME=URL`. A name holds none of the characters that a URL has before its first `=`.
-fn split_name(word: &str) -> (Option<&str>, &str) {
-    match word.split_once('=') {
-        Some((name, url)) if !name.contains([':', '/', '?', '#', '[', ']', '@', '%', '&']) => (Some(name), url),
-        _ => (None, word),
-    }
-}
-
-/// The scheme before `://`, or `jdbc:postgresql` before it.
-fn scheme_of(url: &str) -> Option<&str> {
-    let (scheme, _) = url.split_once("://")?;
-    (!scheme.contains(['/', '?', '@'])).then_some(scheme)
-}
-
-fn address(text: &str) -> Result<Address, String> {
-    if text.contains(['/', '?', '@']) {
-        return Err(format!("it is not HOST:PORT; {FORMS}"));
-    }
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!("it has no host; for this machine write localhost:{text}"));
-    }
-    let (host, port) = url::host_and_port(text)?;
-    let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    let port = port.ok_or_else(|| format!("it has no port; write {shown}:PORT"))?;
-    Ok(Address { host, port })
-}
-
-/// The absolute path of a `scheme:///path` URL.
-fn path_of(url: &str, example: &str) -> Result<PathBuf, String> {
-    let (_, path) = url.split_once("://").ok_or("it has no `://`")?;
-    let path = path.strip_prefix("localhost/").map_or(path.to_owned(), |rest| format!("/{rest}"));
-    if !path.starts_with('/') || path == "/" && example.starts_with("unix") {
-        return Err(format!("its path is not absolute; write three slashes, like {example}"));
-    }
-    Ok(PathBuf::from(url::decode(&path)?))
-}
-
-fn dns_name(url: &str) -> Result<String, String> {
-    let (_, name) = url.split_once("://").ok_or("it has no `://`")?;
-    let name = name.strip_suffix('/').unwrap_or(name);
-    if name.contains(':') {
-        return Err("a dns target is dns://NAME, without a port".to_owned());
-    }
-    url::check_name(name)?;
-    Ok(name.to_owned())
-}
-
-fn unknown_scheme(scheme: &str) -> String {
-    const KNOWN: [&str; 10] =
-        ["tcp", "unix", "http", "https", "postgres", "postgresql", "redis", "rediss", "file", "dns"];
-    let best = KNOWN.iter().map(|known| (strsim::damerau_levenshtein(scheme, known), known)).min();
-    match best {
-        Some((distance, known)) if distance <= 2 => {
-            format!("the scheme `{}` is not known; did you mean {known}://?", truncated(scheme))
-        }
-        _ => format!("the scheme `{}` is not known; {FORMS}. For any other server, tcp://HOST:PORT", truncated(scheme)),
-    }
 }
 
 /// A whole number of at least 1.
@@ -522,45 +320,6 @@ pub(crate) fn positive(text: &str) -> Result<u32, String> {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(format!("`{}` is not a whole number of at least 1", truncated(text))),
     }
-}
-
-/// `redis://user:password` without a host: what stands in the port's place is none, and is masked.
-fn without_false_port(word: &str) -> Option<String> {
-    let scheme = word.find("://")? + 3;
-    let authority = &word[scheme..];
-    let authority = &authority[..authority.find(['/', '?', '#']).unwrap_or(authority.len())];
-    let (_, port) = authority.rsplit_once(':')?;
-    let is_innocent =
-        port.is_empty() || port.starts_with("${") || port.ends_with([']', '}']) || url::parse_port(port).is_ok();
-    let begin = scheme + authority.len() - port.len();
-    (!is_innocent && !word.contains('@')).then(|| format!("{}***", &word[..begin]))
-}
-
-/// A word for an error message: everything that may be a secret is masked. It is the template, not
-/// what it expands to.
-pub fn redact_word(word: &str) -> String {
-    // `host=db password=x` is not one word; what stands behind the first space is not shown.
-    if let Some((first, _)) = word.split_once(char::is_whitespace) {
-        return format!("{} …", redact_word(first));
-    }
-    if let Some(masked) = without_false_port(word) {
-        return masked;
-    }
-    let (head, tail) = match word.rfind('@') {
-        Some(at) => {
-            let begin = word
-                .find("://")
-                .map_or_else(|| word.find('=').filter(|&eq| eq < at).map_or(0, |eq| eq + 1), |scheme| scheme + 3);
-            if begin <= at { (format!("{}***", &word[..begin]), &word[at..]) } else { (String::new(), word) }
-        }
-        None => (String::new(), word),
-    };
-    let tail = match tail.find(['?', '#']) {
-        Some(end) => format!("{}{}…", &tail[..end], &tail[end..=end]),
-        None => tail.to_owned(),
-    };
-    let shown: String = (head + &tail).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if shown.chars().count() > 200 { shown.chars().take(200).chain(['…']).collect() } else { shown }
 }
 
 #[cfg(test)]

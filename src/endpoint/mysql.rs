@@ -2,29 +2,29 @@
 
 use std::path::PathBuf;
 
+use super::schemes::Dialect;
 use super::service::{Encryption, Protocol, Service};
-use super::{Address, CertificateCheck, Expectations, Place, truncated, url};
+use super::url::{self, Percent, Userinfo};
+use super::variables::doubt_about;
+use super::{CertificateCheck, Place, Reading, server};
 use crate::secret::Secret;
 
 /// The port that MySQL is assigned.
 const DEFAULT_PORT: u16 = 3306;
 
-/// Parses `mysql://user:password@host:port/database?…`, JDBC's without userinfo too.
-pub(super) fn parse(
-    text: &str,
-    expectations: &mut Expectations,
-    ignored: &mut Vec<String>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Service, String> {
-    let parts = url::split(text, true)?;
-    let (user, password) = parts.userinfo.map(url::user_and_password).transpose()?.unwrap_or_default();
+/// Parses what stands behind `mysql://`: `user:password@host:port/database?…`, JDBC's without userinfo too.
+pub(super) fn parse(rest: &str, dialect: Dialect, reading: &mut Reading<'_>) -> Result<Service, String> {
+    let (whole, socket) = server::without_go_socket(rest);
+    let parts = url::split(&whole, Userinfo::UntilSlashOrQuery)?;
+    let credentials = parts.userinfo.map(|userinfo| url::user_and_password(userinfo, Percent::Lenient)).transpose()?;
+    let (user, password) = credentials.unwrap_or_default();
     let mut service = Service::new(Protocol::Mysql, "mysql", Vec::new());
     service.encryption = Encryption::IfOffered;
     service.user = Some(user).filter(|user| !user.is_empty());
     let mut password = password;
-    let mut socket = None;
+    let mut socket = socket.map(PathBuf::from);
     // JDBC's drivers decode a `+` as forms do.
-    let is_jdbc = text.starts_with("jdbc:");
+    let is_jdbc = dialect == Dialect::Jdbc;
     let query = parts.query.unwrap_or_default();
     let query = if is_jdbc { query.replace('+', "%20") } else { query.to_owned() };
     for pair in url::pairs(&query) {
@@ -32,7 +32,7 @@ pub(super) fn parse(
         let value = value.unwrap_or_default();
         match key.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
             "user" | "username" => service.user = Some(value),
-            "password" => password = Some(value),
+            "password" => password = Some(Secret::new(value)),
             "unixsocket" | "socket" | "socketpath" | "localsocket" => socket = Some(PathBuf::from(value)),
             "database" | "dbname" => service.name = Some(value),
             "sslmode"
@@ -58,28 +58,23 @@ pub(super) fn parse(
             }
             "sslcert" => service.tls.cert = Some(PathBuf::from(value)),
             "sslkey" => service.tls.key = Some(PathBuf::from(value)),
-            _ => ignored.push(key),
+            _ => reading.ignored.add(&key),
         }
     }
     let path = url::decode(parts.path.trim_matches('/'))?;
     service.name = Some(path).filter(|path| !path.is_empty()).or(service.name);
-    service.password = password.or_else(|| env("MYSQL_PWD")).filter(|password| !password.is_empty()).map(Secret::new);
+    service.password = password.filter(|password| !password.expose_bytes().is_empty()).or_else(|| {
+        let value = reading.lookup.bytes("MYSQL_PWD").filter(|value| !value.is_empty())?;
+        reading.doubts.extend(doubt_about(&value, "MYSQL_PWD"));
+        Some(Secret::new(value))
+    });
     service.places = match socket {
         Some(path) => vec![Place::Unix(path)],
-        None => parts.hosts.split(',').map(place).collect::<Result<_, _>>()?,
+        None => server::places(parts.hosts, DEFAULT_PORT)?,
     };
-    service.query = expectations.take("query")?.map(Secret::new);
+    service.tls = std::mem::take(&mut service.tls).take(&mut reading.expectations)?;
+    service.query = reading.expectations.take("query")?.map(Secret::new);
     Ok(service)
-}
-
-/// `host:port`, also as Go's driver writes it: `tcp(host:port)`.
-fn place(text: &str) -> Result<Place, String> {
-    let text = text.strip_prefix("tcp(").and_then(|text| text.strip_suffix(')')).unwrap_or(text);
-    if text.is_empty() {
-        return Ok(Place::Tcp(Address { host: "localhost".to_owned(), port: DEFAULT_PORT }));
-    }
-    let (host, port) = url::host_and_port(text)?;
-    Ok(Place::Tcp(Address { host, port: port.unwrap_or(DEFAULT_PORT) }))
 }
 
 fn verify(service: &mut Service, check: CertificateCheck) {
@@ -121,10 +116,10 @@ fn set_tls(service: &mut Service, key: &str, value: &str) -> Result<(), String> 
         "verify_identity" | "verify_full" | "strict" => verify(service, CertificateCheck::ChainAndName),
         // Node's `ssl={"rejectUnauthorized":true}`.
         json if json.starts_with('{') => service.encryption = Encryption::Always,
-        other => {
+        _ => {
             return Err(format!(
-                "`{key}={}` is not known; write ssl-mode=DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY",
-                truncated(other)
+                "the value of `{key}` is not known; write ssl-mode=DISABLED, PREFERRED, REQUIRED, VERIFY_CA or \
+                 VERIFY_IDENTITY"
             ));
         }
     }
@@ -134,10 +129,21 @@ fn set_tls(service: &mut Service, key: &str, value: &str) -> Result<(), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::variables::Lookup;
+    use crate::endpoint::{Endpoint, HttpDefaults, Surroundings, Target, TargetError};
+
+    fn parse(text: &str) -> Result<Target, TargetError> {
+        let env = |name: &str| (name == "MYSQL_PWD").then(|| "from-env".into());
+        let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+        let http = HttpDefaults::default();
+        Target::parse(text, &Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http })
+    }
 
     fn parse_with(text: &str) -> Service {
-        let env = |name: &str| (name == "MYSQL_PWD").then(|| "from-env".to_owned());
-        parse(text, &mut Expectations::default(), &mut Vec::new(), &env).unwrap()
+        match parse(text).unwrap().endpoint {
+            Endpoint::Service(service) => *service,
+            other => panic!("{text} is {other:?}"),
+        }
     }
 
     #[test]
@@ -185,8 +191,7 @@ mod tests {
 
     #[test]
     fn a_mode_that_is_not_known_is_refused() {
-        let error =
-            parse("mysql://h/?ssl-mode=VERIFY", &mut Expectations::default(), &mut Vec::new(), &|_| None).unwrap_err();
+        let error = parse("mysql://h/?ssl-mode=VERIFY").unwrap_err().to_string();
         assert!(error.contains("VERIFY_IDENTITY"), "{error}");
     }
 }

@@ -3,8 +3,9 @@
 use percent_encoding::utf8_percent_encode;
 use ureq::http::{Method, Uri, header};
 
-use super::http::{Follow, Http, NOT_IN_TARGET, query_values, shown_path};
-use super::{Address, Place, TargetTls, url};
+use super::http::{Follow, Http, NOT_IN_TARGET, authority, query_values, shown_path};
+use super::url::{self, Userinfo};
+use super::{Address, Place, TargetTls};
 use crate::secret::Secret;
 
 /// Where a redirect leads.
@@ -39,7 +40,8 @@ impl Http {
             Some("https") => true,
             _ => return Err("it leads to something that is not HTTP".to_owned()),
         };
-        let parts = url::split(&whole, false)?;
+        let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
+        let parts = url::split(rest, Userinfo::AndPathWithAt)?;
         let (host, port) = url::host_and_port(parts.hosts)?;
         let is_same_host = host.eq_ignore_ascii_case(&self.host);
         if !is_same_host && self.follow != Follow::Any {
@@ -58,8 +60,9 @@ impl Http {
             if !(is_same_place || is_same_host && is_upgrade) {
                 next.headers.retain(|field| field.name == header::ACCEPT || field.name == header::USER_AGENT);
             }
-            next.place = Place::Tcp(Address { host: host.clone(), port });
-            parts.hosts.clone_into(&mut next.authority);
+            let address = Address { host: host.clone(), port };
+            next.authority = authority(&address, if tls { 443 } else { 80 });
+            next.place = Place::Tcp(address);
             next.origin = format!("http{}://{}", if tls { "s" } else { "" }, parts.hosts);
             // What was said of one server's certificate holds for no other.
             next.tls = match &self.tls {
@@ -107,7 +110,7 @@ fn scheme_of(reference: &str) -> Option<&str> {
 }
 
 /// A path without its `.` and `..` (RFC 3986, section 5.2.4).
-fn without_dots(path: &str) -> String {
+pub(super) fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/').skip(1) {
         match segment {

@@ -49,7 +49,7 @@ impl Protocol {
     pub(super) fn keys(self) -> &'static str {
         match self {
             #[cfg(feature = "mysql")]
-            Self::Mysql => "timeout, successes and query",
+            Self::Mysql => "timeout, successes, query",
         }
     }
 }

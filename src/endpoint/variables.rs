@@ -3,54 +3,179 @@
 //! The binary expands them itself, because neither an exec-form ENTRYPOINT nor a scratch image has
 //! a shell.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::postgres::{self, Style, keywords};
 
 /// Everything but RFC 3986's unreserved characters.
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where variables come from: the environment and files, injected so that tests need neither.
 pub struct Lookup<'a> {
-    /// The value of an environment variable.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The value of an environment variable, which is bytes and need not be text.
+    pub env: &'a dyn Fn(&str) -> Option<OsString>,
     /// The content of a file, or why it cannot be read.
-    pub file: &'a dyn Fn(&str) -> std::io::Result<String>,
+    pub file: &'a dyn Fn(&str) -> std::io::Result<Vec<u8>>,
+}
+
+impl Lookup<'_> {
+    /// The value of an environment variable that must be text.
+    ///
+    /// # Errors
+    ///
+    /// Names the variable that is set and no UTF-8.
+    pub fn text(&self, name: &str) -> Result<Option<String>, String> {
+        (self.env)(name).map(|value| text(value.into_vec(), &format!("the variable {name}"))).transpose()
+    }
+
+    /// The value of an environment variable as it is.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        (self.env)(name).map(OsString::into_vec)
+    }
+}
+
+/// Bytes that must be text.
+fn text(bytes: Vec<u8>, what: &str) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|_| format!("the value of {what} is not UTF-8"))
+}
+
+/// A template whose variables have been replaced.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expanded {
+    pub(crate) text: String,
+    /// What is odd about a value, for the hint of a login that fails.
+    pub(crate) doubts: Vec<String>,
 }
 
 /// Expands the variables in `template`.
 ///
-/// A value that stands in the userinfo of a written-out URL, or after `=` in its query or
-/// fragment, is percent-encoded there, so that a password may hold any character.
+/// # Errors
+///
+/// As [`expand_target`].
+pub fn expand(template: &str, lookup: &Lookup<'_>) -> Result<String, String> {
+    expand_target(template, lookup).map(|expanded| expanded.text)
+}
+
+/// Expands the variables in `template`.
+///
+/// A value that stands in the userinfo of a URL, or after `=` in its query or fragment, is percent-encoded
+/// there, so that a password may hold any character; one in a connection string is quoted as it wants it. What
+/// stands before it may itself come from variables.
 ///
 /// # Errors
 ///
-/// Says which variable is unset, which file is unreadable, or what is not closed.
-pub fn expand(template: &str, lookup: &Lookup<'_>) -> Result<String, String> {
-    let mut out = String::with_capacity(template.len());
+/// Says which variable is unset, which file is unreadable, or what is not closed; it shows no value.
+pub(crate) fn expand_target(template: &str, lookup: &Lookup<'_>) -> Result<Expanded, String> {
+    let mut out = Expanded { text: String::with_capacity(template.len()), doubts: Vec::new() };
     let mut rest = template;
     while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
+        out.text.push_str(&rest[..at]);
         let after = &rest[at + 1..];
         if let Some(tail) = after.strip_prefix('$') {
-            out.push('$');
+            out.text.push('$');
             rest = tail;
         } else if let Some(body) = after.strip_prefix('{') {
             let end = closing_brace(body).ok_or("a `${` has no closing `}`; a plain `$` is written `$$`")?;
-            let value = value_of(&body[..end], lookup)?;
-            let position = template.len() - rest.len() + at;
+            let (value, source) = value_of(&body[..end], lookup)?;
             let tail = &body[end + 1..];
-            if is_encoded_position(&template[..position], tail) {
-                out.extend(utf8_percent_encode(&value, &UNRESERVED));
-            } else {
-                out.push_str(&value);
-            }
+            insert(&mut out, value, &source, tail)?;
             rest = tail;
         } else {
-            out.push('$');
+            out.text.push('$');
             rest = after;
         }
     }
-    out.push_str(rest);
+    out.text.push_str(rest);
     Ok(out)
+}
+
+/// Puts a value where it stands, in the way that is wanted there.
+fn insert(out: &mut Expanded, value: Vec<u8>, source: &str, after: &str) -> Result<(), String> {
+    let place = place(&out.text, after);
+    if place != Place::Plain {
+        out.doubts.extend(doubt(&value, source));
+    }
+    match place {
+        Place::Plain => {
+            let value = text(value, source)?;
+            if is_inside(&out.text) && ["tcp://", "udp://"].iter().any(|scheme| value.starts_with(scheme)) {
+                return Err(format!(
+                    "the value of {source} is a whole URL, as Kubernetes sets it for a service of that name: \
+                     write the port itself, or take a variable of another name"
+                ));
+            }
+            out.text.push_str(&value);
+        }
+        Place::Encoded => out.text.extend(percent_encode(&value, &UNRESERVED)),
+        Place::Userinfo => match value.iter().position(|&byte| byte == b':') {
+            Some(colon) => {
+                out.text.extend(percent_encode(&value[..colon], &UNRESERVED));
+                out.text.push(':');
+                out.text.extend(percent_encode(&value[colon + 1..], &UNRESERVED));
+            }
+            None => out.text.extend(percent_encode(&value, &UNRESERVED)),
+        },
+        Place::Keyword => {
+            let escaped = text(value, source)?.replace('\\', "\\\\").replace('\'', "\\'");
+            out.text.extend(["'", &escaped, "'"]);
+        }
+        Place::KeywordQuoted => {
+            out.text.push_str(&text(value, source)?.replace('\\', "\\\\").replace('\'', "\\'"));
+        }
+        Place::AdoValue => {
+            let value = text(value, source)?;
+            if value.is_empty() || value.contains([';', '"', '\'', '=']) || value.trim() != value {
+                out.text.extend(["\"", &value.replace('"', "\"\""), "\""]);
+            } else {
+                out.text.push_str(&value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether something of a target stands there already, so that no other begins.
+fn is_inside(before: &str) -> bool {
+    !before.is_empty() && !before.ends_with('=') && !before.ends_with(char::is_whitespace)
+}
+
+/// What people put into a secret without meaning it.
+fn doubt(value: &[u8], source: &str) -> Option<String> {
+    let (first, last) = (value.first()?, value.last()?);
+    let what = if value.starts_with("\u{feff}".as_bytes()) {
+        "begins with a byte order mark"
+    } else if value.len() > 1 && first == last && matches!(first, b'"' | b'\'') {
+        "has quotes around it, which count"
+    } else if matches!(last, b'\r' | b'\n') {
+        "ends with a line break, which counts"
+    } else if first.is_ascii_whitespace() || last.is_ascii_whitespace() {
+        "begins or ends with a blank, which counts"
+    } else {
+        return None;
+    };
+    Some(format!("the value of {source} {what}"))
+}
+
+/// The doubt about a variable that a client takes by itself, like PGPASSWORD.
+pub(crate) fn doubt_about(value: &[u8], variable: &str) -> Option<String> {
+    doubt(value, variable)
+}
+
+/// The variable of a target that is nothing but `${NAME:-}`, and comes to nothing: it is left out.
+///
+/// # Errors
+///
+/// Names the variable that is set and no UTF-8.
+pub fn left_out<'a>(template: &'a str, lookup: &Lookup<'_>) -> Result<Option<&'a str>, String> {
+    let body = template.split_once('=').filter(|(name, _)| !name.contains(['$', ':'])).map_or(template, |(_, url)| url);
+    let name = body.strip_prefix("${").and_then(|body| body.strip_suffix(":-}")).filter(|name| is_name(name));
+    Ok(match name {
+        Some(name) if lookup.text(name)?.is_none_or(|value| value.trim().is_empty()) => Some(name),
+        _ => None,
+    })
 }
 
 /// The index of the `}` that closes a `${`, whose default may hold further `${…}`.
@@ -67,23 +192,25 @@ pub(super) fn closing_brace(body: &str) -> Option<usize> {
     None
 }
 
-fn value_of(body: &str, lookup: &Lookup<'_>) -> Result<String, String> {
+/// The value, and what it is called in messages.
+fn value_of(body: &str, lookup: &Lookup<'_>) -> Result<(Vec<u8>, String), String> {
     if let Some(path) = body.strip_prefix("file:") {
         let content = (lookup.file)(path).map_err(|error| format!("the file {path} cannot be read: {error}"))?;
-        let line = content.strip_suffix('\n').unwrap_or(&content);
-        return Ok(line.strip_suffix('\r').unwrap_or(line).to_owned());
+        // As `$(<file)` has it: every line break at the end goes.
+        let end = content.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+        return Ok((content[..end].to_vec(), format!("the file {path}")));
     }
     let (name, default) = match body.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (body, None),
     };
     if !is_name(name) {
-        return Err(format!("`${{{name}}}` is not a variable: names hold letters, digits and `_`"));
+        return Err("what stands in a `${…}` is no variable: names hold letters, digits and `_`".to_owned());
     }
-    match ((lookup.env)(name), default) {
-        (Some(value), None) => Ok(value),
-        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
-        (_, Some(default)) => expand(default, lookup),
+    match (lookup.bytes(name), default) {
+        (Some(value), None) => Ok((value, name.to_owned())),
+        (Some(value), Some(_)) if !value.is_empty() => Ok((value, name.to_owned())),
+        (_, Some(default)) => Ok((expand(default, lookup)?.into_bytes(), name.to_owned())),
         (None, None) => Err(format!("the variable {name} is not set (`${{{name}:-default}}` gives a default)")),
     }
 }
@@ -94,27 +221,77 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether a value between `before` and `after` stands where a URL wants it percent-encoded.
-fn is_encoded_position(before: &str, after: &str) -> bool {
-    let Some((_, rest)) = before.split_once(':').filter(|(scheme, _)| scheme.len() > 1) else {
-        return false;
+/// What is wanted of a value where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is part of the text.
+    Plain,
+    /// A URL wants it percent-encoded.
+    Encoded,
+    /// The same, and it is all of the userinfo: a `:` in it parts user and password.
+    Userinfo,
+    /// libpq's `key=value` wants it in quotes.
+    Keyword,
+    /// The same, between quotes that are there.
+    KeywordQuoted,
+    /// A value of `Key=Value;`, in quotes where it must be.
+    AdoValue,
+}
+
+/// What is wanted of a value between `before`, whose variables are expanded, and `after`, whose are not.
+fn place(before: &str, after: &str) -> Place {
+    let literal_after = without_variables(after);
+    let Some(rest) = after_scheme(before) else {
+        return match postgres::style_of(before) {
+            Some(Style::Keywords) if keywords::is_quoted(before) => Place::KeywordQuoted,
+            Some(Style::Keywords) if before.trim_end().ends_with('=') && is_end(&literal_after) => Place::Keyword,
+            Some(Style::Ado) if before.trim_end().ends_with('=') && literal_after.trim_start().starts_with([';']) => {
+                Place::AdoValue
+            }
+            Some(Style::Ado) if before.trim_end().ends_with('=') && literal_after.is_empty() => Place::AdoValue,
+            _ => Place::Plain,
+        };
     };
-    let in_value = |part: &str| part.rsplit('&').next().is_some_and(|pair| pair.contains('='));
+    let in_value = |part: &str| {
+        let is_value = part.rsplit('&').next().is_some_and(|pair| pair.contains('='));
+        if is_value { Place::Encoded } else { Place::Plain }
+    };
     if let Some((_, fragment)) = rest.split_once('#') {
         return in_value(fragment);
     }
     if let Some((_, query)) = rest.split_once('?') {
         return in_value(query);
     }
-    // In the authority, with the `@` that ends the userinfo still to come. Braces are jumped over:
-    // a default may hold any character.
+    // In the authority, with the `@` that ends the userinfo still to come.
     let Some(authority) = rest.strip_prefix("//").or_else(|| rest.split_once("://").map(|(_, a)| a)) else {
-        return false;
+        return Place::Plain;
     };
-    let literal_before = without_variables(authority);
-    let literal_after = without_variables(after);
-    !literal_before.contains('/')
-        && literal_after.find(['/', '?', '#']).map_or(literal_after.as_str(), |end| &literal_after[..end]).contains('@')
+    let end = literal_after.find(['/', '?', '#']).unwrap_or(literal_after.len());
+    match (authority.contains('/'), literal_after[..end].contains('@')) {
+        (false, true) if authority.is_empty() && literal_after.starts_with('@') && after.starts_with('@') => {
+            Place::Userinfo
+        }
+        (false, true) => Place::Encoded,
+        _ => Place::Plain,
+    }
+}
+
+/// What follows the `:` of a scheme.
+fn after_scheme(before: &str) -> Option<&str> {
+    let (scheme, rest) = before.split_once(':')?;
+    let scheme = scheme.rsplit_once('=').map_or(scheme, |(_, scheme)| scheme);
+    let is_scheme = scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
+    (is_scheme && (rest.starts_with("//") || rest.contains("://") || is_opaque(scheme))).then_some(rest)
+}
+
+/// Schemes whose URL may have no `//`.
+fn is_opaque(scheme: &str) -> bool {
+    ["jdbc", "r2dbc", "r2dbcs"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+/// Whether a value ends here.
+fn is_end(after: &str) -> bool {
+    after.is_empty() || after.starts_with(char::is_whitespace)
 }
 
 fn without_variables(text: &str) -> String {
@@ -143,10 +320,17 @@ mod tests {
             "HOST" => Some("db".to_owned()),
             "URL" => Some("postgres://a:b%40c@db/app".to_owned()),
             "EMPTY" => Some(String::new()),
+            "BASE" => Some("http://web:80".to_owned()),
+            "CREDENTIALS" => Some("me:p:w@x".to_owned()),
+            "TOKEN" => Some("a&b=c%41".to_owned()),
+            "REDIS_PORT" => Some("tcp://10.0.0.1:6379".to_owned()),
+            "QUOTED" => Some("\"pw\"".to_owned()),
             _ => None,
         };
+        let env = |name: &str| env(name).map(OsString::from);
         let file = |path: &str| match path {
-            "/run/secrets/x" => Ok("from file\n".to_owned()),
+            "/run/secrets/x" => Ok(b"from file\r\n\n".to_vec()),
+            "/run/secrets/latin1" => Ok(b"p\xe4ss\n".to_vec()),
             _ => Err(io::ErrorKind::NotFound.into()),
         };
         expand(template, &Lookup { env: &env, file: &file })
@@ -195,10 +379,66 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_encoded_where_the_base_is_a_variable_too() {
+        for (template, expected) in [
+            ("${BASE}/x?t=${TOKEN}", "http://web:80/x?t=a%26b%3Dc%2541"),
+            ("${BASE}/x#header=X-T:${TOKEN}", "http://web:80/x#header=X-T:a%26b%3Dc%2541"),
+            ("api=${BASE}/x?t=${TOKEN}", "api=http://web:80/x?t=a%26b%3Dc%2541"),
+            ("postgres://${CREDENTIALS}@db/app", "postgres://me:p%3Aw%40x@db/app"),
+            ("postgres://u:${file:/run/secrets/latin1}@db", "postgres://u:p%E4ss@db"),
+            ("jdbc:postgresql:app?password=${TOKEN}", "jdbc:postgresql:app?password=a%26b%3Dc%2541"),
+            ("host=db password=${PASSWORD} user=x", "host=db password='p@s/s:%#?' user=x"),
+            ("host=db password='${QUOTED}'", "host=db password='\"pw\"'"),
+            ("Host=db;Password=${TOKEN};Username=x", "Host=db;Password=\"a&b=c%41\";Username=x"),
+        ] {
+            assert_eq!(expand_with(template).as_deref(), Ok(expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_odd_about_a_secret_is_noted() {
+        let env = |name: &str| (name == "PW").then(|| OsString::from("'x'"));
+        let file = |_: &str| Ok("\u{feff}x\n".into());
+        let lookup = Lookup { env: &env, file: &file };
+        let doubts = |template: &str| expand_target(template, &lookup).unwrap().doubts;
+        assert_eq!(doubts("redis://:${PW}@h"), ["the value of PW has quotes around it, which count"]);
+        assert_eq!(doubts("redis://:${file:/x}@h"), ["the value of the file /x begins with a byte order mark"]);
+        assert_eq!(doubts("redis://:x@${PW}"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_variable_alone_that_comes_to_nothing_is_left_out() {
+        let env = |name: &str| match name {
+            "EMPTY" => Some(OsString::new()),
+            "URL" => Some(OsString::from("db:1")),
+            _ => None,
+        };
+        let file = |_: &str| Err(io::ErrorKind::NotFound.into());
+        let lookup = Lookup { env: &env, file: &file };
+        for (template, expected) in [
+            ("${EMPTY:-}", Some("EMPTY")),
+            ("${NOPE:-}", Some("NOPE")),
+            ("db=${NOPE:-}", Some("NOPE")),
+            ("${URL:-}", None),
+            ("${EMPTY}", None),
+            ("${EMPTY:-x}", None),
+            ("redis://${EMPTY:-}", None),
+        ] {
+            assert_eq!(left_out(template, &lookup), Ok(expected), "{template}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_expanded_is_named() {
         assert!(expand_with("${NOPE}").unwrap_err().contains("NOPE is not set"));
         assert!(expand_with("${HOST").unwrap_err().contains("no closing"));
         assert!(expand_with("${file:/nope}").unwrap_err().contains("/nope"));
-        assert!(expand_with("${a b}").unwrap_err().contains("not a variable"));
+        assert!(expand_with("${a b}").unwrap_err().contains("no variable"));
+        assert!(
+            expand_with("db:${file:/run/secrets/latin1}").unwrap_err().contains("/run/secrets/latin1 is not UTF-8")
+        );
+        let problem = expand_with("redis://cache:${REDIS_PORT}/0").unwrap_err();
+        assert!(problem.contains("REDIS_PORT") && !problem.contains("10.0.0.1"), "{problem}");
+        assert!(expand_with("${REDIS_PORT}").is_ok() && expand_with("x=${REDIS_PORT}").is_ok());
     }
 }

@@ -77,7 +77,13 @@ pub fn without_secrets(outcome: Outcome, target: &Target) -> Outcome {
     }
     match outcome {
         Ok(ready) => Ok(Ready { proof: shown(&needles.hide(&ready.proof)) }),
-        Err(failure) => Err(NotReady { kind: failure.kind, reason: shown(&needles.hide(&failure.reason)) }),
+        Err(failure) => {
+            let reason = shown(&needles.hide(&failure.reason));
+            let doubts =
+                if failure.kind == Kind::CredentialsRejected { target.doubts.join("; ") } else { String::new() };
+            let hint = if doubts.is_empty() { doubts } else { format!(" ({doubts})") };
+            Err(NotReady { kind: failure.kind, reason: format!("{reason}{hint}") })
+        }
     }
 }
 

@@ -52,7 +52,7 @@ fn what_servers_might_say_to_a_redis_probe() {
 #[test]
 fn what_users_might_write_as_a_target() {
     let http = HttpDefaults::default();
-    let env = |name: &str| (name == "PW").then(|| "hunter2secret".to_owned());
+    let env = |name: &str| (name == "PW").then(|| "hunter2secret".into());
     let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
     each("target_grammar", |bytes| {

@@ -1,13 +1,21 @@
 //! Redis targets, in the forms of redis-cli's `-u` and of the common clients.
 
-use std::fmt;
-use std::path::PathBuf;
+mod sentinel;
+mod stackexchange;
+mod uri;
 
-use super::{Address, Expectations, Place, TargetTls, url};
+use std::fmt;
+
+use super::{Expectations, Place, TargetTls, shown};
 use crate::secret::Secret;
+
+pub(super) use stackexchange::is_stackexchange;
+pub(super) use uri::has_parameters;
 
 /// The port that Redis is assigned.
 const DEFAULT_PORT: u16 = 6379;
+/// The port of its sentinels.
+const SENTINEL_PORT: u16 = 26379;
 
 /// A Redis server and what is expected of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +26,10 @@ pub struct Redis {
     pub sentinel: Option<Sentinel>,
     /// How TLS is used, where it is: rediss.
     pub tls: Option<TargetTls>,
-    /// The ACL user.
+    /// The ACL user; one without a password may be a password itself (`redis://PASSWORD@host`).
     pub user: Option<String>,
+    /// The same, where it may be a password.
+    word: Option<Secret>,
     /// The password, from the URL or `REDISCLI_AUTH`.
     pub password: Option<Secret>,
     /// The database to select.
@@ -56,69 +66,22 @@ pub enum Role {
     Replica,
 }
 
-impl Redis {
-    pub(super) fn parse(
-        url: &str,
-        expectations: &mut Expectations,
-        ignored: &mut Vec<String>,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, String> {
-        let parts = url::split(url, false)?;
-        let scheme = parts.scheme.to_ascii_lowercase();
-        if parts.path.contains('@') {
-            return Err("a `/` or `#` in a user name or password is written %2F or %23".to_owned());
-        }
-        let (user, mut password) = parts.userinfo.map(url::user_and_password).transpose()?.unwrap_or_default();
-        let mut user = Some(user).filter(|user| !user.is_empty());
-        let mut database = None;
-        for pair in url::pairs(parts.query.unwrap_or_default()) {
-            let (key, value) = pair?;
-            match (key.as_str(), value) {
-                ("db" | "database", Some(value)) => database = Some(value),
-                ("password", Some(value)) => password = Some(value),
-                ("username" | "user", Some(value)) => user = Some(value),
-                (_, _) => ignored.push(key),
-            }
-        }
-        let path = parts.path.strip_prefix('/').unwrap_or(parts.path);
-        let place = if scheme == "redis+unix" {
-            if !parts.hosts.is_empty() || path.is_empty() {
-                return Err("its path is not absolute; write redis+unix:///path/to/redis.sock".to_owned());
-            }
-            Place::Unix(PathBuf::from(url::decode(parts.path)?))
-        } else {
-            if !path.is_empty() {
-                database = Some(url::decode(path)?);
-            }
-            let (host, port) = url::host_and_port(parts.hosts)?;
-            Place::Tcp(Address { host, port: port.unwrap_or(DEFAULT_PORT) })
-        };
-        let database = match database {
-            Some(text) => {
-                text.parse().map_err(|_| "its database is not a number, like redis://host:6379/0".to_owned())?
-            }
-            None => 0,
-        };
+/// What the fragment expects of a server.
+struct Expected {
+    key: Option<String>,
+    role: Option<Role>,
+    cluster: bool,
+}
+
+impl Expected {
+    fn take(expectations: &mut Expectations) -> Result<Self, String> {
         let role = match expectations.take("role")?.as_deref() {
             None => None,
             Some("master") => Some(Role::Master),
             Some("replica" | "slave") => Some(Role::Replica),
-            Some(other) => return Err(format!("`role=`: `{}` is neither master nor replica", super::truncated(other))),
+            Some(_) => return Err("the value of `role` is neither master nor replica".to_owned()),
         };
-        Ok(Self {
-            places: vec![place],
-            sentinel: None,
-            tls: (scheme == "rediss").then(TargetTls::default),
-            user,
-            password: password
-                .or_else(|| env("REDISCLI_AUTH"))
-                .filter(|password| !password.is_empty())
-                .map(Secret::new),
-            database,
-            key: expectations.take("key")?,
-            role,
-            cluster: expectations.take_flag("cluster")?,
-        })
+        Ok(Self { key: expectations.take("key")?, role, cluster: expectations.take_flag("cluster")? })
     }
 }
 
@@ -126,7 +89,7 @@ impl Redis {
     /// What must not be shown.
     pub(super) fn secrets(&self) -> Vec<&Secret> {
         let sentinel = self.sentinel.iter().flat_map(|sentinel| &sentinel.password);
-        self.password.iter().chain(sentinel).collect()
+        self.password.iter().chain(&self.word).chain(sentinel).collect()
     }
 
     /// Whether a probe of it needs TLS for certain.
@@ -147,7 +110,7 @@ impl fmt::Display for Redis {
             let s = if sentinel.tls.is_some() { "s" } else { s };
             write!(f, "redis{s}+sentinel://{}", list(&sentinel.places))?;
             if let Some(master) = &sentinel.master {
-                write!(f, "/{master}")?;
+                write!(f, "/{}", shown::clean(master))?;
             }
             return database(f, "/");
         }

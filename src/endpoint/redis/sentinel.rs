@@ -1,0 +1,85 @@
+//! Sentinels' URLs, as lettuce, Celery, kombu, Django and Node's clients have them.
+
+use super::uri::{Credentials, Parameters, number};
+use super::{Expected, Redis, SENTINEL_PORT, Sentinel};
+use crate::endpoint::schemes::{Found, Layer};
+use crate::endpoint::url::{self, Percent, Userinfo};
+use crate::endpoint::{Place, Reading};
+use crate::secret::Secret;
+
+impl Redis {
+    /// A URL, of which `rest` stands behind `://`: `hosts/master/database`, `hosts/database#master`,
+    /// `hosts/master?db=`, and Celery's list `host;sentinel://host`.
+    pub(in crate::endpoint) fn from_sentinel_url(
+        found: Found,
+        rest: &str,
+        master_of_fragment: Option<String>,
+        reading: &mut Reading<'_>,
+    ) -> Result<Self, String> {
+        let list = of_one_list(rest);
+        let parts = url::split(&list, Userinfo::UntilSlashOrQuery)?;
+        let mut parameters = Parameters::read(parts.query.unwrap_or_default(), reading)?;
+        let credentials = Credentials::of(parts.userinfo, &mut parameters, reading)?;
+        let mut segments: Vec<&str> = parts.path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let database = match segments.len() {
+            1 | 2 => segments.pop_if(|last| is_number(&&**last)).map(str::to_owned),
+            _ => None,
+        };
+        let master = match segments.as_slice() {
+            [] => None,
+            [master] => Some(url::decode_as(master, Percent::Lenient)?),
+            [_, _] => return Err("its database is not a number, like redis+sentinel://HOST:26379/MASTER/0".to_owned()),
+            _ => return Err("its path has too many parts; write redis+sentinel://HOST:26379/MASTER/0".to_owned()),
+        };
+        let hosts = if parts.hosts.is_empty() { "localhost" } else { parts.hosts };
+        let tls = (found.scheme.layer == Layer::Tls || parameters.is_tls).then_some(parameters.tls.clone());
+        let tls = tls.map(|tls| tls.take(&mut reading.expectations)).transpose()?;
+        let Expected { key, role, cluster } = Expected::take(&mut reading.expectations)?;
+        Ok(Self {
+            places: Vec::new(),
+            sentinel: Some(Sentinel {
+                places: url::places(hosts, found.scheme.port.unwrap_or(SENTINEL_PORT))?,
+                master: parameters.master.or(master).or(master_of_fragment),
+                user: parameters.sentinel_user,
+                password: parameters.sentinel_password,
+                tls: tls.clone(),
+            }),
+            tls,
+            word: credentials
+                .user
+                .as_ref()
+                .filter(|_| credentials.password.is_none())
+                .map(|word| Secret::new(word.as_str())),
+            user: credentials.user,
+            password: credentials.password,
+            database: number(parameters.database.or(database).as_deref())?,
+            key,
+            role,
+            cluster,
+        })
+    }
+
+    /// The same, made of options.
+    pub(super) fn of_sentinels(self, places: Vec<Place>, master: String) -> Self {
+        let sentinel = Sentinel { places, master: Some(master), user: None, password: None, tls: self.tls.clone() };
+        Self { places: Vec::new(), sentinel: Some(sentinel), ..self }
+    }
+}
+
+/// Celery's `host1:26379;sentinel://host2:26379/0` as `host1:26379,host2:26379/0`.
+fn of_one_list(rest: &str) -> String {
+    let parts = rest.split([';']).map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<&str> = parts.map(|part| part.split_once("://").map_or(part, |(_, part)| part)).collect();
+    let Some((last, others)) = parts.split_last() else { return rest.to_owned() };
+    // The first credentials are all credentials; a path may stand behind each.
+    let host_of = |part: &str| part.split('/').next().unwrap_or_default().to_owned();
+    let mut out = String::new();
+    for (index, part) in others.iter().enumerate() {
+        let host = host_of(part);
+        out.push_str(if index == 0 { &host } else { host.rsplit_once('@').map_or(&*host, |(_, host)| host) });
+        out.push(',');
+    }
+    out.push_str(if others.is_empty() { last } else { last.split_once('@').map_or(last, |(_, host)| host) });
+    out
+}

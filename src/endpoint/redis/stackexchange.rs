@@ -1,0 +1,109 @@
+//! StackExchange.Redis' `host:6380,password=…,ssl=True` ("Configuration" in its manual).
+
+use super::uri::Credentials;
+use super::{DEFAULT_PORT, Redis};
+use crate::endpoint::variables::doubt_about;
+use crate::endpoint::{Reading, TargetTls, url};
+use crate::secret::Secret;
+
+/// Its options, in small letters.
+const OPTIONS: [&str; 36] = [
+    "abortconnect",
+    "allowadmin",
+    "asynctimeout",
+    "channelprefix",
+    "checkcertificaterevocation",
+    "clientname",
+    "configcheckseconds",
+    "configchannel",
+    "connectretry",
+    "connecttimeout",
+    "defaultdatabase",
+    "heartbeatconsistencychecks",
+    "heartbeatinterval",
+    "highintegrity",
+    "includedetailinexceptions",
+    "includeperformancecountersinexceptions",
+    "keepalive",
+    "libname",
+    "name",
+    "password",
+    "preservingasyncorder",
+    "preserveasyncorder",
+    "protocol",
+    "proxy",
+    "resolvedns",
+    "responsetimeout",
+    "servicename",
+    "setclientlibrary",
+    "ssl",
+    "sslhost",
+    "sslprotocols",
+    "synctimeout",
+    "tiebreaker",
+    "tunnel",
+    "user",
+    "version",
+];
+/// The port that it takes with TLS.
+const TLS_PORT: u16 = 6380;
+
+/// Whether a text is such a string: parts with commas between them, of which one is an option.
+pub(in crate::endpoint) fn is_stackexchange(text: &str) -> bool {
+    let is_option = |part: &str| {
+        part.split_once('=').is_some_and(|(key, _)| OPTIONS.contains(&key.trim().to_ascii_lowercase().as_str()))
+    };
+    !text.contains("://") && text.contains(',') && text.split(',').any(is_option)
+}
+
+impl Redis {
+    /// Reads such a string.
+    pub(in crate::endpoint) fn from_stackexchange(text: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let mut hosts: Vec<&str> = Vec::new();
+        let (mut user, mut password, mut database, mut master) = (None, None, None, None);
+        let mut tls = TargetTls::default();
+        let (mut is_tls, mut protocol_is_tls) = (false, None);
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let Some((key, value)) = part.split_once('=') else {
+                hosts.push(part);
+                continue;
+            };
+            let is =
+                |value: &str| matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "enabled");
+            match key.trim().to_ascii_lowercase().as_str() {
+                "password" => password = Some(Secret::new(value)),
+                "user" => user = Some(value.to_owned()).filter(|user| !user.is_empty()),
+                "defaultdatabase" => {
+                    database = Some(value.to_owned()).filter(|text| !text.trim().is_empty() && text.trim() != "-1");
+                }
+                "servicename" => master = Some(value.to_owned()).filter(|name| !name.is_empty()),
+                "ssl" => is_tls = is(value),
+                "sslhost" => {
+                    protocol_is_tls = Some(());
+                    tls.server_name = Some(value.to_owned()).filter(|name| !name.is_empty());
+                }
+                // Revocation is checked by the operating system there; a chain is verified all the same.
+                other => reading.ignored.add(other),
+            }
+        }
+        // `sslHost` means TLS by itself.
+        let is_tls = is_tls || protocol_is_tls.is_some();
+        if hosts.is_empty() {
+            return Err("it has no host; write HOST:6379,password=…".to_owned());
+        }
+        let port = if is_tls { TLS_PORT } else { DEFAULT_PORT };
+        let port = if master.is_some() { super::SENTINEL_PORT } else { port };
+        let places = url::places(&hosts.join(","), port)?;
+        let password = password.filter(|password: &Secret| !password.expose_bytes().is_empty()).or_else(|| {
+            let value = reading.lookup.bytes("REDISCLI_AUTH").filter(|value| !value.is_empty())?;
+            reading.doubts.extend(doubt_about(&value, "REDISCLI_AUTH"));
+            Some(Secret::new(value))
+        });
+        let tls = is_tls.then_some(tls);
+        let redis = Self::assemble(places.clone(), Credentials { user, password }, database.as_deref(), tls, reading)?;
+        Ok(match master {
+            Some(master) => redis.of_sentinels(places, master),
+            None => redis,
+        })
+    }
+}
