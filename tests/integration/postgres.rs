@@ -1,6 +1,7 @@
 //! PostgreSQL in every state that it has, as servers and poolers really answer.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use nix::unistd::Pid;
 use crate::support::peer::{Peer, hold};
 use crate::support::pgbouncer::Pgbouncer;
 use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER, Session};
-use crate::support::{Run, directory, eventually, fails_for_good, free_port, not_ready, ready};
+use crate::support::{Run, directory, eventually, fails_for_good, free_port, not_ready, postgres_tool, ready};
 
 /// The name of the user that runs the tests.
 fn system_user() -> String {
@@ -120,6 +121,16 @@ mod login {
     }
 
     #[test]
+    fn a_password_that_is_hashed_as_often_as_is_recommended_today_logs_in() {
+        // Of the password `pw`; a server since 16 makes such with scram_iterations.
+        let verifier = "SCRAM-SHA-256$600000:MDEyMzQ1Njc4OWFiY2RlZg==$gTdCTuhP5vOM2J9maOnOkOsUW9a8zjkmBosVWsqsNO8=:7w5XYBhln9E7RXcPiE0e1Kqig19uHXlK2iJuM1UIRAo=";
+        let server = Postgres::started();
+        server.psql(&format!("create role app login password '{verifier}'"));
+        ready(format!("postgres://app:pw@127.0.0.1:{}/postgres", server.port)).expect_stderr("ready: logged in as app");
+        fails_for_good(format!("postgres://app:no@127.0.0.1:{}/postgres", server.port)).expect_stderr("(28P01)");
+    }
+
+    #[test]
     fn the_password_comes_from_pgpassword() {
         let server = Postgres::started();
         let target = format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres", server.port);
@@ -166,6 +177,10 @@ mod login {
         fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
         run().env("PGPASSFILE", &file).finish().expect_status(0).expect_stderr("ready: logged in as admin");
         run().env("HOME", home.path()).finish().expect_status(0).expect_stderr("ready: logged in as admin");
+        let mut latin = b"# p\xe4ssw\xf6rter\nelsewhere:*:*:*:\xe4\n".to_vec();
+        latin.extend(fs::read(&file).unwrap());
+        fs::write(&file, latin).unwrap();
+        run().env("PGPASSFILE", &file).finish().expect_status(0).expect_stderr("ready: logged in as admin");
         fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
         run()
             .env("PGPASSFILE", &file)
@@ -190,6 +205,92 @@ mod login {
             );
     }
 
+    /// A peer that answers each start-up with an error.
+    fn failing_with(sqlstate: &'static str) -> Peer {
+        Peer::start(move |mut stream, _| {
+            let fields = format!("SFATAL\0VFATAL\0C{sqlstate}\0Mno reason\0\0");
+            let length = u32::try_from(fields.len() + 4).unwrap();
+            drop(stream.read(&mut [0; 512]));
+            drop(stream.write_all(&[&b"E"[..], &length.to_be_bytes(), fields.as_bytes()].concat()));
+        })
+    }
+
+    #[test]
+    fn without_a_password_any_error_past_the_start_proves_that_it_accepts() {
+        let server = Postgres::started_with(&[], "host all nobody all trust\nhost all admin all trust");
+        ready(format!("postgres://admin@127.0.0.1:{}/template0", server.port))
+            .expect_stderr(
+                "ready: accepting connections; no password given, login not tried: database \"template0\" is",
+            )
+            .expect_stderr("(55000)");
+        ready(format!("postgres://nobody@127.0.0.1:{}", server.port)).expect_stderr("(28000)");
+        not_ready(format!("postgres://admin@127.0.0.1:{}/nowhere", server.port)).expect_stderr("(3D000)");
+        not_ready(format!("postgres://admin:x@127.0.0.1:{}/template0", server.port)).expect_stderr("(55000)");
+        for state in ["55000", "XX000", "0A000", "22023", "42704", "28P02", "28000", "42501", "57P04", "08P01", "3D000"]
+        {
+            let peer = failing_with(state);
+            ready(format!("postgres://127.0.0.1:{}?sslmode=disable", peer.port)).expect_stderr(&format!("({state})"));
+            let isready = Command::new(postgres_tool("pg_isready"))
+                .args(["-h", "127.0.0.1", "-p", &peer.port.to_string()])
+                .env("PGSSLMODE", "disable")
+                .output()
+                .unwrap();
+            assert_eq!(isready.status.code(), Some(0), "{state}");
+        }
+        for state in ["57P01", "57P02", "57P03", "53000", "53200", "53300"] {
+            let peer = failing_with(state);
+            not_ready(format!("postgres://127.0.0.1:{}?sslmode=disable", peer.port)).expect_stderr("no reason");
+        }
+        let peer = failing_with("3D000");
+        not_ready(format!("postgres://127.0.0.1:{}/named?sslmode=disable", peer.port)).expect_stderr("(3D000)");
+    }
+
+    #[test]
+    fn a_server_that_cannot_fork_is_waited_for() {
+        // postmaster.c, report_fork_failure_to_client: the form of the protocol's second version.
+        let says = b"Ecould not fork new process for connection: Resource temporarily unavailable\n\0";
+        let peer = Peer::start(|mut stream, _| {
+            drop(stream.read(&mut [0; 512]));
+            drop(stream.write_all(says));
+        });
+        for mode in ["disable", "allow", "prefer", "require"] {
+            for credentials in ["", "u:p@"] {
+                Run::new()
+                    .target(format!("postgres://{credentials}127.0.0.1:{}?sslmode={mode}", peer.port))
+                    .args(["--max-attempts", "2", "--fail-fast"])
+                    .timeout("60s")
+                    .finish()
+                    .expect_status(124)
+                    .expect_stderr("could not fork new process for connection: Resource temporarily unavailable");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_identity_is_a_refusal_where_one_was_named() {
+        let server = Postgres::started_with(&[], "local all all peer");
+        let socket = server.path().display();
+        let url = |user: &str| format!("postgres://{user}/postgres?host={socket}&port={}", server.port);
+        fails_for_good(url(&format!("{SUPERUSER}@"))).expect_stderr("Peer authentication failed for user \"admin\"");
+        ready(url("")).expect_stderr("ready: accepting connections; no password given, login not tried: Peer");
+    }
+
+    #[test]
+    fn the_time_to_connect_ends_with_the_login() {
+        let server = Postgres::started();
+        let url = server.url("postgres?connect_timeout=1#query=select%201%20from%20pg_sleep(1.5)");
+        Run::new()
+            .target(url)
+            .args(["--max-attempts", "1"])
+            .timeout("60s")
+            .finish()
+            .expect_status(0)
+            .expect_stderr("the query returns a row");
+        let silent = Peer::start(|stream, _| hold(stream));
+        not_ready(format!("postgres://127.0.0.1:{}?connect_timeout=1", silent.port))
+            .expect_stderr("connected, but no answer within 1s");
+    }
+
     #[test]
     fn a_database_that_is_created_later_is_waited_for() {
         let server = Postgres::started();
@@ -204,7 +305,7 @@ mod login {
         let server = Postgres::started();
         let url = format!("postgres://later:pw@127.0.0.1:{}/postgres", server.port);
         let run = Run::new().target(url).timeout("60s").spawn();
-        run.wait_for_stderr("not ready: password authentication failed for user \"later\" (28P01)");
+        run.wait_for_stderr("password authentication failed for user \"later\" (28P01)");
         server.psql("create role later login password 'pw'");
         run.finish().expect_status(0).expect_stderr("ready: logged in as later");
     }
@@ -236,7 +337,7 @@ mod login {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use std::io::{ErrorKind, Read, Write};
+    use std::io::ErrorKind;
     use std::net::TcpStream;
     use std::path::Path;
     use std::sync::Arc;
@@ -569,6 +670,43 @@ mod life {
         }
     }
 
+    /// `--until-down`, once.
+    fn down(url: &str) -> Run {
+        Run::new().target(url).args(["--until-down", "--max-attempts", "1"]).timeout("60s")
+    }
+
+    #[test]
+    fn down_is_only_what_is_down_at_every_host() {
+        let mut server = Postgres::started();
+        let (closed, other) = (free_port(), free_port());
+        let gone = directory();
+        let gone = gone.path().display();
+        let to_server = |user: &str, rest: &str| format!("postgres://{user}{rest}/postgres");
+        let urls = [
+            to_server("u:wrong@", &format!("127.0.0.1:{closed},127.0.0.1:{}", server.port)),
+            to_server("u:wrong@", &format!("127.0.0.1:{},127.0.0.1:{closed}", server.port)),
+            to_server("", &format!("127.0.0.1:{closed},127.0.0.1:{}", server.port)),
+            format!("postgres://u:wrong@/d?host={gone},127.0.0.1&port={closed},{}", server.port),
+        ];
+        for url in &urls {
+            down(url).finish().expect_status(124).expect_stderr("still");
+        }
+        // In recovery it is up as well.
+        server.stop(Signal::SIGINT);
+        for url in &urls {
+            down(url).finish().expect_status(0).expect_stderr("ready: it refuses connections or is gone");
+        }
+        fs::write(server.data().join("recovery.signal"), "").unwrap();
+        server.start(&["restore_command=sleep 3600; false"]);
+        eventually("the start-up", || {
+            !not_ready(format!("postgres://127.0.0.1:{}", server.port)).stderr.contains("connection refused")
+        });
+        for url in &urls {
+            down(url).finish().expect_status(124).expect_stderr("(57P03)");
+        }
+        down(&format!("postgres://127.0.0.1:{closed},127.0.0.1:{other}")).finish().expect_status(0);
+    }
+
     #[test]
     fn a_silent_host_leaves_the_next_one_its_time() {
         let silent = Peer::start(|stream, _| hold(stream));
@@ -745,7 +883,6 @@ fn succeeds_often(target: &str, successes: u32) {
 
 #[test]
 fn a_thousand_probes_leave_neither_a_line_in_the_log_nor_a_connection() {
-    // Most need no password: the hashing of SCRAM is slow where it is not optimized.
     let server = Postgres::started_with(&[], "host all by_trust all trust");
     server.psql("create role by_trust login");
     let length = server.log().len();
@@ -766,6 +903,14 @@ fn a_thousand_probes_leave_neither_a_line_in_the_log_nor_a_connection() {
     eventually("no connection left", || {
         server.psql("select count(*) from pg_stat_activity where application_name = 'when-ready'") == "0"
     });
+    assert_eq!(logged_since(length, &server), "");
+}
+
+#[test]
+fn a_login_is_quiet_where_every_statement_is_logged() {
+    let server = Postgres::started_with(&["log_statement=all"], "");
+    let length = server.log().len();
+    succeeds_often(&server.url("postgres"), 5);
     assert_eq!(logged_since(length, &server), "");
 }
 
@@ -804,6 +949,33 @@ mod pgbouncer {
         run.wait_for_stderr("not ready: query_wait_timeout (08P01)");
         server.start(&[]);
         run.finish().expect_status(0).expect_stderr("ready: logged in as admin to the database app");
+    }
+
+    #[test]
+    fn a_login_that_a_warm_pooler_lets_through_is_none_while_its_database_is_down() {
+        let mut server = Postgres::started();
+        let pooler = Pgbouncer::before(server.port, "server_login_retry = 1");
+        ready(pooler.url("app")).expect_stderr("ready: logged in");
+        server.stop(Signal::SIGINT);
+        let urls = ["app", "app?target_session_attrs=read-write", "app#query=select%201"].map(|rest| pooler.url(rest));
+        // It takes note of it at the first client.
+        eventually("the pooler's own notice", || {
+            not_ready(&urls[0]).stderr.contains("server login has been failing, try again later")
+        });
+        for url in &urls {
+            not_ready(url).expect_stderr("(08P01)");
+        }
+        let run = Run::new().target(&urls[0]).timeout("60s").spawn();
+        run.wait_for_stderr("not ready: ");
+        server.start(&[]);
+        run.finish().expect_status(0).expect_stderr("ready: logged in as admin to the database app");
+    }
+
+    #[test]
+    fn its_console_is_ready_as_well() {
+        let server = Postgres::started();
+        let pooler = Pgbouncer::before(server.port, &format!("admin_users = {SUPERUSER}"));
+        ready(pooler.url("pgbouncer")).expect_stderr("ready: logged in as admin to the database pgbouncer");
     }
 
     #[test]

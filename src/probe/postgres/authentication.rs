@@ -1,6 +1,7 @@
 //! From the start-up message to the first `ReadyForQuery` ("Start-up" in "Frontend/Backend Protocol").
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
@@ -17,6 +18,9 @@ use crate::endpoint::Postgres;
 use crate::endpoint::postgres::{AuthMethod, ChannelBinding, RequireAuth};
 use crate::net::tls_settings::EndPoint;
 use crate::outcome::{Kind, NotReady, quoted};
+
+/// What is left of an attempt when hashing stops, so that its reason still counts.
+const TO_TELL: Duration = Duration::from_millis(20);
 
 /// How far the session came.
 pub(super) enum Reached {
@@ -123,7 +127,7 @@ impl<S: Read + Write> Session<S> {
                 };
                 let budget = &self.budget;
                 let (message, signature) = client
-                    .answer(&data, &mut || !budget.remaining().is_zero())
+                    .answer(&data, &mut || budget.remaining() > TO_TELL)
                     .map_err(|error| scram_failure(&error, &|| budget.timed_out()))?;
                 frontend::sasl_response(message.as_bytes(), &mut answer).map_err(|_| unwritable("password"))?;
                 progress.scram = Scram::Answered(signature);

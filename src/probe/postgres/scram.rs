@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
 
 use super::saslprep;
@@ -17,7 +17,7 @@ pub const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
 /// More iterations would take many seconds of processor time for each login.
 pub const MAX_ITERATIONS: u32 = 10_000_000;
-/// After how many iterations the clock is looked at: a millisecond or so.
+/// After how many iterations the clock is looked at: some milliseconds at most.
 const ITERATIONS_AT_A_TIME: u32 = 4096;
 /// The bytes of a nonce before base64, as many as libpq's.
 const NONCE_BYTES: usize = 18;
@@ -177,12 +177,27 @@ impl<'a> Challenge<'a> {
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length (RFC 2104)"))
+/// The length of SHA-256's blocks.
+const BLOCK: usize = 64;
+/// The state that SHA-256 begins with (FIPS 180-4, section 5.3.3).
+const BEGINNING: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// A key as the two blocks that HMAC puts before what it hashes (RFC 2104).
+fn pads(key: &[u8]) -> ([u8; BLOCK], [u8; BLOCK]) {
+    let mut block = [0; BLOCK];
+    if key.len() > BLOCK {
+        block[..32].copy_from_slice(&Sha256::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    (block.map(|byte| byte ^ 0x36), block.map(|byte| byte ^ 0x5c))
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    keyed(key).chain_update(message).finalize().into_bytes().into()
+    let (inner, outer) = pads(key);
+    let hash = Sha256::new().chain_update(inner).chain_update(message).finalize();
+    Sha256::new().chain_update(outer).chain_update(hash).finalize().into()
 }
 
 /// `Hi` of RFC 5802, section 2.2, which is PBKDF2 (RFC 8018).
@@ -192,18 +207,38 @@ fn salted_password(
     iterations: u32,
     goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<[u8; 32], ScramError> {
-    // The key is prepared once: it is half of the work otherwise.
-    let key = keyed(password);
-    let mut last: [u8; 32] = key.clone().chain_update(salt).chain_update([0, 0, 0, 1]).finalize().into_bytes().into();
+    // The key's blocks are hashed once, not each time: it is half of the work otherwise.
+    let (inner, outer) = pads(password);
+    let begun = |block: [u8; BLOCK]| {
+        let mut state = BEGINNING;
+        compress256(&mut state, &[block]);
+        state
+    };
+    let (inner, outer) = (begun(inner), begun(outer));
+    let mut last = hmac(password, &[salt, &[0, 0, 0, 1]].concat());
     let mut sum = last;
     for iteration in 1..iterations {
         if iteration % ITERATIONS_AT_A_TIME == 0 && !goes_on() {
             return Err(ScramError::OutOfTime);
         }
-        last = key.clone().chain_update(last).finalize().into_bytes().into();
+        last = finished(outer, finished(inner, last));
         sum.iter_mut().zip(last).for_each(|(sum, byte)| *sum ^= byte);
     }
     Ok(sum)
+}
+
+/// The hash of a block that has been taken into `state` and of these 32 bytes, which end it.
+fn finished(mut state: [u32; 8], last: [u8; 32]) -> [u8; 32] {
+    // Of the block before it and these bytes.
+    const BITS: u16 = 8 * (64 + 32);
+    let mut block = [0; BLOCK];
+    block[..32].copy_from_slice(&last);
+    block[32] = 0x80;
+    block[BLOCK - 2..].copy_from_slice(&BITS.to_be_bytes());
+    compress256(&mut state, &[block]);
+    let mut hash = [0; 32];
+    hash.chunks_exact_mut(4).zip(state).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_be_bytes()));
+    hash
 }
 
 #[cfg(test)]
@@ -295,6 +330,28 @@ mod tests {
         ] {
             assert_eq!(answer(client(Binding::Unsupported), &text).err(), Some(error), "{text}");
         }
+    }
+
+    // RFC 4231, test cases 2 and 6, and RFC 7914, section 11.
+    #[test]
+    fn the_hashes_are_those_of_the_rfcs() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        assert_eq!(
+            hex(&hmac(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hex(&hmac(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+        assert_eq!(
+            hex(&salted_password(b"passwd", b"salt", 1, &mut || true).unwrap()),
+            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"
+        );
+        assert_eq!(
+            hex(&salted_password(b"Password", b"NaCl", 80_000, &mut || true).unwrap()),
+            "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"
+        );
     }
 
     #[test]
