@@ -8,7 +8,7 @@ use super::{Entry, Level, Topic, log_text};
 use crate::clock;
 use crate::outcome::{Kind, printable};
 
-/// The fields in the order in which they are written; tests/log.schema.json describes them.
+/// The fields in the order in which they are written; docs/schema/log.schema.json describes them.
 #[derive(Serialize)]
 struct Line {
     ts: String,

@@ -30,6 +30,7 @@ mod postgres;
 mod process;
 mod redis;
 mod resources;
+mod schemas;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;

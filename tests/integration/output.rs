@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::support::peer::{Peer, hold, response};
 use crate::support::{Run, directory, free_port};
 
-const SCHEMA: &str = include_str!("../report.schema.json");
+const SCHEMA: &str = include_str!("../../docs/schema/report.schema.json");
 
 fn json_lines(text: &str) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
