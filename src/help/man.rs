@@ -1,0 +1,142 @@
+//! `--man`: man(7).
+
+use std::fmt::Write as _;
+
+use super::targets::{COMMON, FORMS};
+use super::{EXAMPLES, EXIT, VARIABLES};
+use crate::options::{Group, OPTIONS, Opt};
+
+/// What the environment says, beside the options' own variables.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "WHEN_READY_TARGETS",
+        "targets, separated by white space; quotes keep one together. Set but empty: there is nothing to wait for.",
+    ),
+    (
+        "WHEN_READY_...",
+        "each option but the last group, in capitals and with underscores: --max-interval is WHEN_READY_MAX_INTERVAL. One that takes no value is given by true, 1, yes or on. Set but empty it is not given. The command line wins. --check takes from here only what describes targets, attempts, TLS and output.",
+    ),
+    ("PGHOST ... PGSSLMODE, PGPASSWORD, PGPASSFILE", "what a Postgres URL leaves out, as in libpq."),
+    ("REDISCLI_AUTH", "the password of Redis targets whose URL has none."),
+    ("SSL_CERT_FILE", "roots of certificates, instead of the system's."),
+    ("NO_COLOR, TERM=dumb", "plain log lines on a terminal, too."),
+];
+
+const FILES: &[(&str, &str)] = &[
+    ("/dev/termination-log", "where it exists (in Kubernetes), the summary of a failed wait goes there."),
+    ("~/.pgpass", "passwords for Postgres, as in libpq; of nobody but its owner."),
+    (
+        "/etc/ssl/certs/ca-certificates.crt",
+        "and where other distributions keep it: the system's roots. Without any, Mozilla's are built in.",
+    ),
+];
+
+/// A definition: a term and what it is.
+fn define(out: &mut String, term: &str, what: &str) {
+    let _ = writeln!(out, ".TP\n.B {}\n{}", roff(term), roff(what));
+}
+
+/// Several of them; those of a fragment begin with `#`.
+fn define_all(out: &mut String, prefix: &str, definitions: &[(&str, &str)]) {
+    for (term, what) in definitions {
+        define(out, &format!("{prefix}{term}"), what);
+    }
+}
+
+fn heading(out: &mut String, text: &str) {
+    let _ = writeln!(out, ".SH {text}");
+}
+
+/// `--man`
+pub fn man() -> String {
+    let mut out = format!(
+        ".TH WHEN\\-READY 1 \"\" \"when\\-ready {}\" \"User Commands\"\n.SH NAME\nwhen\\-ready \\- wait until targets are ready, then run a command\n\
+         .SH SYNOPSIS\n.B when\\-ready\n[OPTIONS] [NAME=]TARGET[#KEY=VALUE&...]... [\\-\\- COMMAND [ARG...]]\n\
+         .SH DESCRIPTION\nProbes every target in parallel until all are ready, then executes COMMAND in its own place: the same process, \
+         environment and standard streams. Without COMMAND it exits 0.\n",
+        roff(env!("CARGO_PKG_VERSION"))
+    );
+    targets(&mut out);
+    heading(&mut out, "OPTIONS");
+    for (group, name) in Group::ALL {
+        let _ = writeln!(out, ".SS {}", roff(name));
+        for option in OPTIONS.iter().filter(|option| option.group == group) {
+            define_option(&mut out, option);
+        }
+    }
+    for (name, definitions) in
+        [("ENVIRONMENT", ENVIRONMENT), ("FILES", FILES), ("EXIT STATUS", EXIT), ("EXAMPLES", EXAMPLES)]
+    {
+        heading(&mut out, name);
+        define_all(&mut out, "", definitions);
+    }
+    out
+}
+
+fn targets(out: &mut String) {
+    heading(out, "TARGETS");
+    out.push_str(
+        "NAME is what logs and reports call the target. What follows # is expected of this target and never sent: \
+         KEY=VALUE, joined by &, percent\\-encoded where needed.\n",
+    );
+    for form in FORMS {
+        define(out, form.url, &format!("Ready when {}.", form.ready));
+        nested(out, form.keys);
+    }
+    out.push_str(".PP\nOf every target can be expected:\n");
+    define_all(out, "#", COMMON);
+    heading(out, "VARIABLES");
+    out.push_str("In targets, not in COMMAND, when\\-ready itself replaces:\n");
+    define_all(out, "", VARIABLES);
+}
+
+/// The keys of one kind of target.
+fn nested(out: &mut String, keys: &[(&str, &str)]) {
+    if !keys.is_empty() {
+        out.push_str(".RS\n");
+        define_all(out, "#", keys);
+        out.push_str(".RE\n");
+    }
+}
+
+fn define_option(out: &mut String, option: &Opt) {
+    let variable = option.variable().map_or_else(String::new, |name| format!(" Also {name}."));
+    define(out, option.synopsis().trim_start(), &format!("{}.{variable}", option.help));
+}
+
+/// Escapes what troff would read: backslashes, hyphens, quotes, and a leading dot or quote.
+fn roff(text: &str) -> String {
+    let escaped = text.replace('\\', "\\e").replace('-', "\\-").replace('"', "\\(dq").replace('\'', "\\(aq");
+    if escaped.starts_with('.') { format!("\\&{escaped}") } else { escaped }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_man_page_has_every_option_target_key_and_variable() {
+        let man = man();
+        let has = |text: &str| assert!(man.contains(&roff(text)), "{text}");
+        for option in OPTIONS {
+            has(option.flag);
+            option.variable().iter().for_each(|name| has(name));
+        }
+        for form in FORMS {
+            has(form.url);
+            form.keys.iter().for_each(|(key, _)| has(key));
+        }
+        for text in [
+            "timeout=",
+            "successes=",
+            "${NAME}",
+            "${NAME:-default}",
+            "${file:/path}",
+            "$$",
+            "WHEN_READY_TARGETS",
+            "124",
+        ] {
+            has(text);
+        }
+    }
+}
