@@ -219,6 +219,10 @@ fn endpoint<'a>(url: &str, own: Own<'_>, context: &'a Surroundings<'_>) -> Resul
     };
     let (url, fragment) = url::split_fragment(url, userinfo);
     let (_, rest) = scheme_of(url).ok_or("it has no `://`")?;
+    // `jdbc:postgresql:database` has a path and no authority.
+    let has_authority = url[written.len()..].starts_with("://");
+    let path_alone = if has_authority { String::new() } else { format!("/{}", rest.trim_start_matches('/')) };
+    let rest = if has_authority || found.scheme.grammar == Grammar::Server { rest } else { &path_alone };
     if found.scheme.grammar == Grammar::Refused {
         return Err(found.scheme.protocol.to_owned());
     }
@@ -312,8 +316,7 @@ fn scheme_of(url: &str) -> Option<(&str, &str)> {
     // `jdbc:postgresql:database`
     let end = url[begin..].find([':', '/', '?']).map(|end| begin + end)?;
     let (scheme, rest) = url.split_at(end);
-    let rest = rest.strip_prefix(':')?;
-    Some((scheme, rest.strip_prefix("//").unwrap_or(rest)))
+    Some((scheme, rest.strip_prefix(':')?))
 }
 
 /// `HOST:PORT`, `HOST:PORT/PATH`, or something that only looks like a URL.
@@ -376,12 +379,13 @@ fn with_more(text: &str, end: usize, own: Own<'_>, reading: &mut Reading<'_>) ->
     }
     if let Some((scheme, _)) = place.split_once(':')
         && let Some(found) = schemes::find(scheme)
-        && place.rsplit_once(':').is_none_or(|(_, port)| url::parse_port(port).is_err())
+        && (place.matches(':').count() > 1
+            || place.rsplit_once(':').is_none_or(|(_, port)| url::parse_port(port).is_err()))
     {
         let name = found.scheme.name;
         return Err(format!("after `{name}:` comes `//`; write {name}://HOST, or HOST:PORT and nothing more"));
     }
-    if more.contains('@') || !more.starts_with('/') {
+    if more.contains('@') || !more.starts_with('/') || place.ends_with(':') {
         return Err(format!("it is not HOST:PORT; {FORMS}"));
     }
     match url::host_and_port(place)? {

@@ -323,4 +323,6 @@ pub(crate) fn positive(text: &str) -> Result<u32, String> {
 }
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;

@@ -103,6 +103,15 @@ fn alternatives(rest: &str) -> (&str, Vec<&str>) {
     }
 }
 
+/// Oracle's `thin:user/password@//host:1521/service` and `thin:@host:1521:SID`, from the host to its port.
+fn of_oracle(rest: &str) -> &str {
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place).trim_start_matches("//");
+    match rest.match_indices([':', '/']).nth(1) {
+        Some((end, ":")) => &rest[..end],
+        _ => rest,
+    }
+}
+
 /// Hosts as drivers write them; none is localhost.
 pub(super) fn places(hosts: &str, default_port: u16) -> Result<Vec<Place>, String> {
     // Go's `tcp(host:3306)`, SQL Server's `host\instance`.
@@ -115,6 +124,7 @@ pub(super) fn places(hosts: &str, default_port: u16) -> Result<Vec<Place>, Strin
 impl Server {
     /// A URL, of which `rest` stands behind `://`.
     pub(super) fn from_url(found: Found, rest: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let rest = if found.scheme.name == "oracle" { of_oracle(rest) } else { rest };
         let parts = Parts::of(rest, found.scheme.port.unwrap_or_default())?;
         let mut secrets: Vec<Secret> = parts.password.iter().cloned().collect();
         for (key, value) in &parts.query {
@@ -178,6 +188,9 @@ mod tests {
         assert_eq!(places("u:p@tcp(db:3306)/x"), ["db:3306"]);
         assert_eq!(places("u:p@unix(/run/m.sock)/x").len(), 1);
         assert_eq!(places(""), ["localhost:5672"]);
+        for rest in ["thin:@//db:1522/x", "thin:u/p@db:1522:XE", "db:1522/x", "u:p@db:1522/?service_name=x"] {
+            assert_eq!(places(of_oracle(rest)), ["db:1522"], "{rest}");
+        }
         assert!(Parts::of("u:p/w@h/x", 1).unwrap_err().contains("%2F"));
     }
 }
