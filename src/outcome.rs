@@ -222,7 +222,9 @@ impl Stage {
                     "no answer to the connection attempt within {after}: a firewall drops it, or the address is wrong"
                 )
             }
-            Self::TlsHandshake => format!("connected, but no TLS handshake within {after}"),
+            Self::TlsHandshake => {
+                format!("connected, but no TLS handshake within {after}: does this port speak TLS?")
+            }
             Self::Exchanging => format!("connected, but no answer within {after}"),
             Self::Running => format!("the command did not end within {after}"),
         };

@@ -33,8 +33,21 @@ fn made() -> &'static Path {
     })
 }
 
-fn file(name: &str) -> String {
+/// A file that make.sh made.
+pub fn file(name: &str) -> String {
     made().join(name).display().to_string()
+}
+
+/// Runs a command of OpenSSL's.
+pub fn openssl(args: &[&str]) {
+    let output = Command::new(tool(&["openssl"], "openssl")).args(args).stdin(Stdio::null()).output().expect("openssl");
+    assert!(output.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// nginx with the certificate of one kind.
+pub fn server_of(kind: &str) -> (Nginx, u16) {
+    let (nginx, ports) = web_server(&[kind.to_owned()]);
+    (nginx, ports[0].1)
 }
 
 /// The names of all kinds.

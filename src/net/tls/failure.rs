@@ -137,7 +137,7 @@ impl Context<'_> {
     fn no_protocol(&self) -> String {
         match self.protocol {
             Some(b"http/1.1") => {
-                "the server does not take HTTP/1.1 (TLS alert no_application_protocol): it speaks HTTP/2 only, which this build does not: wait for its handshake alone (tls://), or let it take HTTP/1.1".to_owned()
+                "the server speaks HTTP/2 alone (TLS alert no_application_protocol), and HTTP/1.1 is asked: wait for it as tls:// or grpc://, or let it take HTTP/1.1 too".to_owned()
             }
             Some(protocol) => format!(
                 "the server does not know the protocol {} (TLS alert no_application_protocol)",
@@ -163,7 +163,10 @@ impl Context<'_> {
 
     fn other_protocol(&self) -> TlsFailure {
         let what = match self.first {
-            [b'H', b'T', b'T', b'P', b'/', ..] => ": it answers like an HTTP server; use http://",
+            // Some answer what is no request without a status line.
+            [b'H', b'T', b'T', b'P', b'/', ..] | [b'<', b'!' | b'h' | b'H', ..] => {
+                ": it answers like an HTTP server; use http://"
+            }
             [b'S', b'S', b'H', b'-', ..] => ": it answers like an SSH server",
             [b'-' | b'+', b'A'..=b'Z', ..] => ": it answers like a Redis server; use redis://",
             [b'2', b'2', b'0', b' ' | b'-', ..] => ": it answers like a mail or FTP server, which begins in plain text",

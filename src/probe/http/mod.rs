@@ -36,7 +36,11 @@ pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
     for _ in 0..=MAX_HOPS {
         let connection = net::connect(&current.place, budget)?;
         let stream = match &current.tls {
-            Some(own) => tls.connect(connection, &Settings::new(&current.host, own), budget)?,
+            // A server that has only HTTP/2 says so in the handshake.
+            Some(own) => {
+                let settings = Settings { protocol: Some(b"http/1.1"), ..Settings::new(&current.host, own) };
+                tls.connect(connection, &settings, budget)?
+            }
             None => Stream::Plain(connection),
         };
         let mut answer = ask(current, stream, budget)?;
