@@ -190,19 +190,22 @@ pub enum Stage {
     TlsHandshake,
     /// It waits for the answer of a connected peer.
     Exchanging,
+    /// It waits for the rest of an answer that has begun.
+    InBody,
     /// It waits for the end of a command.
     Running,
 }
 
 impl Stage {
     /// All of them, in the order of an attempt.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Starting,
         Self::Reading,
         Self::Resolving,
         Self::Connecting,
         Self::TlsHandshake,
         Self::Exchanging,
+        Self::InBody,
         Self::Running,
     ];
 
@@ -226,6 +229,9 @@ impl Stage {
                 format!("connected, but no TLS handshake within {after}: does this port speak TLS?")
             }
             Self::Exchanging => format!("connected, but no answer within {after}"),
+            Self::InBody => {
+                format!("the answer began, but neither what is expected nor its end came within {after}")
+            }
             Self::Running => format!("the command did not end within {after}"),
         };
         NotReady::new(Kind::TimedOut, reason)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::RESET;
+use super::CLOSED;
 use crate::duration::human;
 use crate::outcome::{Kind, NotReady};
 
@@ -52,7 +52,7 @@ pub(super) fn unanswered(silent: &[SocketAddr], after: Duration, failed: &[(Sock
 pub(super) fn explain(errno: Errno, peers: &str) -> NotReady {
     let reason = match errno {
         Errno::ECONNREFUSED => format!("connection refused by {peers}: nothing listens there yet"),
-        Errno::ECONNRESET | Errno::ECONNABORTED => RESET.to_owned(),
+        Errno::ECONNRESET | Errno::ECONNABORTED => CLOSED.to_owned(),
         Errno::ETIMEDOUT => format!("no answer from {peers}: a firewall drops the packets, or the address is wrong"),
         Errno::EHOSTUNREACH => format!("no route to {peers}: the host is down, or a firewall rejects the packets"),
         Errno::ENETUNREACH => format!("no route to the network of {peers}"),

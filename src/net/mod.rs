@@ -264,19 +264,19 @@ pub fn io_failure(error: &io::Error, budget: &Budget) -> NotReady {
     }
     match error.kind() {
         io::ErrorKind::TimedOut => budget.timed_out(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            NotReady::new(Kind::ConnectionClosed, RESET)
-        }
-        io::ErrorKind::UnexpectedEof => closed(),
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::UnexpectedEof => closed(),
         _ => NotReady::new(Kind::ConnectionClosed, format!("the connection failed: {error}")),
     }
 }
 
-/// The same whether the reset is seen while connecting or later, which is chance: what alternates would
-/// be told each time.
-const RESET: &str = "connected, but the peer reset the connection before it answered";
+/// The same whether the peer closes or resets, while connecting or later, which is chance: what alternates
+/// would be told each time. docker-proxy and Envoy accept for a service that is not there.
+const CLOSED: &str = "accepted, but the peer closed the connection before it answered: a proxy with nothing behind it?";
 
 /// The peer closed the connection where an answer was due.
 pub fn closed() -> NotReady {
-    NotReady::new(Kind::ConnectionClosed, "connected, but the peer closed the connection before it answered")
+    NotReady::new(Kind::ConnectionClosed, CLOSED)
 }

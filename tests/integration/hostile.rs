@@ -176,7 +176,8 @@ enum Expected {
     Permanent(&'static [&'static str]),
 }
 
-const NO_ANSWER: Expected = Expected::Pending(&["no answer within", "no TLS handshake within"]);
+const NO_ANSWER: Expected =
+    Expected::Pending(&["no answer within", "no TLS handshake within", "nor its end came within"]);
 const CLOSED: Expected =
     Expected::Pending(&["the peer closed the connection", "the peer reset the connection", "reset the connection"]);
 

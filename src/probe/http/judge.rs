@@ -9,7 +9,7 @@ use super::{Answer, failure, json};
 use crate::endpoint::Http;
 use crate::endpoint::http::{Follow, JsonExpectation, Statuses, Upgrade};
 use crate::net::Budget;
-use crate::outcome::{Kind, NotReady, Outcome, Ready, quoted};
+use crate::outcome::{Kind, NotReady, Outcome, Ready, Stage, quoted};
 
 /// The most of a body that is read: 1 MiB.
 const MAX_BODY: usize = 1 << 20;
@@ -156,6 +156,7 @@ fn read_body(target: &Http, answer: &mut Answer, shown: &str, budget: &Budget) -
     let encoding = answer.response.headers().get(header::CONTENT_ENCODING);
     let encoding =
         encoding.map(|value| quoted(value.as_bytes())).filter(|value| !value.eq_ignore_ascii_case("identity"));
+    budget.enter(Stage::InBody);
     let mut missing: Vec<&[u8]> = target.body.iter().map(String::as_bytes).collect();
     let longest = missing.iter().map(|text| text.len()).max().unwrap_or(0);
     let mut body = Vec::new();
@@ -197,18 +198,13 @@ fn read_body(target: &Http, answer: &mut Answer, shown: &str, budget: &Budget) -
 
 /// Why the rest of a body did not come.
 fn interrupted(error: io::Error, shown: &str, budget: &Budget) -> NotReady {
-    let is_late = error.kind() == io::ErrorKind::TimedOut;
-    let NotReady { kind, reason } = failure(ureq::Error::from(error), budget);
-    let reason = if is_late {
-        // Silence after a part is not the silence of a peer that never answered.
-        format!(
-            "{shown}, but neither what is expected nor the end of the body came: {}",
-            reason.replace("connected, but ", "")
-        )
-    } else {
-        format!("{shown}, but {}", reason.replace("connected, but ", ""))
-    };
-    NotReady { kind, reason }
+    let failure = failure(ureq::Error::from(error), budget);
+    if failure.kind == Kind::TimedOut {
+        // The gate may be the first to say it, in the same words.
+        return failure;
+    }
+    let reason = failure.reason.trim_start_matches("accepted, but ");
+    NotReady { kind: failure.kind, reason: format!("{shown}, but {reason}") }
 }
 
 fn not_json(body: &[u8]) -> &'static str {
