@@ -91,6 +91,31 @@ mod login {
     }
 
     #[test]
+    fn a_word_before_the_at_is_a_password_or_a_user_without_one() {
+        let server = Redis::started(&["--requirepass", "s3cret"]);
+        let mut admin = server.connection();
+        assert_eq!(admin.ask("auth s3cret"), "+OK\r\n");
+        assert_eq!(admin.ask("acl setuser open on nopass ~* +@all"), "+OK\r\n");
+        for before in ["s3cret@", "open@", "open:@", "open:anything@"] {
+            ready(format!("redis://{before}127.0.0.1:{}/1", server.port)).expect_stderr("ready: PONG");
+        }
+        fails_for_good(format!("redis://mistaken@127.0.0.1:{}", server.port))
+            .expect_stderr("WRONGPASS")
+            .expect_stderr("what stands before the `@` was tried as a password, and as a user without one")
+            .expect_nowhere("mistaken");
+    }
+
+    #[test]
+    fn a_renamed_ping_is_made_up_for() {
+        let server = Redis::started(&["--rename-command", "PING", ""]);
+        ready(format!("redis://127.0.0.1:{}", server.port))
+            .expect_stderr("ready: DBSIZE is answered (the server has renamed PING)");
+        ready(format!("redis://127.0.0.1:{}#role=master", server.port)).expect_stderr("role master");
+        let quit = Redis::started(&["--rename-command", "QUIT", ""]);
+        ready(format!("redis://127.0.0.1:{}", quit.port)).expect_stderr("ready: PONG").expect_nowhere("proxy");
+    }
+
+    #[test]
     fn a_database_must_be_one_of_the_servers() {
         let server = Redis::started(&["--databases", "3"]);
         ready(format!("redis://127.0.0.1:{}/2", server.port)).expect_stderr("/2: ready: PONG");
@@ -124,6 +149,116 @@ mod login {
         fails_for_good(format!("redis://127.0.0.1:{}", server.port))
             .expect_stderr("DENIED Redis is running in protected mode")
             .expect_stderr("set a password, or bind the server to the address that is used");
+    }
+}
+
+mod sentinel {
+    use super::*;
+
+    /// A server and a password of its own, or none.
+    fn master(password: Option<&str>) -> Redis {
+        Redis::started(&password.map_or(vec![], |password| vec!["--requirepass", password]))
+    }
+
+    #[test]
+    fn the_master_that_it_names_is_probed() {
+        let server = master(None);
+        let sentinel = Redis::sentinel_of(&[("mymaster", server.port)], "");
+        let (port, closed) = (sentinel.port, free_port());
+        let says = format!("ready: PONG, role master (127.0.0.1:{}, named by the sentinel)", server.port);
+        for url in [
+            format!("redis+sentinel://127.0.0.1:{port}/mymaster"),
+            format!("redis+sentinel://127.0.0.1:{port}/mymaster/1"),
+            format!("redis-sentinel://127.0.0.1:{closed},127.0.0.1:{port}/mymaster"),
+            // It watches but one.
+            format!("sentinel://127.0.0.1:{port}"),
+        ] {
+            ready(url).expect_stderr(&says);
+        }
+        not_ready(format!("redis+sentinel://127.0.0.1:{port}/other"))
+            .expect_stderr("not ready: the sentinel does not know the master other");
+        not_ready(format!("redis+sentinel://127.0.0.1:{closed}/mymaster")).expect_stderr("connection refused");
+        fails_for_good(format!("redis+sentinel://127.0.0.1:{}/mymaster", server.port))
+            .expect_stderr("ERR unknown command 'SENTINEL'")
+            .expect_stderr("it is no sentinel");
+        fails_for_good(format!("redis://127.0.0.1:{port}/1"))
+            .expect_stderr("unknown command 'SELECT'")
+            .expect_stderr("a sentinel has no databases; leave the number out");
+        ready(format!("redis://127.0.0.1:{port}")).expect_stderr("ready: PONG");
+        let both = Redis::sentinel_of(&[("one", server.port), ("two", closed)], "");
+        fails_for_good(format!("redis+sentinel://127.0.0.1:{}", both.port))
+            .expect_stderr("the sentinel watches ")
+            .expect_stderr("name one of them in the URL");
+    }
+
+    #[test]
+    fn a_master_that_is_not_there_yet_is_waited_for() {
+        let port = free_port();
+        let sentinel = Redis::sentinel_of(&[("m", port)], "");
+        let url = format!("redis+sentinel://127.0.0.1:{}/m", sentinel.port);
+        let run = Run::new().target(&url).timeout("60s").spawn();
+        run.wait_for_stderr(&format!(
+            "not ready: the master at 127.0.0.1:{port}, which the sentinel names: connection refused"
+        ));
+        let down = || Run::new().target(&url).args(["--until-down", "--max-attempts", "1"]).timeout("60s").finish();
+        down().expect_status(0);
+        let _server = Redis::start(port, &[]);
+        run.finish().expect_status(0).expect_stderr("ready: PONG, role master");
+        down().expect_status(124).expect_stderr("still up");
+    }
+
+    #[test]
+    fn each_has_its_password() {
+        let server = master(Some("s3cret"));
+        let sentinel = Redis::sentinel_of(&[("m", server.port)], "requirepass sentin3l\nsentinel auth-pass m s3cret\n");
+        let url = |user: &str, rest: &str| format!("redis+sentinel://{user}127.0.0.1:{}/m{rest}", sentinel.port);
+        ready(url(":s3cret@", "?sentinel_password=sentin3l")).expect_stderr("ready: PONG, role master");
+        fails_for_good(url(":s3cret@", "")).expect_stderr("NOAUTH");
+        fails_for_good(url("", "?sentinel_password=sentin3l")).expect_stderr("NOAUTH");
+        fails_for_good(url(":s3cret@", "?sentinel_password=mistaken")).expect_stderr("WRONGPASS");
+        let same = Redis::sentinel_of(&[("m", server.port)], "requirepass s3cret\nsentinel auth-pass m s3cret\n");
+        ready(format!("redis+sentinel://:s3cret@127.0.0.1:{}/m", same.port)).expect_stderr("ready: PONG, role master");
+    }
+}
+
+mod proxy {
+    use super::*;
+
+    #[test]
+    fn the_pong_of_twemproxy_is_told_from_that_of_redis() {
+        let mut server = Redis::started(&[]);
+        let proxy = Redis::proxy_of(server.port);
+        let url = |rest: &str| format!("redis://127.0.0.1:{}{rest}", proxy.port);
+        ready(url("")).expect_stderr("ready: PONG, from a proxy: key= would reach behind it");
+        not_ready(url("#key=x")).expect_stderr("not ready: the expected key is not there yet");
+        assert_eq!(server.command("set x 1"), "+OK\r\n");
+        ready(url("#key=x")).expect_stderr("ready: PONG, the key is there");
+        not_ready(url("/1")).expect_stderr("SELECT: is it a proxy, which has no such command?");
+        not_ready(url("#role=master")).expect_stderr("ROLE: is it a proxy, which has no such command?");
+        server.stop();
+        ready(url("")).expect_stderr("from a proxy");
+        not_ready(url("#key=x")).expect_stderr("not ready: ");
+    }
+}
+
+mod hosts {
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_that_is_ready_is_taken() {
+        let server = Redis::started(&[]);
+        let closed = free_port();
+        let silent = Peer::start(|stream, _| crate::support::peer::hold(stream));
+        for before in [closed, silent.port] {
+            ready(format!("redis://127.0.0.1:{before},127.0.0.1:{}", server.port)).expect_stderr("ready: PONG");
+        }
+        let url = format!("redis://127.0.0.1:{closed},127.0.0.1:{}", server.port);
+        let down =
+            |url: &str| Run::new().target(url).args(["--until-down", "--max-attempts", "1"]).timeout("60s").finish();
+        down(&url).expect_status(124).expect_stderr("still up (PONG)");
+        // What refuses the password is up as well.
+        down(&url.replace("://", "://:pw@")).expect_status(124).expect_stderr("still");
+        down(&format!("redis://127.0.0.1:{closed},127.0.0.1:{}", free_port())).expect_status(0);
     }
 }
 

@@ -282,3 +282,167 @@ fn scram_failure(error: &ScramError, timed_out: &dyn Fn() -> NotReady) -> NotRea
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::outcome::{Outcome, shown};
+    use crate::probe::postgres::exchange;
+    use crate::probe::scripted::{self, End, Scripted};
+
+    fn target(url: &str) -> Postgres {
+        match scripted::target(url).endpoint {
+            Endpoint::Postgres(target) => *target,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    fn converse(url: &str, answer: &[u8], step: usize) -> Outcome {
+        exchange(&target(url), Scripted::new(answer, step, End::Close), &scripted::budget())
+    }
+
+    fn ok() -> Vec<u8> {
+        frame(b'R', &[0, 0, 0, 0])
+    }
+
+    fn row(first_type: u8, value: &[u8]) -> Vec<u8> {
+        let column = [&b"\0\x01x\0\0\0\0\0\0\0\0\0\0"[..], &[first_type], b"\0\x01\xff\xff\xff\xff\0\0"].concat();
+        let length = u32::try_from(value.len()).unwrap();
+        [frame(b'T', &column), frame(b'D', &[&b"\0\x01"[..], &length.to_be_bytes(), value].concat())].concat()
+    }
+
+    #[test]
+    fn half_an_answer_is_not_ready() {
+        let ready = frame(b'Z', b"I");
+        let logged_in = [ok(), frame(b'S', b"in_hot_standby\0off\0"), ready.clone()].concat();
+        for (url, answer) in [
+            ("postgres://u:p@h/d", [logged_in.clone(), frame(b'1', b""), ready.clone()].concat()),
+            ("postgres://u:p@h/d", [frame(b'R', &[0, 0, 0, 3]), logged_in.clone(), ready.clone()].concat()),
+            ("postgres://u:p@h/d#query=select%201", [logged_in, row(23, b"1"), ready].concat()),
+            ("postgres://h/d", frame(b'R', &[0, 0, 0, 3])),
+            ("postgres://h", frame(b'E', b"SFATAL\0C28000\0Mno\0\0")),
+        ] {
+            for step in [1, usize::MAX] {
+                for end in 0..answer.len() {
+                    assert!(converse(url, &answer[..end], step).is_err(), "{url} cut at {end} of {}", answer.len());
+                }
+                assert!(converse(url, &answer, step).is_ok(), "{url}: {:?}", converse(url, &answer, step));
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_is_answered_by_what_is_neither_false_nor_null() {
+        let url = "postgres://u:p@h/d#query=select%201";
+        let answer = |rows: Vec<u8>| {
+            let ready = frame(b'Z', b"I");
+            converse(url, &[ok(), ready.clone(), rows, ready].concat(), usize::MAX).is_ok()
+        };
+        assert!(answer(row(16, b"t")) && answer(row(25, b"f")) && answer(row(23, b"0")));
+        assert!(!answer(row(16, b"f")) && !answer(Vec::new()));
+        assert!(!answer(frame(b'D', b"\0\x01\xff\xff\xff\xff")));
+        assert!(answer(frame(b'D', b"\0\0")));
+    }
+
+    #[test]
+    fn the_error_before_a_close_is_what_is_shown() {
+        let failing = frame(b'E', b"SFATAL\0C08P01\0Mserver login has been failing\0\0");
+        for (url, says) in [
+            (
+                "postgres://u:p@h/d",
+                "logged in, but the database does not answer: server login has been failing (08P01)",
+            ),
+            ("postgres://u:p@h/d#query=select%201", "the query fails: server login has been failing (08P01)"),
+        ] {
+            let answer = [ok(), frame(b'Z', b"I"), failing.clone()].concat();
+            assert_eq!(converse(url, &answer, 5).map_err(|failure| shown(&failure.reason)), Err(says.to_owned()));
+        }
+        // An error that leaves the session as it is was an answer, if it is not about the database's absence.
+        for (state, is_ready) in
+            [("42601", true), ("0A000", true), ("08006", false), ("58000", false), ("57P03", false)]
+        {
+            let error = frame(b'E', format!("SERROR\0C{state}\0Mno\0\0").as_bytes());
+            let answer = [ok(), frame(b'Z', b"I"), error, frame(b'Z', b"I")].concat();
+            assert_eq!(converse("postgres://u:p@h/d", &answer, 5).is_ok(), is_ready, "{state}");
+        }
+    }
+
+    #[test]
+    fn what_the_target_does_not_allow_is_sent_nothing() {
+        let cleartext = frame(b'R', &[0, 0, 0, 3]);
+        let md5 = frame(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]);
+        let scram = frame(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0");
+        let plus = frame(b'R', b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
+        for (parameter, answer, is_sent) in [
+            ("", &cleartext, true),
+            ("require_auth=password", &cleartext, true),
+            ("require_auth=md5,password", &cleartext, true),
+            ("require_auth=scram-sha-256", &cleartext, false),
+            ("require_auth=scram-sha-256,none", &md5, false),
+            ("require_auth=none", &scram, false),
+            ("require_auth=scram-sha-256", &scram, true),
+            ("require_auth=!password", &cleartext, false),
+            ("require_auth=!password", &md5, true),
+            ("require_auth=!password,!md5", &md5, false),
+            ("require_auth=!none", &scram, true),
+            ("channel_binding=prefer", &md5, true),
+            ("channel_binding=require", &cleartext, false),
+            ("channel_binding=require", &md5, false),
+            // There is no TLS here to bind to.
+            ("channel_binding=require", &plus, false),
+            ("channel_binding=disable", &plus, true),
+        ] {
+            let target = target(&format!("postgres://u:hunter2@h/d?{parameter}"));
+            let login = Login { password: target.password.clone(), ..Login::default() };
+            let mut session = Session::new(Scripted::new(answer, 99, End::Close), &scripted::budget());
+            let startup = startup_message(&target).ok().unwrap().len();
+            let failure = session.log_in(&target, &login, None).err().expect("the peer closes").failure;
+            assert_eq!(session.stream.written.len() > startup, is_sent, "{parameter}");
+            assert_eq!(failure.kind == Kind::Forbidden, !is_sent, "{parameter}: {failure}");
+        }
+        // Let in without having been asked for anything.
+        let let_in = [ok(), frame(b'Z', b"I"), frame(b'Z', b"I")].concat();
+        for (parameter, is_fine) in [
+            ("", true),
+            ("require_auth=none", true),
+            ("require_auth=!password", true),
+            ("require_auth=!none", false),
+            ("require_auth=scram-sha-256", false),
+            ("channel_binding=require", false),
+        ] {
+            let outcome = converse(&format!("postgres://u:p@h/d?{parameter}"), &let_in, 99);
+            assert_eq!(outcome.is_ok(), is_fine, "{parameter}: {outcome:?}");
+        }
+        // SCRAM that the server does not end with its own proof is none.
+        let unproven = [scram, let_in].concat();
+        assert!(converse("postgres://u:p@h/d?require_auth=scram-sha-256", &unproven, 99).is_err());
+    }
+
+    #[test]
+    fn the_strongest_mechanism_in_common_is_taken() {
+        let hash = || Some(EndPoint::Hash(b"hash".to_vec()));
+        let offered = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let both = offered(&[SCRAM_SHA_256_PLUS, SCRAM_SHA_256]);
+        let plain = offered(&[SCRAM_SHA_256]);
+        for (offered, wanted, end_point, expected) in [
+            (&both, ChannelBinding::Prefer, hash(), Some((SCRAM_SHA_256_PLUS, Binding::EndPoint(b"hash".to_vec())))),
+            (&both, ChannelBinding::Require, hash(), Some((SCRAM_SHA_256_PLUS, Binding::EndPoint(b"hash".to_vec())))),
+            (&both, ChannelBinding::Disable, hash(), Some((SCRAM_SHA_256, Binding::Unsupported))),
+            (&both, ChannelBinding::Prefer, None, Some((SCRAM_SHA_256, Binding::Unsupported))),
+            (&plain, ChannelBinding::Prefer, hash(), Some((SCRAM_SHA_256, Binding::NotOffered))),
+            (&plain, ChannelBinding::Require, hash(), None),
+            (&both, ChannelBinding::Require, None, None),
+            (&both, ChannelBinding::Prefer, Some(EndPoint::Unproven), None),
+            (&both, ChannelBinding::Disable, Some(EndPoint::Unproven), Some((SCRAM_SHA_256, Binding::Unsupported))),
+            (&offered(&["OAUTHBEARER"]), ChannelBinding::Prefer, hash(), None),
+        ] {
+            assert_eq!(mechanism(offered, wanted, end_point).ok(), expected, "{offered:?} {wanted:?}");
+        }
+    }
+}

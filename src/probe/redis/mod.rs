@@ -41,7 +41,7 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, budg
     let asking = budget.at_most(budget.remaining() / 2);
     let master = first_ready(&sentinel.places, goal, &asking, |place, budget| {
         let mut session = Session::new(open(place, sentinel.tls.as_ref(), tls, budget)?, budget);
-        let master = session.master(sentinel);
+        let master = session.master(target, sentinel);
         session.stream.close();
         master
     })?;
@@ -114,7 +114,7 @@ impl<S: Read + Write> Session<S> {
 pub fn exchange<S: Read + Write>(target: &Redis, stream: S, budget: &Budget) -> Outcome {
     let mut session = Session::new(stream, budget);
     if let Some(sentinel) = &target.sentinel {
-        return session.master(sentinel).map(|master| Ready::new(format!("the master is {master}")));
+        return session.master(target, sentinel).map(|master| Ready::new(format!("the master is {master}")));
     }
     match session.meet(target, target.role, true)? {
         Step::ReadyAndQuit(proof) => Ok(Ready::new(format!("{proof}{}", session.farewell()))),

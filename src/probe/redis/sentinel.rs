@@ -5,14 +5,29 @@ use std::io::{Read, Write};
 use super::errors::{error_reply, unexpected};
 use super::resp::Reply;
 use super::session::Session;
-use crate::endpoint::Address;
 use crate::endpoint::redis::Sentinel;
+use crate::endpoint::{Address, Redis};
 use crate::outcome::{Kind, NotReady, quoted};
 
 impl<S: Read + Write> Session<S> {
-    /// The address of the master, as this sentinel has it.
-    pub(super) fn master(&mut self, sentinel: &Sentinel) -> Result<Address, NotReady> {
+    /// The address of the master of `target`, as this sentinel has it.
+    pub(super) fn master(&mut self, target: &Redis, sentinel: &Sentinel) -> Result<Address, NotReady> {
         self.log_in(sentinel.user.as_deref(), sentinel.password.as_ref())?;
+        match self.named(sentinel) {
+            // Some clients have one password for both, some one for each.
+            Err(failure)
+                if failure.kind == Kind::CredentialsRejected
+                    && sentinel.password.is_none()
+                    && target.password.is_some() =>
+            {
+                self.log_in(target.user.as_deref(), target.password.as_ref()).map_err(|_| failure)?;
+                self.named(sentinel)
+            }
+            other => other,
+        }
+    }
+
+    fn named(&mut self, sentinel: &Sentinel) -> Result<Address, NotReady> {
         let Some(name) = &sentinel.master else { return self.only_master() };
         match self.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name])? {
             // Null, which is an empty array here.
@@ -87,10 +102,11 @@ mod tests {
     use crate::probe::scripted::{self, End, Scripted};
 
     fn master(name: Option<&str>, answer: &[u8]) -> Result<Address, Kind> {
-        let sentinel =
-            Sentinel { places: Vec::new(), master: name.map(str::to_owned), user: None, password: None, tls: None };
+        let url = format!("redis+sentinel://h/{}", name.unwrap_or_default());
+        let crate::endpoint::Endpoint::Redis(target) = scripted::target(&url).endpoint else { panic!("{url}") };
+        let sentinel = target.sentinel.as_ref().unwrap();
         let mut session = Session::new(Scripted::new(answer, 7, End::Close), &scripted::budget());
-        session.master(&sentinel).map_err(|failure| failure.kind)
+        session.master(&target, sentinel).map_err(|failure| failure.kind)
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Real Redis servers in temporary directories.
 
+use std::fmt::Write as _;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -46,6 +48,57 @@ impl Redis {
             .spawn()
             .expect("redis-server");
         Self { directory, port, process: Some(Reaper(child)) }
+    }
+
+    /// A sentinel that watches masters, each a name and a port; `settings` are lines of its configuration.
+    pub fn sentinel_of(masters: &[(&str, u16)], settings: &str) -> Self {
+        let (directory, port) = (directory(), free_port());
+        let mut conf = format!("port {port}\nbind 127.0.0.1\nlogfile log\ndir {}\n", directory.path().display());
+        for (name, port) in masters {
+            let _ = writeln!(conf, "sentinel monitor {name} 127.0.0.1 {port} 1");
+        }
+        conf.push_str(settings);
+        let file = directory.path().join("sentinel.conf");
+        fs::write(&file, conf).unwrap();
+        let child = Command::new(tool(&["redis-sentinel"], "redis-sentinel"))
+            .arg(&file)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-sentinel");
+        let sentinel = Self { directory, port, process: Some(Reaper(child)) };
+        eventually("the sentinel", || Connection::open(port).is_some_and(|mut it| !it.ask("ping").is_empty()));
+        sentinel
+    }
+
+    /// twemproxy before a server.
+    pub fn proxy_of(port: u16) -> Self {
+        let (directory, own) = (directory(), free_port());
+        let conf = format!(
+            "pool:\n  listen: 127.0.0.1:{own}\n  redis: true\n  auto_eject_hosts: false\n  servers:\n   - 127.0.0.1:{port}:1\n"
+        );
+        let file = directory.path().join("nutcracker.yml");
+        fs::write(&file, conf).unwrap();
+        let child = Command::new(tool(&["nutcracker"], "nutcracker"))
+            .arg("-c")
+            .arg(&file)
+            .args(["-o", "log", "-s", &free_port().to_string()])
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nutcracker");
+        let proxy = Self { directory, port: own, process: Some(Reaper(child)) };
+        eventually("twemproxy", || TcpStream::connect(("127.0.0.1", own)).is_ok());
+        proxy
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self) {
+        self.process.take();
     }
 
     /// The directory.
