@@ -426,7 +426,7 @@ fn time((tag, bytes): (u8, &[u8])) -> Option<i64> {
     };
     let (month, day, hour, minute) = (next()?, next()?, next()?, next()?);
     // Some leave the seconds out.
-    let second = next().unwrap_or(0);
+    let second = numbers.next().unwrap_or(Some(0))?;
     let is_date = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
     is_date.then(|| days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
@@ -438,4 +438,87 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year_of_era = year.rem_euclid(400);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rcgen::{BasicConstraints as Basic, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+    use rcgen::{KeyUsagePurpose, date_time_ymd};
+
+    fn made(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
+        let mut params = CertificateParams::new(vec!["db.example.com".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "db");
+        params.not_before = date_time_ymd(2024, 2, 29);
+        params.not_after = date_time_ymd(2050, 1, 1);
+        change(&mut params);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_is_taken_apart() {
+        let der = made(|params| {
+            params.is_ca = IsCa::Ca(Basic::Constrained(3));
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        let read = Certificate::read(&der).unwrap();
+        assert_eq!((read.version, read.issuer == read.subject), (3, true));
+        // `date -u -d 2024-02-29 +%s`, and of 2050-01-01, which takes four digits for the year.
+        assert_eq!((read.not_before, read.not_after), (1_709_164_800, 2_524_608_000));
+        assert!(read.is_trustworthy_issuer() && read.is_intermediate(3) && !read.is_intermediate(4));
+        assert!(!read.is_servers(), "keyCertSign alone");
+        assert_eq!(read.common_names(), ["db"]);
+        assert_eq!(key_name(read.public_key).as_deref(), Some("P-256"));
+        assert_eq!(public_key(&der), Some(read.public_key));
+        assert_eq!(signature_hash(read.algorithm), Some(Hash::Sha256));
+    }
+
+    #[test]
+    fn a_certificate_that_is_no_cas_is_nobodys_issuer() {
+        let der = made(|_| {});
+        let read = Certificate::read(&der).unwrap();
+        assert!(read.is_servers() && !read.is_trustworthy_issuer() && !read.is_intermediate(0));
+    }
+
+    #[test]
+    fn a_part_of_a_certificate_is_none() {
+        let der = made(|_| {});
+        for length in 0..der.len() {
+            assert!(Certificate::read(&der[..length]).is_none(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn dates_are_read_in_both_forms() {
+        for (tag, text, seconds) in [
+            (UTC_TIME, "700101000000Z", 0),
+            (UTC_TIME, "491231235959Z", 2_524_607_999),
+            (UTC_TIME, "500101000000Z", -631_152_000),
+            (GENERALIZED_TIME, "20000229120000Z", 951_825_600),
+            (GENERALIZED_TIME, "99991231235959Z", 253_402_300_799),
+        ] {
+            assert_eq!(time((tag, text.as_bytes())), Some(seconds), "{text}");
+        }
+        for text in ["", "Z", "700101000000", "701301000000Z", "70010100000xZ"] {
+            assert_eq!(time((UTC_TIME, text.as_bytes())), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_much(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (Certificate::read(&bytes), public_key(&bytes), key_name(&bytes), signature_hash(&bytes));
+            let _ = shown_name(&bytes);
+        }
+
+        #[test]
+        fn no_change_is_too_much(position in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut der = made(|_| {});
+            let index = position.index(der.len());
+            der[index] = byte;
+            let _ = (public_key(&der).map(key_name), Certificate::read(&der).map(|read| read.common_names().len()));
+        }
+    }
 }

@@ -437,7 +437,9 @@ impl Verifier {
             .map(webpki::spki_for_anchor)
             .collect();
         let given = self.roots.given.iter().filter_map(|der| Certificate::read(der));
-        if !keys.is_empty() {
+        if keys.iter().any(|key| is_signed(top, key.as_ref())) {
+            "a CA between the server's certificate and its root may not issue it (keyUsage, extendedKeyUsage, basicConstraints or path length)".to_owned()
+        } else if !keys.is_empty() {
             unverifiable(top, &keys, option)
         } else if presented.iter().any(|one| one.subject == leaf.issuer && !one.is_intermediate(0)) {
             "the server's certificate was issued by a certificate that is no CA's: let a CA sign it".to_owned()

@@ -27,7 +27,7 @@ sign() {
     openssl x509 -req -in "$name.csr" -days 30 -set_serial "0x$(openssl rand -hex 8)" "$@" -out "$name.pem" 2>"$name.log"
 }
 
-# expired NAME ISSUER SUBJECT EXTENSION…: was valid in 2020
+# expired NAME ISSUER SUBJECT [EXTENSION…]: was valid in 2020
 expired() {
     name=$1 issuer=$2 subject=$3
     shift 3
@@ -35,7 +35,9 @@ expired() {
     : >"$name.d/index"
     {
         printf '[ca]\ndefault_ca=x\n[x]\ndatabase=%s\nnew_certs_dir=%s\nrand_serial=yes\npolicy=p\n' "$name.d/index" "$name.d"
-        printf 'default_md=sha256\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\n'
+        printf 'default_md=sha256\n'
+        if [ $# -gt 0 ]; then echo x509_extensions=e; fi
+        printf '[p]\ncommonName=supplied\n[e]\n'
         printf '%s\n' "$@"
     } >"$name.cnf"
     openssl req -new -key "$name.key" -subj "$subject" -out "$name.csr"
@@ -44,7 +46,7 @@ expired() {
         -in "$name.csr" -out "$name.pem" 2>"$name.log"
 }
 
-# from NAME CA: a server's key and certificate of its own
+# trusts NAME CA: that CA's certificate is given
 trusts() { cp "$2.pem" "$1.ca"; }
 
 key ca && sign ca self "/CN=Test CA" "$CA"
@@ -121,4 +123,34 @@ key rsa-1024 RSA -pkeyopt rsa_keygen_bits:1024 && sign rsa-1024 ca "/CN=server" 
 key pss RSA-PSS && sign pss ca "/CN=server" "$SAN" && trusts pss ca
 key pss-ca RSA-PSS && sign pss-ca self "/CN=PSS CA" "$CA"
 key pss-signed && sign pss-signed pss-ca "/CN=server" "$SAN" && trusts pss-signed pss-ca
+# Forgeries and other attempts to be let in.
+key x-v1-forged && sign x-v1-forged same-name "/CN=localhost" && trusts x-v1-forged ca
+key x-ca-too-forged && sign x-ca-too-forged same-name "/CN=server" "$SAN" "$CA" && trusts x-ca-too-forged ca
+key x-self-forged && sign x-self-forged self "/CN=localhost" "$SAN" "$CA" && trusts x-self-forged self-ca
+key x-v1-old && expired x-v1-old ca "/CN=localhost" && trusts x-v1-old ca
+key x-ca-too-old && expired x-ca-too-old ca "/CN=server" "$SAN" "$CA" && trusts x-ca-too-old ca
+key short && sign short self "/CN=Short CA" "basicConstraints=critical,CA:TRUE,pathlen:0"
+key below-short && sign below-short short "/CN=Below short CA" "$CA"
+key x-short-v3 && sign x-short-v3 below-short "/CN=server" "$SAN" && trusts x-short-v3 short
+key x-short-v1 && sign x-short-v1 below-short "/CN=localhost" && trusts x-short-v1 short
+cat below-short.pem >>x-short-v3.pem && cat below-short.pem >>x-short-v1.pem
+key old-inter && expired old-inter ca "/CN=Old intermediate CA" "$CA"
+key x-old-inter && sign x-old-inter old-inter "/CN=localhost" && trusts x-old-inter ca && cat old-inter.pem >>x-old-inter.pem
+key forged-inter && sign forged-inter same-name "/CN=Forged CA" "$CA"
+key x-forged-inter && sign x-forged-inter forged-inter "/CN=localhost" && trusts x-forged-inter ca && cat forged-inter.pem >>x-forged-inter.pem
+key client-inter && sign client-inter ca "/CN=CA for clients" "$CA" "extendedKeyUsage=clientAuth"
+key x-client-inter && sign x-client-inter client-inter "/CN=localhost" && trusts x-client-inter ca && cat client-inter.pem >>x-client-inter.pem
+key no-sign-inter && sign no-sign-inter ca "/CN=CA that may not sign" "$CA" "keyUsage=digitalSignature"
+key x-no-sign-inter && sign x-no-sign-inter no-sign-inter "/CN=localhost" && trusts x-no-sign-inter ca && cat no-sign-inter.pem >>x-no-sign-inter.pem
+key limited-inter && sign limited-inter ca "/CN=Limited intermediate" "$CA" "nameConstraints=critical,permitted;DNS:.inside.example"
+key x-limited-inter && sign x-limited-inter limited-inter "/CN=www.localhost" "$SAN" && trusts x-limited-inter ca && cat limited-inter.pem >>x-limited-inter.pem
+key x-below-self-leaf && sign x-below-self-leaf self-leaf "/CN=other" "$SAN" && trusts x-below-self-leaf self-leaf
+key x-v1-below-v1-self && sign x-v1-below-v1-self v1 "/CN=localhost" && trusts x-v1-below-v1-self v1
+key x-missing-inter && sign x-missing-inter inter "/CN=localhost" && trusts x-missing-inter ca
+key loop-a && key loop-b && sign loop-a self "/CN=Loop A" "$CA" && sign loop-b loop-a "/CN=Loop B" "$CA" && sign loop-a loop-b "/CN=Loop A" "$CA"
+key x-loop && sign x-loop loop-a "/CN=localhost" && trusts x-loop ca && cat loop-a.pem loop-b.pem >>x-loop.pem
+# What is let in all the same.
+key y-root-sent && sign y-root-sent ca "/CN=localhost" && trusts y-root-sent ca && cat ca.pem >>y-root-sent.pem
+key y-inter-given && sign y-inter-given inter "/CN=localhost" && trusts y-inter-given inter
+key y-inter-given-v3 && sign y-inter-given-v3 inter "/CN=server" "$SAN" && trusts y-inter-given-v3 inter
 rm -f ./*.csr ./*.ext
