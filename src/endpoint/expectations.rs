@@ -3,7 +3,7 @@
 use super::{Endpoint, url};
 
 /// Every key of every kind; what is none is not shown.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "timeout",
     "successes",
     "status",
@@ -18,6 +18,7 @@ const KEYS: [&str; 20] = [
     "cluster",
     "nonempty",
     "exit",
+    "queue",
     "attempt-timeout",
     "insecure",
     "ca",

@@ -10,7 +10,7 @@ use super::shown::{Own, redact_word};
 use super::url::{self, Userinfo};
 use super::variables;
 use super::{
-    Endpoint, Expectations, Http, Place, Postgres, Reading, Redis, Server, Surroundings, Target, TargetError,
+    Endpoint, Expectations, Http, Place, Postgres, Reading, Redis, Server, Service, Surroundings, Target, TargetError,
     TlsServer, positive, redis,
 };
 use crate::duration;
@@ -81,6 +81,11 @@ impl Target {
         context: &Surroundings<'_>,
     ) -> Result<Self, String> {
         let word = word.trim_start_matches('\u{feff}').trim();
+        // A command that comes from a variable as a whole: there is nothing left to expand in it.
+        #[cfg(feature = "exec")]
+        if let Some(target) = Self::parse_exec(&word.replace('$', "$$"), context)? {
+            return Ok(target);
+        }
         check_word(word, own)?;
         // A string of pairs holds `=` itself: a name stands before it only where it is none without.
         if redis::is_stackexchange(word) {
@@ -271,7 +276,10 @@ fn of_scheme(
         Grammar::Mysql => Endpoint::Service(Box::new(super::mysql::parse(rest, found.dialect, reading)?)),
         #[cfg(not(feature = "mysql"))]
         Grammar::Mysql => Endpoint::Server(Box::new(Server::from_url(found, rest, reading)?)),
-        Grammar::Server => Endpoint::Server(Box::new(Server::from_url(found, rest, reading)?)),
+        Grammar::Server => match Service::from_url(found, rest, reading)? {
+            Some(service) => Endpoint::Service(Box::new(service)),
+            None => Endpoint::Server(Box::new(Server::from_url(found, rest, reading)?)),
+        },
         Grammar::Refused => return Err(unknown_scheme(found.scheme.name, rest, own)),
     })
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Place, TargetTls};
+use super::schemes::{Found, Layer};
+use super::server::Parts;
+use super::{CertificateCheck, Place, Reading, TargetTls};
 use crate::secret::Secret;
 
 /// A server, and what is expected of it.
@@ -42,14 +44,61 @@ pub enum Protocol {
     /// The client/server protocol of MySQL and MariaDB.
     #[cfg(feature = "mysql")]
     Mysql,
+    /// AMQP 0-9-1, RabbitMQ's.
+    #[cfg(feature = "amqp")]
+    Amqp,
+    /// memcached's text protocol.
+    Memcached,
+    /// NATS.
+    Nats,
+    /// SMTP.
+    Smtp,
 }
 
 impl Protocol {
+    /// What the path of a URL names.
+    fn name_in(self, path: &str) -> Option<String> {
+        match self {
+            // No path, `/` and `//` are the virtual host `/`.
+            #[cfg(feature = "amqp")]
+            Self::Amqp => Some(path.to_owned()).filter(|path| !path.is_empty()),
+            _ => None,
+        }
+    }
+
     /// What may be expected of it.
     pub(super) fn keys(self) -> &'static str {
         match self {
             #[cfg(feature = "mysql")]
             Self::Mysql => "timeout, successes, query",
+            #[cfg(feature = "amqp")]
+            Self::Amqp => "timeout, successes, queue",
+            Self::Memcached | Self::Nats | Self::Smtp => "timeout, successes",
+        }
+    }
+
+    /// What it is called in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql => "MySQL's protocol",
+            #[cfg(feature = "amqp")]
+            Self::Amqp => "AMQP 0-9-1",
+            Self::Memcached => "memcached's protocol",
+            Self::Nats => "NATS",
+            Self::Smtp => "SMTP",
+        }
+    }
+
+    /// That of a scheme.
+    fn of(scheme: &str) -> Option<Self> {
+        match scheme {
+            #[cfg(feature = "amqp")]
+            "amqp" | "amqps" => Some(Self::Amqp),
+            "memcached" => Some(Self::Memcached),
+            "nats" => Some(Self::Nats),
+            "smtp" | "smtps" | "submission" => Some(Self::Smtp),
+            _ => None,
         }
     }
 }
@@ -82,6 +131,43 @@ impl Service {
             mechanism: None,
             auth_source: None,
             replica_set: None,
+        }
+    }
+
+    /// What a URL of a scheme leads to, where its protocol is spoken.
+    pub(super) fn from_url(found: Found, rest: &str, reading: &mut Reading<'_>) -> Result<Option<Self>, String> {
+        let Some(protocol) = Protocol::of(found.scheme.name) else { return Ok(None) };
+        let parts = Parts::of(rest, found.scheme.port.unwrap_or_default())?;
+        let mut service = Self::new(protocol, found.scheme.name, Vec::new());
+        if found.scheme.layer == Layer::Tls {
+            service.encryption = Encryption::Always;
+        }
+        for (key, value) in parts.query {
+            service.take_parameter(&key, value, reading);
+        }
+        service.places = parts.places;
+        service.user = parts.user;
+        service.password = parts.password;
+        service.name = protocol.name_in(&parts.path);
+        service.object = match protocol {
+            #[cfg(feature = "amqp")]
+            Protocol::Amqp => reading.expectations.take("queue")?,
+            _ => None,
+        };
+        service.tls = std::mem::take(&mut service.tls).take(&mut reading.expectations)?;
+        Ok(Some(service))
+    }
+
+    /// A parameter of the query; those of RabbitMQ's URIs are about TLS and the mechanism.
+    fn take_parameter(&mut self, key: &str, value: String, reading: &mut Reading<'_>) {
+        match key {
+            "cacertfile" | "ssl_ca_certs" => self.tls.ca = Some(value.into()),
+            "certfile" | "ssl_certfile" => self.tls.cert = Some(value.into()),
+            "keyfile" | "ssl_keyfile" => self.tls.key = Some(value.into()),
+            "server_name_indication" => self.tls.server_name = Some(value),
+            "verify" if value == "verify_none" => self.tls.check = Some(CertificateCheck::Nothing),
+            "auth_mechanism" => self.mechanism = Some(value.to_ascii_uppercase()),
+            _ => reading.ignored.add(key),
         }
     }
 

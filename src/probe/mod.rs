@@ -1,5 +1,7 @@
 //! One attempt at one target. A probe knows nothing of retries.
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 mod connection;
 mod dns;
 #[cfg(feature = "exec")]
@@ -7,13 +9,16 @@ mod exec;
 mod file;
 mod hosts;
 pub mod http;
+mod memcached;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+mod nats;
 pub mod postgres;
 pub mod redis;
 #[cfg(test)]
 mod scripted;
 mod service;
+mod smtp;
 mod talk;
 
 use crate::config::Goal;

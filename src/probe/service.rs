@@ -1,12 +1,15 @@
 //! Servers that are asked in their own protocol: the hosts in order, each by its protocol.
 
 use super::hosts::first_ready;
+use super::talk::Talk;
+use super::{memcached, nats, smtp};
 use crate::config::Goal;
 use crate::endpoint::Place;
-use crate::endpoint::service::{Protocol, Service};
-use crate::net::Budget;
+use crate::endpoint::service::{Encryption, Protocol, Service};
 use crate::net::tls::Tls;
-use crate::outcome::Outcome;
+use crate::net::tls_settings::Settings;
+use crate::net::{self, Budget, Stream};
+use crate::outcome::{NotReady, Outcome};
 
 pub(super) fn probe(service: &Service, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     first_ready(&service.places, goal, budget, |place, budget| ask(service, place, tls, budget))
@@ -14,7 +17,41 @@ pub(super) fn probe(service: &Service, goal: Goal, tls: &Tls, budget: &Budget) -
 
 fn ask(service: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Outcome {
     match service.protocol {
+        // These two begin in plain text and go on in TLS.
         #[cfg(feature = "mysql")]
         Protocol::Mysql => super::mysql::probe(service, place, tls, budget),
+        Protocol::Nats => {
+            let stream = Stream::Plain(net::connect(place, budget)?);
+            nats::probe(service, place, stream, tls, budget)
+        }
+        _ => {
+            let mut talk = Talk::new(connect(service, place, tls, budget)?, service.protocol.name(), budget);
+            let outcome = exchange(service, &mut talk);
+            talk.into_stream().close();
+            outcome
+        }
+    }
+}
+
+fn exchange(service: &Service, talk: &mut Talk<'_, Stream>) -> Outcome {
+    match service.protocol {
+        #[cfg(feature = "mysql")]
+        Protocol::Mysql => Err(talk.out_of_order()),
+        Protocol::Nats => Err(talk.out_of_order()),
+        #[cfg(feature = "amqp")]
+        Protocol::Amqp => super::amqp::exchange(talk, service),
+        Protocol::Memcached => memcached::exchange(talk),
+        Protocol::Smtp => smtp::exchange(talk),
+    }
+}
+
+/// A connection, with TLS from its first byte where the URL says so.
+fn connect(service: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
+    let connection = net::connect(place, budget)?;
+    match (place, service.encryption) {
+        (Place::Tcp(address), Encryption::Always) => {
+            Ok(tls.connect(connection, &Settings::new(&address.host, &service.tls), budget)?)
+        }
+        _ => Ok(Stream::Plain(connection)),
     }
 }

@@ -4,10 +4,13 @@ use std::io::{self, Read, Write};
 
 use super::{ProtocolError, answered_like};
 use crate::net::{self, Budget};
-use crate::outcome::{Kind, NotReady};
+use crate::outcome::{Kind, NotReady, quoted};
 
 /// What a decoder finds at the beginning of the bytes: a message and its length, or that more is to be read.
 pub(super) type Decoded<T> = Result<Option<(T, usize)>, ProtocolError>;
+
+/// The longest line of a text protocol.
+const MAX_LINE: usize = 16 << 10;
 
 /// A conversation.
 pub(super) struct Talk<'a, S> {
@@ -83,5 +86,34 @@ impl<'a, S: Read + Write> Talk<'a, S> {
     /// The stream, when all is said.
     pub(super) fn into_stream(self) -> S {
         self.stream
+    }
+}
+
+/// A line of a text protocol, without its end, where the bytes begin as one of `beginnings` does.
+pub(super) fn line(bytes: &[u8], beginnings: &[&str]) -> Decoded<String> {
+    let fits = |beginning: &&str| beginning.as_bytes().iter().zip(bytes).all(|(a, b)| a == b);
+    if !beginnings.iter().any(fits) || bytes.len() > MAX_LINE {
+        return Err(ProtocolError);
+    }
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+    Ok(Some((quoted(&bytes[..end]).trim_end().to_owned(), end + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_whole_or_refused_at_once() {
+        let whole = b"VERSION 1.6\r\nx";
+        for end in 0..13 {
+            assert_eq!(line(&whole[..end], &["ERROR", "VERSION "]), Ok(None), "{end}");
+        }
+        assert_eq!(line(whole, &["VERSION "]), Ok(Some(("VERSION 1.6".to_owned(), 13))));
+        for wrong in [&b"HTTP/1.1"[..], b"\x15\x03\x03", b"VERS\n", b"\n"] {
+            assert_eq!(line(wrong, &["VERSION "]), Err(ProtocolError));
+        }
+        assert_eq!(line(&[b'V'; 2], &["VERSION "]), Err(ProtocolError));
+        assert_eq!(line(&[&b"VERSION "[..], &[b'1'; MAX_LINE]].concat(), &["VERSION "]), Err(ProtocolError));
     }
 }

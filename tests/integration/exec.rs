@@ -166,7 +166,8 @@ fn nothing_is_left_at_the_deadline_at_a_signal_or_when_the_command_runs() {
     run.expect_status(124).expect_elapsed(600..=800).expect_stderr("did not end within");
     assert_eq!(processes(marker), [""; 0]);
 
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+    // The other two are ignored where the tests run in the background.
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let marker = format!("when_marker_signal_{signal}");
         let running = Run::new().target(hang).env("MARK", &marker).spawn();
         eventually("the command", || !processes(&marker).is_empty());

@@ -7,6 +7,8 @@
 
 mod support;
 
+#[cfg(feature = "amqp")]
+mod amqp;
 #[cfg(feature = "tls")]
 mod certificates;
 mod check;

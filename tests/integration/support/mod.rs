@@ -10,6 +10,8 @@ pub mod nginx;
 pub mod peer;
 pub mod pgbouncer;
 pub mod postgres;
+#[cfg(feature = "amqp")]
+pub mod rabbitmq;
 pub mod redis;
 
 use std::fmt::Write as _;

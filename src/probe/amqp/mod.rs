@@ -1,0 +1,318 @@
+//! AMQP 0-9-1, which RabbitMQ speaks: a login, the virtual host, a queue, and whether it takes messages.
+
+pub mod wire;
+
+use std::io::{Read, Write};
+
+use super::talk::Talk;
+use crate::endpoint::service::Service;
+use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt, quoted};
+use wire::{Frame, method};
+
+/// Who the clients are without a user in the URL, and that user's password.
+const GUEST: &str = "guest";
+/// Our only channel.
+const CHANNEL: u16 = 1;
+/// A queue that nobody has.
+const NOWHERE: &str = "when-ready.no-such-queue";
+/// `basic.publish` hands back what it cannot deliver.
+const MANDATORY: u8 = 1;
+/// `queue.declare` only looks.
+const PASSIVE: u8 = 1;
+
+pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service) -> Outcome {
+    talk.send(&wire::HEADER);
+    let start = expect(talk, method::START, Step::Login)?;
+    let offered = wire::mechanisms(&start).map_err(|_| talk.out_of_order())?;
+    let Some((user, response)) = credentials(target) else {
+        return Ok(Ready::new("accepting connections; no password given, login not tried"));
+    };
+    let mechanism = target.mechanism.as_deref().unwrap_or("PLAIN");
+    if !offered.split(' ').any(|one| one == mechanism) {
+        let offered = quoted(offered.as_bytes());
+        let reason = format!("the server has no {mechanism} login, but {}", excerpt(&offered));
+        return Err(NotReady::new(Kind::Forbidden, reason));
+    }
+    let arguments = [wire::client_properties(), wire::short(mechanism), wire::long(&response), wire::short("en_US")];
+    talk.send(&wire::method_frame(0, method::START_OK, &arguments.each_ref().map(Vec::as_slice)));
+    let tune = match expect(talk, method::TUNE, Step::Login) {
+        // As for servers that ask for a password where none is given: it accepts.
+        Err(failure) if failure.kind == Kind::CredentialsRejected && target.password.is_none() => {
+            let proof = format!("accepting connections; no password given, login as {user} refused");
+            return Ok(Ready::new(proof));
+        }
+        other => other?,
+    };
+    open(talk, &tune, target)?;
+    let proven = within(talk, target);
+    close(talk);
+    let host = target.name.as_deref().unwrap_or("/");
+    proven.map(|more| Ready::new(format!("logged in as {user} to the virtual host {host}{more}")))
+}
+
+/// The user and the response of the login; none where a user is named without a password.
+fn credentials(target: &Service) -> Option<(&str, Vec<u8>)> {
+    if target.mechanism.as_deref() == Some("EXTERNAL") {
+        return Some((target.user_or("the certificate's name"), Vec::new()));
+    }
+    let user = target.user_or(GUEST);
+    let password = match (&target.password, &target.user) {
+        (Some(password), _) => password.expose_bytes(),
+        (None, None) => GUEST.as_bytes(),
+        (None, Some(_)) => return None,
+    };
+    Some((user, [b"\0", user.as_bytes(), b"\0", password].concat()))
+}
+
+/// Takes the server's limits and opens the virtual host.
+fn open<S: Read + Write>(talk: &mut Talk<'_, S>, tune: &[u8], target: &Service) -> Result<(), NotReady> {
+    let (channels, frame) = wire::limits(tune).ok_or_else(|| talk.out_of_order())?;
+    // 0 means no limit.
+    let channels = if channels == 0 { CHANNEL } else { channels.min(CHANNEL) };
+    let frame = if frame == 0 { wire::MAX_FRAME } else { frame.min(wire::MAX_FRAME) };
+    let host = target.name.as_deref().unwrap_or("/");
+    let tune_ok = [&channels.to_be_bytes()[..], &frame.to_be_bytes(), &[0, 0]];
+    talk.send(&wire::method_frame(0, method::TUNE_OK, &tune_ok));
+    talk.send(&wire::method_frame(0, method::OPEN, &[&wire::short(host), &[0, 0]]));
+    expect(talk, method::OPEN_OK, Step::Open).map(drop)
+}
+
+/// What is proven within the virtual host.
+fn within<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service) -> Result<String, NotReady> {
+    talk.send(&wire::method_frame(CHANNEL, method::CHANNEL_OPEN, &[&[0]]));
+    expect(talk, method::CHANNEL_OPEN_OK, Step::Channel)?;
+    let mut proof = String::new();
+    if let Some(queue) = &target.object {
+        let arguments = [&[0, 0][..], &wire::short(queue), &[PASSIVE], &wire::long(b"")];
+        talk.send(&wire::method_frame(CHANNEL, method::QUEUE_DECLARE, &arguments));
+        expect(talk, method::QUEUE_DECLARE_OK, Step::Queue)?;
+        proof.push_str(", the queue is there");
+    }
+    // An alarm (memory, disk) shows only to those who publish: a message for nobody, to be handed back.
+    let arguments = [&[0, 0][..], &wire::short(""), &wire::short(NOWHERE), &[MANDATORY]];
+    talk.send(&wire::method_frame(CHANNEL, method::PUBLISH, &arguments));
+    talk.send(&wire::empty_content(CHANNEL));
+    match expect(talk, method::RETURN, Step::Publish) {
+        Ok(_) => Ok(proof),
+        // Who only consumes may not publish, and need not.
+        Err(failure) if failure.kind == Kind::Forbidden => Ok(proof),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Says good-bye in order; what fails here does not matter.
+fn close<S: Read + Write>(talk: &mut Talk<'_, S>) {
+    let arguments = [&200_u16.to_be_bytes()[..], &wire::short("done"), &[0; 4]];
+    talk.send(&wire::method_frame(0, method::CLOSE, &arguments));
+    // One that is blocked reads it later, and finds that we left in order.
+    for _ in 0..16 {
+        match talk.receive(wire::frame) {
+            Ok(Frame::Method(method::CLOSE_OK, _)) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// What has been asked, for what a refusal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Login,
+    Open,
+    Channel,
+    Queue,
+    Publish,
+}
+
+/// Waits for a method; what may come at any time is passed over.
+fn expect<S: Read + Write>(talk: &mut Talk<'_, S>, wanted: (u16, u16), step: Step) -> Result<Vec<u8>, NotReady> {
+    loop {
+        let (found, arguments) = match talk.receive(wire::frame)? {
+            Frame::Method(found, arguments) => (found, arguments),
+            Frame::Other => continue,
+            Frame::Header(version) => {
+                let shown: Vec<String> = version.iter().map(u8::to_string).collect();
+                let reason = format!("the server speaks another version of AMQP ({})", shown.join("-"));
+                return Err(NotReady::new(Kind::WrongProtocol, reason));
+            }
+        };
+        match found {
+            _ if found == wanted => return Ok(arguments),
+            method::CLOSE => {
+                talk.send(&wire::method_frame(0, method::CLOSE_OK, &[]));
+                return Err(refusal(step, &arguments));
+            }
+            method::CHANNEL_CLOSE => {
+                talk.send(&wire::method_frame(CHANNEL, method::CHANNEL_CLOSE_OK, &[]));
+                return Err(refusal(step, &arguments));
+            }
+            method::BLOCKED => return until_unblocked(talk, &arguments),
+            _ => return Err(talk.out_of_order()),
+        }
+    }
+}
+
+/// A server with an alarm (memory, disk) keeps the connections that it blocks until the alarm is over, even those
+/// that we have closed. So this one is used for as long as its attempt lasts, and not followed by another at once.
+fn until_unblocked<S: Read + Write>(talk: &mut Talk<'_, S>, blocked: &[u8]) -> Result<Vec<u8>, NotReady> {
+    let why = quoted(&wire::short_text(blocked));
+    let reason = format!("the server takes no messages: {} (an alarm)", excerpt(&why));
+    loop {
+        match talk.receive(wire::frame) {
+            Ok(Frame::Method(method::UNBLOCKED, _)) => return Ok(Vec::new()),
+            Ok(_) => {}
+            Err(_) => return Err(NotReady::new(Kind::NotAccepting, reason)),
+        }
+    }
+}
+
+/// What a server's `close` means (AMQP 0-9-1, section 1.1; RabbitMQ's texts tell apart what one code says).
+fn refusal(step: Step, arguments: &[u8]) -> NotReady {
+    let (code, text) = wire::close_reason(arguments);
+    let text = quoted(&text);
+    let (kind, way_out) = match (code, step) {
+        _ if text.contains("limit") && text.contains("reached") => (Kind::TooManyConnections, ""),
+        (320, _) | (541, Step::Open) => (Kind::NotAccepting, ""),
+        (403, Step::Login) => (Kind::CredentialsRejected, ": check user and password"),
+        (403 | 530, Step::Open) if text.contains("refused") => {
+            (Kind::Forbidden, ": the user has no permissions there (rabbitmqctl set_permissions)")
+        }
+        (530, Step::Open) if text.contains("not found") => {
+            (Kind::NoDatabase, ": the URL's path names the virtual host")
+        }
+        (403, _) => (Kind::Forbidden, ""),
+        (404, Step::Queue) => (Kind::Unexpected, ""),
+        _ => (Kind::ServerError, ""),
+    };
+    NotReady::new(kind, format!("{} ({code}){way_out}", excerpt(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::service::Protocol;
+    use crate::probe::scripted::{End, Scripted, budget};
+    use crate::secret::Secret;
+
+    fn target(user: Option<&str>, password: Option<&str>) -> Service {
+        let mut service = Service::new(Protocol::Amqp, "amqp", Vec::new());
+        service.user = user.map(str::to_owned);
+        service.password = password.map(Secret::new);
+        service
+    }
+
+    fn outcome(target: &Service, messages: &[Vec<u8>]) -> (Outcome, Vec<u8>) {
+        let budget = budget();
+        let mut talk = Talk::new(Scripted::new(&messages.concat(), 1, End::Close), Protocol::Amqp.name(), &budget);
+        let outcome = exchange(&mut talk, target);
+        (outcome, talk.into_stream().written)
+    }
+
+    fn start() -> Vec<u8> {
+        let arguments = [&[0, 9][..], &wire::long(b""), &wire::long(b"PLAIN AMQPLAIN"), &wire::long(b"en_US")];
+        wire::method_frame(0, method::START, &arguments)
+    }
+
+    fn reply(channel: u16, name: (u16, u16)) -> Vec<u8> {
+        wire::method_frame(channel, name, &[&[0]])
+    }
+
+    fn tune() -> Vec<u8> {
+        wire::method_frame(0, method::TUNE, &[&[7, 0xff, 0, 2, 0, 0, 0, 60]])
+    }
+
+    fn opened() -> Vec<Vec<u8>> {
+        vec![start(), tune(), reply(0, method::OPEN_OK), reply(1, method::CHANNEL_OPEN_OK)]
+    }
+
+    fn returned() -> Vec<u8> {
+        [wire::method_frame(1, method::RETURN, &[&[1, 0x38], &wire::short("NO_ROUTE")]), wire::empty_content(1)]
+            .concat()
+    }
+
+    fn closed(channel: u16, code: u16, text: &str) -> Vec<u8> {
+        let name = if channel == 0 { method::CLOSE } else { method::CHANNEL_CLOSE };
+        wire::method_frame(channel, name, &[&code.to_be_bytes(), &wire::short(text), &[0; 4]])
+    }
+
+    fn kind(outcome: &Outcome) -> Option<Kind> {
+        outcome.as_ref().err().map(|failure| failure.kind)
+    }
+
+    fn holds(heard: &[u8], needle: &[u8]) -> bool {
+        heard.windows(needle.len()).any(|window| window == needle)
+    }
+
+    #[test]
+    fn a_login_ends_in_order() {
+        let mut messages = opened();
+        messages.extend([returned(), reply(0, method::CLOSE_OK)]);
+        let mut target = target(Some("app"), Some("secret"));
+        target.name = Some("prod/eu".to_owned());
+        let (outcome, heard) = outcome(&target, &messages);
+        assert_eq!(outcome.unwrap().proof, "logged in as app to the virtual host prod/eu");
+        assert!(heard.starts_with(&wire::HEADER));
+        assert!(holds(&heard, b"\0\0\0\x0b\0app\0secret"));
+        assert!(holds(&heard, b"\x07prod/eu"));
+        assert!(holds(&heard, &[0, 10, 0, 50]), "connection.close");
+    }
+
+    #[test]
+    fn without_a_password_it_is_enough_that_the_server_greets() {
+        let (outcome_of, _) = outcome(&target(Some("app"), None), &[start()]);
+        assert!(outcome_of.unwrap().proof.contains("login not tried"));
+        // Without a user, clients are guest.
+        let refused = closed(0, 403, "ACCESS_REFUSED - Login was refused");
+        let (outcome_of, heard) = outcome(&target(None, None), &[start(), refused.clone()]);
+        assert!(outcome_of.unwrap().proof.contains("login as guest refused"));
+        assert!(holds(&heard, b"\0guest\0guest"));
+        let (outcome_of, _) = outcome(&target(Some("app"), Some("wrong")), &[start(), refused]);
+        assert_eq!(kind(&outcome_of), Some(Kind::CredentialsRejected));
+    }
+
+    #[test]
+    fn a_virtual_host_a_queue_and_an_alarm_are_told_apart() {
+        let at_open = |code, text| vec![start(), tune(), closed(0, code, text)];
+        let after = |more: Vec<u8>| [opened(), vec![more, reply(0, method::CLOSE_OK)]].concat();
+        let blocked = wire::method_frame(0, method::BLOCKED, &[&wire::short("low on memory")]);
+        for (messages, expected) in [
+            (at_open(530, "NOT_ALLOWED - vhost nope not found"), Kind::NoDatabase),
+            (at_open(530, "NOT_ALLOWED - access to vhost 'x' refused for user 'app'"), Kind::Forbidden),
+            (
+                at_open(
+                    530,
+                    "NOT_ALLOWED - access to vhost '/' refused for user 'app': connection limit (1) is reached",
+                ),
+                Kind::TooManyConnections,
+            ),
+            (at_open(541, "INTERNAL_ERROR - vhost '/' is down"), Kind::NotAccepting),
+            (at_open(320, "CONNECTION_FORCED - broker forced connection closure"), Kind::NotAccepting),
+            (after(closed(1, 404, "NOT_FOUND - no queue 'jobs' in vhost '/'")), Kind::Unexpected),
+            (after([reply(1, method::QUEUE_DECLARE_OK), blocked].concat()), Kind::NotAccepting),
+            (vec![b"AMQP\0\x01\0\0".to_vec()], Kind::WrongProtocol),
+            (vec![b"HTTP/1.1 400 Bad Request".to_vec()], Kind::WrongProtocol),
+            (vec![tune()], Kind::WrongProtocol),
+        ] {
+            let mut target = target(Some("app"), Some("secret"));
+            target.object = Some("jobs".to_owned());
+            let (outcome, _) = outcome(&target, &messages);
+            assert_eq!(kind(&outcome), Some(expected), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_not_publish_is_ready_all_the_same() {
+        let mut messages = opened();
+        messages.extend([closed(1, 403, "ACCESS_REFUSED - write access"), reply(0, method::CLOSE_OK)]);
+        assert!(outcome(&target(Some("app"), Some("secret")), &messages).0.is_ok());
+    }
+
+    #[test]
+    fn every_proper_prefix_of_an_exchange_ends_as_a_closed_connection() {
+        let whole = [opened(), vec![returned()]].concat().concat();
+        let complete = whole.len() - wire::empty_content(1).len();
+        for end in 0..complete {
+            let (outcome, _) = outcome(&target(Some("app"), Some("secret")), &[whole[..end].to_vec()]);
+            assert_eq!(kind(&outcome), Some(Kind::ConnectionClosed), "{end}");
+        }
+    }
+}
