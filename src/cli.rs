@@ -9,7 +9,7 @@ use pico_args::Arguments;
 
 use crate::backoff::Backoff;
 use crate::config::{
-    Check, Config, Format, Goal, OnPermanent, OnTimeout, Output, Parsed, Policy, Quorum, Shell, Terminal,
+    Check, Config, Format, Goal, OnPermanent, OnTimeout, Output, Parsed, Policy, Quorum, ReportTo, Shell, Terminal,
     TerminationLog, TlsOptions, Verbosity, Verification,
 };
 use crate::duration;
@@ -51,17 +51,25 @@ impl fmt::Display for Source {
 
 /// The options that were given, each with its values.
 struct Given<'a> {
-    flags: Vec<(&'static str, Vec<String>)>,
+    flags: Flags,
     lookup: &'a Lookup<'a>,
+    /// Whether it is a check that is asked for, which takes less from the environment.
+    is_check: bool,
 }
 
-impl Given<'_> {
+impl<'a> Given<'a> {
+    fn new(flags: Flags, lookup: &'a Lookup<'a>) -> Result<Self, UsageError> {
+        let mut given = Self { flags, lookup, is_check: false };
+        given.is_check = given.flag(&options::CHECK)?;
+        Ok(given)
+    }
+
     /// The values of an option, the command line before the environment.
     fn values(&self, option: &Opt) -> Result<(Vec<String>, Source), UsageError> {
         match self.flags.iter().find(|(name, values)| *name == option.long() && !values.is_empty()) {
             Some((name, values)) => Ok((values.clone(), Source::Flag(name))),
             None => {
-                let variable = option.variable().unwrap_or_default();
+                let variable = option.variable().filter(|_| option.in_check || !self.is_check).unwrap_or_default();
                 let value = if variable.is_empty() { None } else { self.lookup.text(&variable).map_err(UsageError)? };
                 // Compose passes a variable that is not set as an empty one.
                 let value = value.filter(|value| !value.is_empty());
@@ -127,7 +135,7 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
         })
         .collect::<Result<Vec<_>, _>>()?;
     let (flags, targets) = extract(words)?;
-    let given = Given { flags, lookup };
+    let given = Given::new(flags, lookup)?;
 
     if given.flag(&options::HELP)? {
         return Ok(Parsed::Help);
@@ -146,23 +154,57 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
         return usage("after `--` comes the command to run, and there is none");
     }
     let config = config(&given, &targets, command)?;
+    if config.output.report == Some(ReportTo::Stdout) {
+        let source = given.values(&options::REPORT)?.1;
+        if given.is_check {
+            return usage(format!("{source}: the table is on standard output already; --format json is its report"));
+        }
+        if config.command.is_some() {
+            return usage(format!("{source}: standard output belongs to COMMAND; name a file for the report"));
+        }
+    }
     check(&given, config)
 }
 
-/// The format of the log, for an error in the rest of the command line too.
-pub fn log_format(args: &[OsString], lookup: &Lookup<'_>) -> Format {
+/// How and where an error is told that the rest of the command line, or of the environment, may hold.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Voice {
+    /// The format of the log.
+    pub format: Format,
+    /// Where a failed wait leaves its summary; a check leaves none.
+    pub termination_log: Option<TerminationLog>,
+}
+
+/// What of it can be made out, whatever else is wrong.
+pub fn voice(args: &[OsString], lookup: &Lookup<'_>) -> Voice {
     let words = args.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
     let words = spell_out(words.map(str::to_owned).collect());
-    let value_of = |pair: &[String]| (pair[0] == options::LOG_FORMAT.flag).then(|| pair[1].clone());
-    let on_command_line = words.windows(2).filter_map(value_of).next_back();
-    let value = on_command_line.or_else(|| lookup.text(&options::LOG_FORMAT.variable()?).ok()?);
-    value.and_then(|value| parse_format(&value).ok()).unwrap_or(Format::Text)
+    let given = |option: &Opt| {
+        let value_of = |pair: &[String]| (pair[0] == option.flag).then(|| pair[1].clone());
+        let on_command_line = words.windows(2).filter_map(value_of).next_back();
+        on_command_line
+            .or_else(|| (lookup.env)(&option.variable()?)?.into_string().ok())
+            .filter(|value| !value.is_empty())
+    };
+    let is_check = given(&options::CHECK).is_some_and(|value| parse_bool(&value) == Ok(true));
+    let termination_log = given(&options::TERMINATION_LOG).map(PathBuf::from);
+    Voice {
+        format: given(&options::LOG_FORMAT).and_then(|value| parse_format(&value).ok()).unwrap_or(Format::Text),
+        termination_log: (!is_check).then(|| TerminationLog::of(termination_log)),
+    }
+}
+
+/// Warnings about variables that look like misspelt ones of ours.
+pub fn misspelt<'a>(variables: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let warning =
+        |name| Some(format!("{name} is no variable of when-ready: {} is", options::suggested_variable(name)?));
+    variables.filter_map(warning).collect()
 }
 
 fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
     let watch = given.value(&options::WATCH, duration::parse_positive)?;
     let format = given.value(&options::FORMAT, parse_format)?;
-    if !given.flag(&options::CHECK)? {
+    if !given.is_check {
         for (option, is_set) in [(options::WATCH, watch.is_some()), (options::FORMAT, format.is_some())] {
             if is_set && given.values(&option)?.1 == Source::Flag(option.long()) {
                 return usage(format!("{} goes with --check", option.flag));
@@ -193,7 +235,7 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
 
 /// The targets, and what is said about those that are left out.
 fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>, Vec<String>), UsageError> {
-    const VARIABLE: &str = "WHEN_READY_TARGETS";
+    const VARIABLE: &str = options::TARGETS_VARIABLE;
     let (mut targets, mut notes) = (Vec::new(), Vec::new());
     let mut add = |word: &str| -> Result<(), String> {
         match left_out(word, &context.lookup)? {
@@ -203,7 +245,9 @@ fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>,
         Ok(())
     };
     if !words.is_empty() {
-        words.iter().try_for_each(|word| add(word)).map_err(UsageError)?;
+        for (index, word) in words.iter().enumerate() {
+            add(word).map_err(|error| UsageError(format!("{error}{}", slip(index, word))))?;
+        }
         return Ok((targets, notes));
     }
     match context.lookup.text(VARIABLE).map_err(UsageError)? {
@@ -242,6 +286,16 @@ fn words_of(list: &str) -> Result<Vec<String>, String> {
         rest = tail.trim_start();
     }
     Ok(words)
+}
+
+/// A plain word behind a target is most likely the command.
+fn slip(index: usize, word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    if index > 0 && word.chars().all(is_plain) {
+        format!("; is `{word}` the command? write `--` before it")
+    } else {
+        String::new()
+    }
 }
 
 fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
@@ -342,10 +396,11 @@ fn output(given: &Given<'_>) -> Result<Output, UsageError> {
     Ok(Output {
         verbosity,
         format: given.value(&options::LOG_FORMAT, parse_format)?.unwrap_or(Format::Text),
-        report: given.path(&options::REPORT)?,
-        termination_log: given
-            .path(&options::TERMINATION_LOG)?
-            .map_or_else(|| TerminationLog::IfPresent(PathBuf::from("/dev/termination-log")), TerminationLog::Named),
+        report: given.path(&options::REPORT)?.map(|path| match path.to_str() {
+            Some("-") => ReportTo::Stdout,
+            _ => ReportTo::File(path),
+        }),
+        termination_log: TerminationLog::of(given.path(&options::TERMINATION_LOG)?),
         terminal: if plain { Terminal::Plain } else { Terminal::Allowed },
     })
 }
@@ -371,7 +426,10 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
             let name = word.split('=').next().unwrap_or_default().to_owned();
             return match options::suggestion(&name) {
                 Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", shown(&name))),
-                None => usage(format!("unknown option `{}`; `when-ready --help` shows the usage", shown(&name))),
+                None => usage(format!(
+                    "unknown option `{}`; `when-ready --help` shows the usage, and options of COMMAND stand behind `--`",
+                    shown(&name)
+                )),
             };
         }
         targets.push(word);

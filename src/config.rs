@@ -135,7 +135,7 @@ pub struct Output {
     /// `--log-format`
     pub format: Format,
     /// `--report`
-    pub report: Option<PathBuf>,
+    pub report: Option<ReportTo>,
     /// `--termination-log`
     pub termination_log: TerminationLog,
     /// Whether a terminal may be drawn on: neither `NO_COLOR` nor `TERM=dumb`.
@@ -162,6 +162,15 @@ pub enum Format {
     Json,
 }
 
+/// Where the report goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReportTo {
+    /// `-`: standard output, which no COMMAND has a claim to.
+    Stdout,
+    /// The file that the user named.
+    File(PathBuf),
+}
+
 /// Where a failed wait leaves its summary for `kubectl describe pod`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TerminationLog {
@@ -169,6 +178,13 @@ pub enum TerminationLog {
     IfPresent(PathBuf),
     /// The file that the user named.
     Named(PathBuf),
+}
+
+impl TerminationLog {
+    /// The file that the user named, else where Kubernetes looks.
+    pub fn of(named: Option<PathBuf>) -> Self {
+        named.map_or_else(|| Self::IfPresent(PathBuf::from("/dev/termination-log")), Self::Named)
+    }
 }
 
 /// Whether the user lets us draw on a terminal.

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use when_ready::cli::{self, UsageError};
-use when_ready::config::{Check, Config, Format, OnTimeout, Parsed, Policy, Quorum, Terminal, TlsOptions, Verbosity};
+use when_ready::config::{
+    Check, Config, Format, OnTimeout, Output, Parsed, Policy, Quorum, ReportTo, Terminal, TlsOptions, Verbosity,
+};
 use when_ready::deadline::Deadline;
 use when_ready::endpoint::Target;
 use when_ready::endpoint::variables::Lookup;
@@ -17,7 +19,7 @@ use when_ready::gate::{Arrival, Gate, Verdict, World};
 use when_ready::helpers::Context;
 use when_ready::launch::{self, LaunchError};
 use when_ready::net::tls::Tls;
-use when_ready::report::{Level, Report, Reporter, Silence, Sink, Watch, say_error, write_termination_message};
+use when_ready::report::{Level, Report, Reporter, Silence, Sink, Watch, leave_termination_message, say};
 use when_ready::signals::Signals;
 use when_ready::{clock, help, secret, signals};
 
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     let lookup = Lookup { env: &environment, file: &|path| std::fs::read(path) };
     #[expect(clippy::disallowed_methods, reason = "main alone touches argv")]
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let format = cli::log_format(&args, &lookup);
+    let voice = cli::voice(&args, &lookup);
     let status = match cli::parse(args, &lookup) {
         Ok(Parsed::Help) => answer(&help::help()),
         Ok(Parsed::Version) => answer(&help::version()),
@@ -45,7 +47,11 @@ fn main() -> ExitCode {
     };
     status
         .unwrap_or_else(|stop| {
-            say_error(format, &stop.message);
+            say(voice.format, Level::Error, &stop.message);
+            if let Some(log) = &voice.termination_log {
+                // There is nothing left to be told of it.
+                drop(leave_termination_message(log, &format!("{}\n", stop.message), Verdict::Failed(0)));
+            }
             stop.status
         })
         .into()
@@ -84,6 +90,7 @@ fn run(config: &Config, signals: &Signals) -> Result<ExitStatus, Stop> {
         look_up(&command[0])?;
     }
     let tls = load_tls(config)?;
+    warn_of_misspelt_variables(&config.output);
     let mut reporter = Reporter::new(config);
     for note in &config.notes {
         reporter.note(Level::Info, note, Duration::ZERO);
@@ -163,16 +170,40 @@ fn search_path() -> Option<OsString> {
 }
 
 fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &mut Reporter<'_>, elapsed: Duration) {
-    if let Some(path) = &config.output.report
-        && let Err(error) = report.write(path)
-    {
-        reporter.note(Level::Warn, &format!("--report: {} cannot be written: {error}", path.display()), elapsed);
+    let Output { report: report_to, termination_log, .. } = &config.output;
+    if let Some(warning) = report_to.as_ref().and_then(|to| leave_report(report, to, verdict)) {
+        reporter.note(Level::Warn, &warning, elapsed);
     }
     if verdict != Verdict::Ready
-        && let Err((path, error)) = write_termination_message(&config.output.termination_log, &report.message())
+        && let Err((path, error)) = leave_termination_message(termination_log, &report.message(), verdict)
     {
         let warning = format!("--termination-log: {} cannot be written: {error}", path.display());
         reporter.note(Level::Warn, &warning, elapsed);
+    }
+}
+
+/// Leaves the report where it is asked for, or says why it cannot.
+fn leave_report(report: &Report, to: &ReportTo, verdict: Verdict) -> Option<String> {
+    let error = report.leave(to, verdict).err()?;
+    let place = match to {
+        ReportTo::Stdout => "standard output".into(),
+        ReportTo::File(path) => path.to_string_lossy(),
+    };
+    Some(format!("--report: {place} cannot be written: {error}"))
+}
+
+/// Warns of variables that look like misspelt ones of ours.
+fn warn_of_misspelt_variables(output: &Output) {
+    if output.verbosity == Verbosity::Quiet {
+        return;
+    }
+    #[expect(clippy::disallowed_methods, reason = "main alone touches the environment")]
+    let set: Vec<String> = std::env::vars_os()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    for warning in cli::misspelt(set.iter().map(String::as_str)) {
+        say(output.format, Level::Warn, &warning);
     }
 }
 
@@ -181,6 +212,7 @@ const TO_PRINT: Duration = Duration::from_millis(50);
 
 /// Probes everything once, or once every so often.
 fn check(config: Config, how: Check, signals: &Signals) -> Result<ExitStatus, Stop> {
+    warn_of_misspelt_variables(&config.output);
     let config = once(config);
     let tls = load_tls(&config)?;
     let in_colour = config.output.terminal == Terminal::Allowed && io::stdout().is_terminal();
@@ -214,10 +246,8 @@ fn check(config: Config, how: Check, signals: &Signals) -> Result<ExitStatus, St
         let left = config.policy.attempt_timeout.saturating_sub(elapsed).max(TO_PRINT);
         let printed = stdout.write(&shown, clock::now() + left);
         let healthy = if verdict == Verdict::Ready { ExitStatus::Ready } else { ExitStatus::NotHealthy };
-        if let Some(path) = &config.output.report
-            && let Err(error) = report.write(path)
-        {
-            Sink::stderr().line(&format!("when-ready: --report: {} cannot be written: {error}", path.display()));
+        if let Some(warning) = config.output.report.as_ref().and_then(|to| leave_report(&report, to, outcome)) {
+            say(config.output.format, Level::Warn, &warning);
         }
         // Whoever read the table has gone (`| head -1`): it was the last check.
         let has_reader = !printed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
@@ -241,7 +271,7 @@ fn once(config: Config) -> Config {
         quorum: Quorum::Each,
         ..config.policy
     };
-    let output = when_ready::config::Output { verbosity: Verbosity::Quiet, ..config.output };
+    let output = Output { verbosity: Verbosity::Quiet, ..config.output };
     let targets = config.targets.into_iter().map(|target| when_ready::endpoint::Target {
         successes: None,
         timeout: None,

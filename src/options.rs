@@ -14,6 +14,9 @@ pub struct Opt {
     pub group: Group,
     /// One line, with the default.
     pub help: &'static str,
+    /// Whether `--check` takes it from the environment too: the variables of a gate reach its container's health
+    /// check as well, whose verdict they must not change.
+    pub in_check: bool,
 }
 
 /// What an option takes.
@@ -71,7 +74,18 @@ impl Group {
 }
 
 const fn opt(flag: &'static str, takes: Takes, group: Group, help: &'static str) -> Opt {
-    Opt { flag, short: None, takes, group, help }
+    let in_check = matches!(group, Group::Check | Group::Output | Group::Http);
+    Opt { flag, short: None, takes, group, help, in_check }
+}
+
+/// One that describes attempts, and not the wait.
+const fn of_attempts(option: Opt) -> Opt {
+    Opt { in_check: true, ..option }
+}
+
+/// One that is the gate's own.
+const fn of_the_gate(option: Opt) -> Opt {
+    Opt { in_check: false, ..option }
 }
 
 const fn short(short: &'static str, option: Opt) -> Opt {
@@ -85,7 +99,7 @@ pub const TIMEOUT: Opt = short(
 );
 /// `--attempt-timeout`
 pub const ATTEMPT_TIMEOUT: Opt =
-    opt("--attempt-timeout", Takes::Value("DURATION"), Group::Time, "longest single attempt [5s]");
+    of_attempts(opt("--attempt-timeout", Takes::Value("DURATION"), Group::Time, "longest single attempt [5s]"));
 /// `--interval`
 pub const INTERVAL: Opt =
     opt("--interval", Takes::Value("DURATION"), Group::Time, "first pause between attempts [10ms]");
@@ -127,10 +141,15 @@ pub const VERBOSE: Opt = short("-v", opt("--verbose", Takes::Nothing, Group::Out
 pub const LOG_FORMAT: Opt =
     opt("--log-format", Takes::OneOf(&["text", "json"]), Group::Output, "format of the log on stderr [text]");
 /// `--report`
-pub const REPORT: Opt = opt("--report", Takes::File, Group::Output, "write a JSON report at the end");
+pub const REPORT: Opt =
+    of_the_gate(opt("--report", Takes::File, Group::Output, "write a JSON report at the end; -: stdout"));
 /// `--termination-log`
-pub const TERMINATION_LOG: Opt =
-    opt("--termination-log", Takes::File, Group::Output, "summary of a failed wait [/dev/termination-log]");
+pub const TERMINATION_LOG: Opt = of_the_gate(opt(
+    "--termination-log",
+    Takes::File,
+    Group::Output,
+    "summary of a failed wait [/dev/termination-log]",
+));
 /// `--http-method`
 pub const HTTP_METHOD: Opt = opt("--http-method", Takes::Value("METHOD"), Group::Http, "method of HTTP targets [GET]");
 /// `--http-header`
@@ -210,6 +229,38 @@ impl Opt {
     }
 }
 
+/// The variable with the targets.
+pub const TARGETS_VARIABLE: &str = "WHEN_READY_TARGETS";
+
+/// The variable that an unknown one was most likely meant to be. Those that Kubernetes sets for a service of such a name
+/// are no spelling mistakes, and neither is what looks like none of ours.
+pub fn suggested_variable(name: &str) -> Option<String> {
+    let known = || OPTIONS.iter().filter_map(Opt::variable).chain([TARGETS_VARIABLE.to_owned()]);
+    let word = name.strip_prefix("WHEN_READY_")?;
+    if is_of_kubernetes(word) || known().any(|known| known == name) {
+        return None;
+    }
+    let most = (word.len() / 4).clamp(1, 2);
+    let distance = |known: &String| strsim::damerau_levenshtein(name, known);
+    known().min_by_key(distance).filter(|known| distance(known) <= most)
+}
+
+/// `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, `PORT`, `PORT_80_TCP`, `PORT_80_TCP_ADDR`; before them the rest of
+/// a service's name may stand.
+fn is_of_kubernetes(word: &str) -> bool {
+    let ends = |end: &str| word == end || word.ends_with(&format!("_{end}"));
+    let holds = |part: &str| word.starts_with(part) || word.contains(&format!("_{part}"));
+    let is_port = |digits: &str| digits.split('_').next().is_some_and(|port| port.parse::<u16>().is_ok());
+    ends("SERVICE_HOST")
+        || ends("SERVICE_PORT")
+        || holds("SERVICE_PORT_")
+        || ends("PORT")
+        || holds("PORT_") && word.rsplit_once("PORT_").is_some_and(|(_, rest)| is_port(rest))
+        || ["_PORT", "_PROTO", "_ADDR"].iter().any(|end| {
+            word.strip_suffix(end).and_then(|word| word.rsplit_once("PORT_")).is_some_and(|(_, rest)| is_port(rest))
+        })
+}
+
 /// The option that an unknown word was most likely meant to be.
 pub fn suggestion(word: &str) -> Option<String> {
     let word = word.trim_start_matches('-').split('=').next().unwrap_or_default();
@@ -229,6 +280,45 @@ mod tests {
     fn every_option_but_those_that_answer_has_a_variable() {
         assert_eq!(ATTEMPT_TIMEOUT.variable().as_deref(), Some("WHEN_READY_ATTEMPT_TIMEOUT"));
         assert_eq!(HELP.variable(), None);
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_recognised_and_those_of_others_are_left_alone() {
+        for (name, meant) in [
+            ("WHEN_READY_TIMOUT", "WHEN_READY_TIMEOUT"),
+            ("WHEN_READY_TARGET", "WHEN_READY_TARGETS"),
+            ("WHEN_READY_FAILFAST", "WHEN_READY_FAIL_FAST"),
+            ("WHEN_READY_ATTEMPT_TIMEOUTS", "WHEN_READY_ATTEMPT_TIMEOUT"),
+            ("WHEN_READY_REPROT", "WHEN_READY_REPORT"),
+        ] {
+            assert_eq!(suggested_variable(name).as_deref(), Some(meant), "{name}");
+        }
+        for name in [
+            "WHEN_READY_TIMEOUT",
+            "WHEN_READY_TARGETS",
+            "WHEN_READY_SERVICE_HOST",
+            "WHEN_READY_SERVICE_PORT",
+            "WHEN_READY_SERVICE_PORT_HTTP",
+            "WHEN_READY_PORT",
+            "WHEN_READY_PORT_80_TCP",
+            "WHEN_READY_PORT_80_TCP_PROTO",
+            "WHEN_READY_PORT_80_TCP_PORT",
+            "WHEN_READY_PORT_80_TCP_ADDR",
+            "WHEN_READY_WEB_PORT_80_TCP_ADDR",
+            "WHEN_READY_VERSION",
+            "WHEN_READY_HOME",
+            "READY_TIMOUT",
+        ] {
+            assert_eq!(suggested_variable(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_check_takes_what_describes_targets_attempts_tls_and_output() {
+        let taken: Vec<&str> = OPTIONS.iter().filter(|option| option.in_check).map(Opt::long).collect();
+        let expected = "attempt-timeout check format watch quiet verbose log-format http-method http-header http-status \
+                        tls-ca tls-cert tls-key tls-insecure";
+        assert_eq!(taken.join(" "), expected);
     }
 
     #[test]

@@ -65,7 +65,10 @@ pub fn help() -> String {
     option_lines(&mut out);
     out.push_str(
         "\nEach option but the last group is also a variable: --max-interval is WHEN_READY_MAX_INTERVAL.\n\
-         Targets are also taken from WHEN_READY_TARGETS, separated by white space.\n\nExit status:\n",
+         Targets are also taken from WHEN_READY_TARGETS, separated by white space.\n\
+         --check takes only those that describe targets, attempts, TLS and output: --attempt-timeout, -q, -v,\n\
+         --log-format, --http-*, --tls-* and its own. With NO_COLOR or TERM=dumb, lines take the live view's place.\n\n\
+         Exit status:\n",
     );
     for (status, when) in EXIT {
         let _ = writeln!(out, "  {status:<14} {when}");

@@ -1,5 +1,6 @@
 //! What is said: log lines, the live view, reports and the table of `--check`.
 
+mod files;
 mod live_view;
 mod log_json;
 mod log_text;
@@ -24,7 +25,7 @@ use crate::retry::{Change, State, Tracker};
 pub use sink::Sink;
 pub use summary::{Ending, Readiness, Report, TargetReport};
 pub use table::Watch;
-pub use termination::write_termination_message;
+pub use termination::leave_termination_message;
 
 /// Tells an operator what happens.
 pub struct Reporter<'a> {
@@ -336,8 +337,9 @@ impl Log {
     }
 }
 
-/// Says in `format` why nothing is waited for, or COMMAND cannot be run.
-pub fn say_error(format: Format, text: &str) {
-    let mut log = Log { format, threshold: Level::Error, sink: Sink::stderr() };
-    log.say(&Entry { reason: Some(text), ..Entry::new(Level::Error, Topic::Failed, Duration::ZERO) });
+/// Says something in `format` before there is a wait to be reported on, or why there is none.
+pub fn say(format: Format, level: Level, text: &str) {
+    let mut log = Log { format, threshold: level, sink: Sink::stderr() };
+    let topic = if level == Level::Error { Topic::Failed } else { Topic::Note };
+    log.say(&Entry { reason: Some(text), ..Entry::new(level, topic, Duration::ZERO) });
 }

@@ -160,14 +160,23 @@ impl Sink {
             Way::Socket | Way::Direct | Way::Polled(_) => self.stream.as_fd(),
             Way::Thread(_) => return Err(io::ErrorKind::WouldBlock.into()),
         };
-        let left = until.saturating_duration_since(clock::now());
-        // A part of a millisecond counts as one: else the last of them would be spent without a pause.
-        let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
-        if left.is_zero() || !is_writable(fd, timeout) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(())
+        wait_until_writable(fd, until)
     }
+}
+
+/// Waits until `fd` may take more.
+///
+/// # Errors
+///
+/// `WouldBlock`, where it takes nothing `until` then.
+pub(super) fn wait_until_writable(fd: impl AsFd, until: Instant) -> io::Result<()> {
+    let left = until.saturating_duration_since(clock::now());
+    // A part of a millisecond counts as one: else the last of them would be spent without a pause.
+    let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+    if left.is_zero() || !is_writable(fd.as_fd(), timeout) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    Ok(())
 }
 
 fn is_writable(fd: BorrowedFd<'_>, timeout: PollTimeout) -> bool {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::log_text::count;
+use super::{Sink, files};
+use crate::config::ReportTo;
 use crate::duration::human;
 use crate::endpoint::Target;
 use crate::gate::{Gate, Verdict};
@@ -122,36 +122,20 @@ impl Report {
         json
     }
 
-    /// Writes it whole or not at all: a temporary file beside `path`, then a rename; straight into
-    /// what is not a regular file (a pipe, /dev/stdout).
+    /// Leaves it where `--report` says.
     ///
     /// # Errors
     ///
     /// As the file system has it; nothing is left behind then.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
+    pub fn leave(&self, at: &ReportTo, verdict: Verdict) -> io::Result<()> {
         let json = self.to_json();
-        let is_special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-        if is_special {
-            // Non-blocking: a pipe without a reader must not hold the end up.
-            let file =
-                std::fs::OpenOptions::new().write(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path);
-            return file.and_then(|mut file| file.write_all(json.as_bytes()));
+        match at {
+            ReportTo::Stdout => Sink::stdout().write(&json, files::from_now(Duration::from_secs(1))),
+            ReportTo::File(path) => {
+                let (patience, path) = (files::patience(path, verdict), path.clone());
+                files::aside(patience, move || files::replace(&path, &json, files::from_now(patience)))
+            }
         }
-        // Through a symbolic link: the file that it leads to is replaced.
-        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let temporary = beside(&path);
-        // As PID 1, a leftover of a container that was killed has the same name.
-        drop(std::fs::remove_file(&temporary));
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .and_then(|mut file| file.write_all(json.as_bytes()))
-            .and_then(|()| std::fs::rename(&temporary, &path));
-        if written.is_err() {
-            drop(std::fs::remove_file(&temporary));
-        }
-        written
     }
 
     /// Complete sentences about what is not ready, for `kubectl describe pod`.
@@ -177,10 +161,4 @@ impl Report {
         }
         out
     }
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    path.with_file_name(name)
 }

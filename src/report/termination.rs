@@ -1,13 +1,11 @@
 //! The termination message: what `kubectl describe pod` shows of a wait that failed.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
-
+use super::files;
 use crate::config::TerminationLog;
+use crate::gate::Verdict;
 
 /// What Kubernetes keeps of a termination message.
 const MAX_BYTES: usize = 4096;
@@ -17,32 +15,31 @@ const MAX_BYTES: usize = 4096;
 /// # Errors
 ///
 /// Only for a file that the user named; nothing of the message is left there then.
-pub fn write_termination_message<'a>(log: &'a TerminationLog, message: &str) -> Result<(), (&'a Path, io::Error)> {
+pub fn leave_termination_message<'a>(
+    log: &'a TerminationLog,
+    message: &str,
+    verdict: Verdict,
+) -> Result<(), (&'a Path, io::Error)> {
     let message = whole_sentences(message);
     match log {
         // Absent or unwritable outside Kubernetes: no error.
         TerminationLog::IfPresent(path) => {
-            drop(write(path, &message, false));
+            if path.exists() {
+                drop(write(path, message, verdict));
+            }
             Ok(())
         }
-        TerminationLog::Named(path) => write(path, &message, true).map_err(|error| (path.as_path(), error)),
+        TerminationLog::Named(path) => write(path, message, verdict).map_err(|error| (path.as_path(), error)),
     }
 }
 
-fn write(path: &Path, message: &str, create: bool) -> io::Result<()> {
-    let is_new = create && !path.exists();
-    let mut options = OpenOptions::new();
-    options.write(true).truncate(true).create(create).custom_flags(OFlag::O_NONBLOCK.bits());
-    let mut file = options.open(path)?;
-    let written = file.write_all(message.as_bytes());
-    if written.is_err() {
-        // Half a message would be taken for the whole; a pipe has nothing to be taken back.
-        drop(file.set_len(0));
-        if is_new {
-            drop(std::fs::remove_file(path));
-        }
-    }
-    written
+fn write(path: &Path, message: String, verdict: Verdict) -> io::Result<()> {
+    let (patience, path) = (files::patience(path, verdict), path.to_owned());
+    files::aside(patience, move || match std::fs::metadata(&path) {
+        // The kubelet has mounted it, and watches this file and no other in its place.
+        Ok(there) if there.is_file() => files::write_in_place(&path, &message),
+        _ => files::replace(&path, &message, files::from_now(patience)),
+    })
 }
 
 /// At most [`MAX_BYTES`], cut where a sentence ends.

@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{directory, eventually, executable, free_port, tool};
+use crate::support::{Run, as_user, directory, eventually, executable, free_port, new_user, public_copy, tool};
 
 /// Runs it with `which` stream a terminal that is full and that nobody reads, and gives its status and how long it took,
 /// or how long it took from a SIGTERM on. The terminal's flags must stay as they are: it is COMMAND's too.
@@ -94,4 +95,51 @@ fn a_log_that_may_not_grow_ends_nobody() {
     );
     let status = Command::new("sh").args(["-c", &command]).status().unwrap();
     assert_eq!(status.code(), Some(124));
+}
+
+#[test]
+fn a_report_takes_the_place_of_a_file_that_cannot_be_replaced() {
+    let directory = directory();
+    let (there, mounted) = (directory.path().join("there"), directory.path().join("mounted"));
+    std::fs::write(&there, "x".repeat(10_000)).unwrap();
+    std::fs::write(&mounted, "").unwrap();
+    // As Docker mounts one file of the host.
+    let script = format!("mount --bind {} {} && exec \"$@\"", there.display(), mounted.display());
+    let run = Run::through("unshare", &["--mount", "sh", "-c", &script, "sh"]);
+    run.args(["--report", mounted.to_str().unwrap(), "file:///"]).finish().expect_status(0).expect_nowhere("warning");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&there).unwrap()).unwrap();
+    assert_eq!(report["outcome"], "ready");
+
+    // A file that may be written to, in a directory that may not.
+    let (_copy_directory, copy) = public_copy();
+    let user = new_user();
+    let file = directory.path().join("theirs");
+    std::fs::write(&file, "").unwrap();
+    std::os::unix::fs::chown(&file, Some(user), None).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let report = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&file).unwrap()).unwrap();
+    let theirs = as_user(user, &[], &copy).args(["--report", file.to_str().unwrap(), "file:///"]).finish();
+    theirs.expect_status(0).expect_nowhere("warning");
+    assert_eq!(report()["outcome"], "ready");
+    // And replaced by root it is still theirs.
+    Run::new().args(["--report", file.to_str().unwrap(), "file:///no/such", "-t", "100ms"]).finish().expect_status(124);
+    assert_eq!(report()["outcome"], "timeout");
+    let metadata = std::fs::metadata(&file).unwrap();
+    assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (user, 0o640));
+}
+
+#[test]
+fn a_report_that_may_not_be_so_large_is_a_warning_and_command_has_its_signals_as_they_were() {
+    const SIGXFSZ: u64 = 1 << 24;
+    let directory = directory();
+    let report = directory.path().join("report");
+    for (before, ignored) in [("", false), ("trap '' XFSZ;", true)] {
+        let script = format!("{before} ulimit -f 0; exec \"$@\" -- grep -h SigIgn /proc/self/status");
+        let run = Run::through("sh", &["-c", &script, "sh"]).args(["--report", report.to_str().unwrap(), "file:///"]);
+        let finished = run.finish().expect_status(0).expect_stderr("--report: ");
+        assert!(!report.exists(), "nothing is left behind");
+        let mask = finished.stdout.trim().strip_prefix("SigIgn:\t").map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        assert_eq!(mask.unwrap() & SIGXFSZ != 0, ignored, "{}", finished.stdout);
+    }
 }

@@ -1,7 +1,7 @@
 //! Usage errors: exit status 2, before anything is probed, with what would be right.
 
 use crate::support::peer::Peer;
-use crate::support::{Run, executable, free_port};
+use crate::support::{Run, directory, executable, free_port};
 
 #[test]
 fn no_targets_is_a_usage_error() {
@@ -142,4 +142,89 @@ fn a_signal_ends_it_while_it_still_reads_its_options() {
     run.signal(nix::sys::signal::Signal::SIGTERM);
     run.finish().expect_status(143);
     drop(writer);
+}
+
+#[test]
+fn a_check_ignores_the_variables_of_its_containers_gate() {
+    let peer = Peer::start(|_, _| {});
+    let directory = directory();
+    let report = directory.path().join("report.json");
+    std::fs::write(&report, "the gate's").unwrap();
+    let run = |target: String| {
+        Run::new()
+            .env("WHEN_READY_UNTIL_DOWN", "true")
+            .env("WHEN_READY_ANY", "true")
+            .env("WHEN_READY_TIMEOUT", "nonsense")
+            .env("WHEN_READY_REPORT", report.to_str().unwrap())
+            .env("WHEN_READY_TERMINATION_LOG", report.to_str().unwrap())
+            .args(["--check", "file:///"])
+            .target(target)
+            .finish()
+    };
+    run(format!("127.0.0.1:{}", peer.port)).expect_status(0).expect_in_stdout("2 of 2 targets are healthy");
+    run(format!("127.0.0.1:{}", free_port())).expect_status(1).expect_in_stdout("1 of 2 targets are healthy");
+    assert_eq!(std::fs::read_to_string(&report).unwrap(), "the gate's");
+    // What describes attempts and output counts, and is checked.
+    let run = Run::new().env("WHEN_READY_ATTEMPT_TIMEOUT", "soon").args(["--check", "file:///"]).finish();
+    run.expect_status(2).expect_stderr("WHEN_READY_ATTEMPT_TIMEOUT");
+}
+
+#[test]
+fn a_misspelt_variable_is_a_warning_with_the_right_name() {
+    let run = || {
+        Run::new()
+            .env("WHEN_READY_TIMOUT", "5s")
+            .env("WHEN_READY_SERVICE_HOST", "10.0.0.1")
+            .env("WHEN_READY_SERVICE_PORT", "80")
+            .env("WHEN_READY_PORT", "tcp://10.0.0.1:80")
+            .env("WHEN_READY_PORT_80_TCP_ADDR", "10.0.0.1")
+            .env("WHEN_READY_ANY", "")
+            .target("file:///")
+    };
+    let finished = run().finish().expect_status(0);
+    let warnings: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("warning: ")).collect();
+    let expected = "when-ready: warning: WHEN_READY_TIMOUT is no variable of when-ready: WHEN_READY_TIMEOUT is";
+    assert_eq!(warnings, [expected]);
+    run().arg("--check").finish().expect_status(0).expect_stderr(expected);
+    assert_eq!(run().arg("-q").finish().expect_status(0).stderr, "");
+}
+
+#[test]
+fn a_report_to_standard_output_is_for_a_gate_without_command() {
+    let run = || Run::new().args(["--report", "-"]).target("file:///");
+    let finished = run().finish().expect_status(0);
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(report["outcome"], "ready");
+    run().command(["true"]).finish().expect_status(2).expect_stderr("--report: standard output belongs to COMMAND");
+    run().arg("--check").finish().expect_status(2).expect_stderr("--report: the table is on standard output already");
+}
+
+#[test]
+fn what_ends_the_gate_before_it_waits_reaches_the_termination_log() {
+    let directory = directory();
+    let file = directory.path().join("termination-log");
+    let run = || Run::new().env("WHEN_READY_TERMINATION_LOG", file.to_str().unwrap());
+    for (run, status, message) in [
+        (run().target("nonsense"), 2, "target `nonsense`: it has no port"),
+        (run().arg("--timeout=10o").target("db:5432"), 2, "--timeout: `10o` is not a duration"),
+        (run().target("file:///").command(["no-such-command"]), 127, "cannot run no-such-command: it is not found\n"),
+    ] {
+        run.finish().expect_status(status);
+        let said = std::fs::read_to_string(&file).unwrap();
+        assert!(said.starts_with(message) && said.ends_with('\n'), "{said}");
+        std::fs::remove_file(&file).unwrap();
+    }
+    run().args(["--check", "nonsense"]).finish().expect_status(2);
+    assert!(!file.exists(), "a check leaves the gate's message alone");
+}
+
+#[test]
+fn a_forgotten_separator_is_recognised() {
+    let said = |words: &[&str]| Run::new().args(words.iter().copied()).finish().expect_status(2).stderr;
+    for command in ["true", "./app", "/usr/bin/python3"] {
+        let said = said(&["db:5432", command]);
+        assert!(said.contains(&format!("is `{command}` the command? write `--` before it")), "{said}");
+    }
+    let said = said(&["db:5432", "--nope"]);
+    assert!(said.contains("options of COMMAND stand behind `--`"), "{said}");
 }
