@@ -11,6 +11,9 @@ use when_ready::probe::redis::resp;
 #[path = "../../fuzz/scripted_http.rs"]
 mod scripted_http;
 
+#[path = "../../fuzz/name_service.rs"]
+mod name_service;
+
 fn each(corpus: &str, mut check: impl FnMut(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(corpus);
     let mut count = 0;
@@ -36,6 +39,11 @@ fn what_servers_might_say_to_a_postgres_probe() {
 #[test]
 fn what_servers_might_say_to_an_http_probe() {
     each("http_response", scripted_http::check);
+}
+
+#[test]
+fn what_name_servers_and_their_files_might_hold() {
+    each("name_service", name_service::check);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The name service by getaddrinfo(3), with a thread for each family: it knows no deadline.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +17,8 @@ use crate::signals;
 const OTHER_FAMILY: Duration = Duration::from_millis(50);
 /// Enough for what modules of nsswitch.conf(5) do.
 const STACK: usize = 256 << 10;
-/// More threads do not wait for the name service: then attempts wait themselves.
+/// More threads do not wait for the name service: then an attempt waits itself, for both families at once.
 const MAX_THREADS: usize = 64;
-
-static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 type Answer = Result<Vec<SocketAddr>, LookupError>;
 
@@ -28,7 +27,9 @@ type Answer = Result<Vec<SocketAddr>, LookupError>;
 pub(super) fn look_up(host: &str, budget: &Budget) -> Option<Result<Vec<SocketAddr>, Trouble>> {
     let (sender, answers) = channel();
     let families = [AddrFamily::Inet6, AddrFamily::Inet];
-    let started = families.map(|family| start(host, family, &sender, &budget.resolver));
+    let started = families.map(|family| {
+        start(Job { host: host.to_owned(), family, sender: sender.clone(), state: budget.resolver.clone() })
+    });
     drop(sender);
     if started.contains(&false) {
         const BOTH: i32 = 0;
@@ -53,28 +54,73 @@ pub(super) fn look_up(host: &str, budget: &Budget) -> Option<Result<Vec<SocketAd
     }
 }
 
-/// Starts a thread that asks; an answer that nobody waits for any more is kept for the next attempt.
-fn start(host: &str, family: AddrFamily, sender: &Sender<Answer>, state: &ResolverState) -> bool {
-    if THREADS.fetch_add(1, Ordering::Relaxed) >= MAX_THREADS {
-        THREADS.fetch_sub(1, Ordering::Relaxed);
-        return false;
-    }
-    let (host, sender, state) = (host.to_owned(), sender.clone(), state.clone());
-    let work = move || {
-        let answer = ask(&host, family.into());
-        THREADS.fetch_sub(1, Ordering::Relaxed);
-        if let Err(unheard) = sender.send(answer)
+/// A question for one family. An answer that nobody waits for any more is kept for the next attempt.
+struct Job {
+    host: String,
+    family: AddrFamily,
+    sender: Sender<Answer>,
+    state: ResolverState,
+}
+
+impl Job {
+    fn run(self) {
+        if let Err(unheard) = self.sender.send(ask(&self.host, self.family.into()))
             && let Ok(addresses) = unheard.0
         {
-            state.keep(&host, addresses);
+            self.state.keep(&self.host, addresses);
         }
-    };
-    let builder = thread::Builder::new().name("resolve".to_owned()).stack_size(STACK);
-    let is_started = signals::held_back(|| builder.spawn(work)).is_ok();
-    if !is_started {
-        THREADS.fetch_sub(1, Ordering::Relaxed);
     }
-    is_started
+}
+
+/// The threads that ask. They stay: one that has just ended makes exec(2) slower than one that is parked.
+#[derive(Default)]
+struct Pool {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+static WAKE: Condvar = Condvar::new();
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has a thread ask; false if there is none.
+fn start(job: Job) -> bool {
+    let mut pool = pool();
+    if pool.jobs.len() >= pool.idle {
+        if pool.threads >= MAX_THREADS {
+            return false;
+        }
+        let builder = thread::Builder::new().name("resolve".to_owned()).stack_size(STACK);
+        if signals::held_back(|| builder.spawn(work)).is_err() {
+            return false;
+        }
+        pool.threads += 1;
+        // It will be as soon as it runs.
+        pool.idle += 1;
+    }
+    pool.jobs.push_back(job);
+    drop(pool);
+    WAKE.notify_one();
+    true
+}
+
+fn work() {
+    let mut pool = pool();
+    loop {
+        if let Some(job) = pool.jobs.pop_front() {
+            pool.idle -= 1;
+            drop(pool);
+            job.run();
+            pool = self::pool();
+            pool.idle += 1;
+        } else {
+            pool = WAKE.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 fn ask(host: &str, family: i32) -> Answer {
