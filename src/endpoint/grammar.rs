@@ -397,7 +397,10 @@ fn with_more(text: &str, end: usize, own: Own<'_>, reading: &mut Reading<'_>) ->
         return Err(format!("it is not HOST:PORT; {FORMS}"));
     }
     match url::host_and_port(place)? {
-        (_, None) => Err(format!("it has a path and no scheme; write http://{}/…", own.host(place))),
+        (_, None) => Err(format!(
+            "it has a path and no scheme; write http://{}/…",
+            if own.has_name() { "HOST" } else { own.host(place) }
+        )),
         (_, Some(port)) => match schemes::by_port(port) {
             Some(scheme) => Err(format!(
                 "it is not HOST:PORT and nothing more; write {place}, or {}://{place}/…",

@@ -325,4 +325,6 @@ pub(crate) fn positive(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod tests;

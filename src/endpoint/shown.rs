@@ -52,8 +52,9 @@ fn redacted(text: &str) -> String {
     if grammar.is_none() && !is_variable && schemes::suggestion(scheme).is_none() {
         return format!("{name}…");
     }
-    if matches!(grammar, Some(Grammar::File | Grammar::Unix | Grammar::RedisUnix)) && !rest.contains(['@', '?', '#']) {
-        return format!("{name}{scheme}://{}", until_sign(rest));
+    if matches!(grammar, Some(Grammar::File | Grammar::Unix | Grammar::RedisUnix)) {
+        let is_path = rest.starts_with('/') && !rest.contains(['@', '?', '#']);
+        return format!("{name}{scheme}://{}", if is_path { until_sign(rest) } else { "…".to_owned() });
     }
     format!("{name}{scheme}://{}", authority(rest))
 }
@@ -66,14 +67,15 @@ fn authority(rest: &str) -> String {
         // What stands there may be the rest of a password, and the host a piece of it.
         return "…".to_owned();
     }
-    let (credentials, hosts) = match authority.rsplit_once('@') {
-        Some((_, hosts)) => ("***@", hosts),
-        None => ("", authority),
-    };
-    let shown = place(hosts);
+    if let Some((_, hosts)) = authority.rsplit_once('@') {
+        // What follows the last `@` of a password that was not encoded is the rest of it; a variable is only named.
+        let is_variable = hosts.split(':').all(|part| !part.is_empty() && part.chars().all(|c| index_of(c).is_some()));
+        return format!("***@{}", if is_variable { hosts } else { "…" });
+    }
+    let shown = place(authority);
     let more = if tail.is_empty() || shown.ends_with('…') { "" } else { "/…" };
     let more = if tail == "/" { "/" } else { more };
-    format!("{credentials}{shown}{more}")
+    format!("{shown}{more}")
 }
 
 /// Whether it is `HOST:PORT`, or a variable.
@@ -132,8 +134,12 @@ fn with_placeholders(template: &str) -> (String, Vec<String>) {
             Some((name, _)) => format!("${{{name}:-…}}"),
             None => format!("${{{}}}", &body[..end]),
         };
-        let is_variable =
-            body.starts_with("file:") || shown[2..].chars().all(|c| is_host_character(c) || "{}:-…".contains(c));
+        let is_variable = body.starts_with("file:")
+            || shown[2..]
+                .trim_end_matches('}')
+                .trim_end_matches(":-…")
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_');
         match u32::try_from(variables.len()).ok().and_then(|index| char::from_u32(FIRST_PLACEHOLDER + index)) {
             Some(c) => text.push(c),
             None => text.push('…'),
@@ -208,7 +214,7 @@ mod tests {
             ("db:99999", "db:…"),
             ("db:secret", "db:…"),
             ("name=db:5432", "name=db:5432"),
-            ("postgres://u:pw@db:5432/app?x=1", "postgres://***@db:5432/…"),
+            ("postgres://u:pw@db:5432/app?x=1", "postgres://***@…"),
             ("postgres://u:p/w@db:5432/app", "postgres://…"),
             ("postgres://u:p@db:5432/a@b", "postgres://…"),
             ("redis://default:98765", "redis://default:…"),
@@ -226,10 +232,11 @@ mod tests {
             ("${CS}", "${CS}"),
             ("${CS:-pw}", "${CS:-…}"),
             ("x=${CS}", "x=${CS}"),
-            ("postgres://u:${PW}@${H}:${P}/x", "postgres://***@${H}:${P}/…"),
+            ("postgres://u:${PW}@${H}:${P}/x", "postgres://***@${H}:${P}"),
             ("${S}://h:1/", "${S}://h:1/"),
             ("${file:/run/secrets/url}", "${file:/run/secrets/url}"),
-            ("unix://run/app.sock", "unix://run/app.sock"),
+            ("unix://run/app.sock", "unix://…"),
+            ("file:///tmp/%zz", "file:///tmp/%zz"),
             ("user:pw@db:5432", "…"),
             ("[::1]:5432", "[::1]:5432"),
             ("a\u{1b}b:1", "a…"),

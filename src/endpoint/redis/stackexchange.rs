@@ -3,7 +3,7 @@
 use super::uri::Credentials;
 use super::{DEFAULT_PORT, Redis};
 use crate::endpoint::variables::doubt_about;
-use crate::endpoint::{Reading, TargetTls, url};
+use crate::endpoint::{Reading, TargetTls, split_name, url};
 use crate::secret::Secret;
 
 /// Its options, in small letters.
@@ -53,7 +53,10 @@ pub(in crate::endpoint) fn is_stackexchange(text: &str) -> bool {
     let is_option = |part: &str| {
         part.split_once('=').is_some_and(|(key, _)| OPTIONS.contains(&key.trim().to_ascii_lowercase().as_str()))
     };
-    !text.contains("://") && text.contains(',') && text.split(',').any(is_option)
+    // It begins with a host; `password=a,ssl=b` is a password.
+    let text = if is_option(text) { text } else { split_name(text).1 };
+    let begins_with_host = text.split(',').next().is_some_and(|first| !first.contains('='));
+    begins_with_host && !text.contains("://") && text.contains(',') && text.split(',').any(is_option)
 }
 
 impl Redis {
