@@ -44,7 +44,7 @@ fn bash() -> String {
          if [[ ${{COMP_WORDS[i]}} == -- ]]; then COMPREPLY=($(compgen -c -f -- \"$word\")); return; fi\n    done\n    \
          case $before in\n{cases}    esac\n    \
          if [[ $word == -* ]]; then\n        COMPREPLY=($(compgen -W '{}' -- \"$word\"))\n    \
-         else\n        compopt -o nospace\n        COMPREPLY=($(compgen -W '{}' -- \"$word\"))\n    fi\n}}\n\
+         else\n        compopt -o nospace 2>/dev/null\n        COMPREPLY=($(compgen -W '{}' -- \"$word\"))\n    fi\n}}\n\
          complete -F _when_ready when-ready\n",
         all.join(" "),
         schemes()

@@ -1,58 +1,8 @@
 //! The live view, looked at in a real terminal (tmux).
 
-use std::process::{Command, Output};
-
 use crate::support::peer::{Peer, response};
-use crate::support::{directory, eventually, executable, free_port, tool};
-
-/// A tmux server of our own with one window.
-struct Terminal {
-    socket: String,
-    _directory: tempfile::TempDir,
-}
-
-impl Terminal {
-    fn start(width: u16, height: u16, command: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let terminal = Self { socket: directory.path().join("tmux").display().to_string(), _directory: directory };
-        let (width, height) = (width.to_string(), height.to_string());
-        let shell = format!("{command}; echo status $?; cat");
-        let output = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &shell]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        terminal
-    }
-
-    fn tmux(&self, args: &[&str]) -> Output {
-        Command::new(tool(&["tmux"], "tmux"))
-            .args(["-S", &self.socket])
-            .args(args)
-            .env_remove("TMUX")
-            .env_remove("NO_COLOR")
-            .env("TERM", "xterm-256color")
-            .env("LC_ALL", "C.UTF-8")
-            .output()
-            .expect("tmux")
-    }
-
-    fn screen(&self) -> String {
-        String::from_utf8_lossy(&self.tmux(&["capture-pane", "-p"]).stdout).trim_end().to_owned()
-    }
-
-    fn wait_for(&self, what: &str) -> String {
-        let mut screen = String::new();
-        eventually(what, || {
-            screen = self.screen();
-            screen.contains(what)
-        });
-        screen
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
+use crate::support::terminal::Terminal;
+use crate::support::{directory, eventually, executable, free_port};
 
 #[test]
 fn the_view_has_a_line_per_target_and_goes_before_the_command_runs() {

@@ -18,6 +18,7 @@ mod docs;
 #[cfg(feature = "exec")]
 mod exec;
 mod gate;
+mod help;
 mod hostile;
 mod http;
 mod http_answers;

@@ -13,6 +13,7 @@ pub mod postgres;
 #[cfg(feature = "amqp")]
 pub mod rabbitmq;
 pub mod redis;
+pub mod terminal;
 
 use std::fmt::Write as _;
 use std::io::Read;
