@@ -38,3 +38,4 @@ mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 mod usage;
+mod workflows;
