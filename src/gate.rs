@@ -11,6 +11,9 @@ use crate::retry::{Change, Overlap, Rules, State, Tracker};
 /// A target that was ready longer ago than this is asked once more before COMMAND runs: the official
 /// Postgres image starts a temporary server for its init scripts, and stops it again.
 const STALE: Duration = Duration::from_secs(5);
+/// Beginning attempts and taking outcomes goes on no longer than this before signals, the deadline and all else are
+/// looked at again: with ten thousand targets each takes its time.
+const TURN: Duration = Duration::from_millis(5);
 
 /// How the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +92,12 @@ pub enum Event<'a> {
         /// The number of the attempt.
         attempt: u32,
     },
+    /// The deadline came while this target, which had been ready, was asked once more and had not answered: it is
+    /// taken at its word.
+    Unconfirmed {
+        /// The index of the target.
+        target: usize,
+    },
     /// The observer wanted to be woken, see [`Observer::wakes_at`].
     Tick,
 }
@@ -101,12 +110,25 @@ pub trait Observer {
     fn wakes_at(&self) -> Option<Duration>;
 }
 
+/// How far beginning attempts went.
+enum Turn {
+    /// Everything else is to be looked at, and then on with it.
+    Over,
+    /// All that is due has begun, but for the targets that there is no room for before a message comes.
+    Done {
+        /// For each target, whether it is one of these.
+        held_up: Vec<bool>,
+    },
+}
+
 /// The state of the whole wait.
 #[derive(Debug)]
 pub struct Gate {
     /// The targets, as they were given.
     pub trackers: Vec<Tracker>,
     policy: Policy,
+    /// The target whose failure ends the wait, under `--fail-fast`.
+    failed: Option<usize>,
 }
 
 impl Gate {
@@ -126,7 +148,7 @@ impl Gate {
 
     /// A wait for one target per rule.
     pub fn with_rules(rules: Vec<Rules>, policy: &Policy) -> Self {
-        Self { trackers: rules.into_iter().map(Tracker::new).collect(), policy: policy.clone() }
+        Self { trackers: rules.into_iter().map(Tracker::new).collect(), policy: policy.clone(), failed: None }
     }
 
     /// Waits.
@@ -136,35 +158,45 @@ impl Gate {
         loop {
             let now = world.now();
             self.give_up_overdue(world, observer, now);
+            self.settle(observer, now);
             if let Some(verdict) = self.verdict(now) {
                 if verdict == Verdict::TimedOut {
                     self.explain_silence(world, now);
                 }
                 return verdict;
             }
-            let held_up = self.start_due(world, observer, now);
+            let until = match self.start_due(world, observer, now) {
+                Turn::Over => Some(Duration::ZERO),
+                Turn::Done { held_up } => [self.wakes_at(&held_up), observer.wakes_at()].into_iter().flatten().min(),
+            };
             if observer.wakes_at().is_some_and(|at| at <= now) {
                 observer.observe(&Event::Tick, self, now);
             }
-            let until = [self.wakes_at(&held_up), observer.wakes_at()].into_iter().flatten().min();
-            let mut next = world.next(until);
-            // What has come meanwhile is taken together: each look at all targets takes its time.
-            while let Some(message) = next {
-                match message {
-                    Arrival::Signal(signal) => {
-                        let now = world.now();
-                        self.explain_silence(world, now);
-                        return Verdict::Interrupted(signal);
-                    }
-                    Arrival::Done { target, attempt, outcome } => {
-                        if let Some(verdict) = self.finish(world, observer, target, attempt, outcome) {
-                            return verdict;
-                        }
-                    }
-                }
-                next = world.next(Some(Duration::ZERO));
+            if let Some(signal) = self.hear(world, observer, until) {
+                let now = world.now();
+                self.explain_silence(world, now);
+                return Verdict::Interrupted(signal);
             }
         }
+    }
+
+    /// Takes what comes before `until`. What has come meanwhile is taken together, because each look at all
+    /// targets takes its time. Gives the signal, if there is one.
+    fn hear(&mut self, world: &mut impl World, observer: &mut impl Observer, until: Option<Duration>) -> Option<i32> {
+        let mut next = world.next(until);
+        let mut ends = None;
+        while let Some(message) = next {
+            match message {
+                Arrival::Signal(signal) => return Some(signal),
+                Arrival::Done { target, attempt, outcome } => self.finish(world, observer, target, attempt, outcome),
+            }
+            let now = world.now();
+            if self.failed.is_some() || now > *ends.get_or_insert(now.saturating_add(TURN)) {
+                break;
+            }
+            next = world.next(Some(Duration::ZERO));
+        }
+        None
     }
 
     fn finish(
@@ -174,7 +206,7 @@ impl Gate {
         target: usize,
         attempt: u32,
         outcome: Outcome,
-    ) -> Option<Verdict> {
+    ) {
         let (now, jitter) = (world.now(), world.jitter());
         let change = self.trackers[target].finish(attempt, now, outcome, jitter);
         observer.observe(&Event::Changed { target, change: &change, attempt }, self, now);
@@ -183,35 +215,39 @@ impl Gate {
         }
         let is_permanent =
             matches!(&change, Change::NotReady { failure, .. } if failure.permanence() == Permanence::Permanent);
-        if !is_permanent || self.policy.on_permanent == OnPermanent::Retry {
-            return None;
-        }
-        self.trackers[target].give_up();
-        match self.policy.quorum {
-            Quorum::All => Some(Verdict::Failed(target)),
-            Quorum::Any | Quorum::Each if self.trackers.iter().all(|tracker| tracker.state == State::GivenUp) => {
-                Some(Verdict::Failed(target))
+        if is_permanent && self.policy.on_permanent == OnPermanent::Fail {
+            self.trackers[target].give_up();
+            // Where one of several is enough, the others may yet become ready.
+            if self.policy.quorum == Quorum::All || self.all(State::GivenUp) {
+                self.failed = Some(target);
             }
-            Quorum::Any | Quorum::Each => None,
         }
     }
 
-    /// Begins what is due; gives the targets that there is no room for before a message comes.
-    fn start_due(&mut self, world: &mut impl World, observer: &mut impl Observer, now: Duration) -> Vec<usize> {
-        let mut held_up = Vec::new();
+    /// Begins what is due, as far as there is room and this turn lasts.
+    fn start_due(&mut self, world: &mut impl World, observer: &mut impl Observer, now: Duration) -> Turn {
+        let mut held_up = vec![false; self.trackers.len()];
         let mut due: Vec<usize> = (0..self.trackers.len()).filter(|&index| self.trackers[index].is_due(now)).collect();
         due.sort_by_key(|&index| self.trackers[index].urgency());
+        let (mut is_over, turn_ends) = (false, now.saturating_add(TURN));
         for target in due {
             if !world.has_room(target) {
-                held_up.push(target);
+                held_up[target] = true;
                 continue;
+            }
+            let now = world.now();
+            if is_over || !self.trackers[target].is_due(now) {
+                return Turn::Over;
             }
             let (attempt, budget) = self.trackers[target].begin(now);
             if let Err(failure) = world.start(Start { target, attempt, budget }) {
                 self.finish(world, observer, target, attempt, Err(failure));
+                // It may have been the last thing that the verdict waited for.
+                is_over = true;
             }
+            is_over |= now > turn_ends;
         }
-        held_up
+        if is_over { Turn::Over } else { Turn::Done { held_up } }
     }
 
     /// Ends the attempts that are stuck where no deadline reaches: in the name service.
@@ -231,49 +267,63 @@ impl Gate {
                 continue;
             }
             match tracker.unanswered(now) {
-                Some((attempt, since)) => tracker.note_reason(world.stage(target, attempt).timed_out(since)),
-                None if tracker.last.is_none() => tracker.note_reason(Stage::Starting.timed_out(now)),
+                Some((attempt, since)) => tracker.history.note_reason(world.stage(target, attempt).timed_out(since)),
+                None if tracker.history.last.is_none() => tracker.history.note_reason(Stage::Starting.timed_out(now)),
                 None => {}
             }
         }
     }
 
-    fn verdict(&mut self, now: Duration) -> Option<Verdict> {
-        let is = |state: State| move |tracker: &Tracker| tracker.state == state;
-        match self.policy.quorum {
-            Quorum::Any if self.trackers.is_empty() || self.trackers.iter().any(is(State::Ready)) => {
-                return Some(Verdict::Ready);
-            }
-            Quorum::All | Quorum::Each if self.trackers.iter().all(is(State::Ready)) => {
-                let mut confirmed = true;
-                for tracker in self.trackers.iter_mut().filter(|tracker| tracker.wants_confirmation(now, STALE)) {
-                    tracker.confirm(now);
-                    confirmed = false;
-                }
-                if confirmed {
-                    return Some(Verdict::Ready);
-                }
-            }
-            _ => {}
-        }
-        for tracker in &mut self.trackers {
-            if tracker.is_out_of_time(now) && self.policy.quorum == Quorum::Any && !self.policy.timeout.is_past(now) {
+    /// Does what becomes due by time alone, or because all are ready.
+    fn settle(&mut self, observer: &mut impl Observer, now: Duration) {
+        let is_last_moment = self.policy.timeout.is_past(now);
+        if self.policy.quorum == Quorum::Any && !is_last_moment {
+            for tracker in self.trackers.iter_mut().filter(|tracker| tracker.is_out_of_time(now)) {
                 tracker.give_up();
             }
         }
-        let lost = |tracker: &Tracker| tracker.state == State::GivenUp || tracker.is_out_of_time(now);
-        let is_lost = match self.policy.quorum {
-            Quorum::All => self.trackers.iter().any(lost),
-            Quorum::Any => self.trackers.iter().all(lost),
-            Quorum::Each => self.trackers.iter().all(|tracker| lost(tracker) || tracker.state == State::Ready),
-        };
-        (is_lost || self.policy.timeout.is_past(now)).then_some(Verdict::TimedOut)
+        if self.policy.quorum != Quorum::Any && self.all(State::Ready) && !is_last_moment {
+            for tracker in self.trackers.iter_mut().filter(|tracker| tracker.wants_confirmation(now, STALE)) {
+                tracker.confirm(now);
+            }
+        }
+        // All of them were ready, and of none is it known that it is so no more.
+        let were_ready = |tracker: &Tracker| matches!(tracker.state, State::Ready | State::Confirming);
+        if is_last_moment && self.policy.quorum == Quorum::All && self.trackers.iter().all(were_ready) {
+            for target in 0..self.trackers.len() {
+                if self.trackers[target].state == State::Confirming {
+                    self.trackers[target].take_at_its_word();
+                    observer.observe(&Event::Unconfirmed { target }, self, now);
+                }
+            }
+        }
     }
 
-    fn wakes_at(&self, held_up: &[usize]) -> Option<Duration> {
-        let targets = (0..self.trackers.len())
-            .filter_map(|target| self.trackers[target].wakes_at(!held_up.contains(&target)))
-            .min();
+    fn all(&self, state: State) -> bool {
+        self.trackers.iter().all(|tracker| tracker.state == state)
+    }
+
+    /// How the wait has ended, if it has.
+    fn verdict(&self, now: Duration) -> Option<Verdict> {
+        let is_lost = |tracker: &Tracker| tracker.state == State::GivenUp || tracker.is_out_of_time(now);
+        let is_ready = |tracker: &Tracker| tracker.state == State::Ready;
+        let mut trackers = self.trackers.iter();
+        let all_ready = self.all(State::Ready);
+        let (is_ready, is_over) = match self.policy.quorum {
+            Quorum::Any => (all_ready || trackers.any(is_ready), self.trackers.iter().all(is_lost)),
+            Quorum::All => (all_ready, trackers.any(is_lost)),
+            Quorum::Each => (all_ready, trackers.all(|tracker| is_lost(tracker) || is_ready(tracker))),
+        };
+        match self.failed {
+            _ if is_ready => Some(Verdict::Ready),
+            Some(target) => Some(Verdict::Failed(target)),
+            None => (is_over || self.policy.timeout.is_past(now)).then_some(Verdict::TimedOut),
+        }
+    }
+
+    fn wakes_at(&self, held_up: &[bool]) -> Option<Duration> {
+        let targets =
+            self.trackers.iter().zip(held_up).filter_map(|(tracker, held_up)| tracker.wakes_at(!held_up)).min();
         let deadline = match self.policy.timeout {
             Deadline::At(at) => Some(at),
             Deadline::Never => None,

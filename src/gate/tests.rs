@@ -124,7 +124,8 @@ impl World for Fake {
     fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {
         let Some(patience) = self.patience.checked_sub(1) else { return Some(Arrival::Signal(15)) };
         self.patience = patience;
-        let until = until.unwrap_or(Duration::MAX);
+        // What has come by now has come, however little time there is.
+        let until = until.map_or(Duration::MAX, |until| until.max(self.now));
         match self.due.first_key_value() {
             Some((&(at, _), _)) if at <= until => {
                 self.now = self.now.max(at);
@@ -479,8 +480,127 @@ fn a_target_that_was_ready_from_the_start_is_blamed_for_nothing() {
         let mut gate = Gate::with_rules(vec![rules(&policy, Deadline::Never); 3], &policy);
         let mut world = Fake::new(&[Does::Succeed, Does::Refuse, Does::Hang].map(Script::always));
         gate.run(&mut world, &mut Nobody);
-        assert_eq!(gate.trackers[0].last, None, "{quorum:?}");
-        assert_eq!(gate.trackers[0].failures, BTreeMap::new(), "{quorum:?}");
-        assert!(gate.trackers[1].last.is_some() && gate.trackers[2].last.is_some());
+        assert_eq!(gate.trackers[0].history.last, None, "{quorum:?}");
+        assert_eq!(gate.trackers[0].history.failures, BTreeMap::new(), "{quorum:?}");
+        assert!(gate.trackers[1].history.last.is_some() && gate.trackers[2].history.last.is_some());
     }
+}
+
+/// A target that is ready long before another, which becomes so shortly before the deadline.
+fn close_to_the_deadline(first: Script) -> (Verdict, Fake) {
+    let late = Script { cells: [vec![Does::Refuse; 5], vec![Does::Succeed]].concat(), latency: MS };
+    let policy = policy(Deadline::At(CELL * 5 + 300 * MS));
+    run(&policy, &[first, late], &[Deadline::Never; 2])
+}
+
+#[test]
+fn what_was_ready_and_has_not_failed_by_the_deadline_counts_as_ready() {
+    use Does::{Hang, NotAnswer, Refuse, Succeed};
+    let then = |does| Script { cells: [vec![Succeed; 5], vec![does]].concat(), latency: MS };
+    // Silent, or so slow that the deadline cuts its answer off.
+    for first in [then(NotAnswer), then(Hang), Script { latency: 400 * MS, ..then(Succeed) }] {
+        let (verdict, world) = close_to_the_deadline(first.clone());
+        assert_eq!(verdict, Verdict::Ready, "{first:?}");
+        assert!(world.starts_at(0).count() > 1, "it was asked once more: {first:?}");
+        assert_eq!(world.now, CELL * 5 + 300 * MS, "it is given all of the time: {first:?}");
+    }
+    // It answers in time, or is known to be down.
+    let (verdict, world) = close_to_the_deadline(then(Succeed));
+    assert_eq!(verdict, Verdict::Ready);
+    assert!(world.now < CELL * 5 + 100 * MS, "{:?}", world.now);
+    assert_eq!(close_to_the_deadline(then(Refuse)).0, Verdict::TimedOut);
+}
+
+/// A world in which beginning an attempt and taking an outcome take their time, as with ten thousand targets.
+struct Slow {
+    fake: Fake,
+    each: Duration,
+}
+
+impl World for Slow {
+    fn now(&mut self) -> Duration {
+        self.fake.now()
+    }
+
+    fn has_room(&mut self, target: usize) -> bool {
+        self.fake.has_room(target)
+    }
+
+    fn start(&mut self, start: Start) -> Result<(), NotReady> {
+        self.fake.now += self.each;
+        self.fake.start(start)
+    }
+
+    fn abandon(&mut self, target: usize) {
+        self.fake.abandon(target);
+    }
+
+    fn stage(&mut self, target: usize, attempt: u32) -> Stage {
+        self.fake.stage(target, attempt)
+    }
+
+    fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {
+        let next = self.fake.next(until);
+        self.fake.now += if next.is_some() { self.each } else { Duration::ZERO };
+        next
+    }
+
+    fn jitter(&mut self) -> f64 {
+        self.fake.jitter()
+    }
+}
+
+#[test]
+fn ten_thousand_targets_make_neither_the_deadline_nor_a_signal_late() {
+    for each in [10, 50].map(Duration::from_micros) {
+        let policy = policy(Deadline::At(1000 * MS));
+        let scripts = vec![Script { cells: vec![Does::Refuse], latency: MS }; 10_000];
+        let mut world = Slow { fake: Fake::new(&scripts), each };
+        world.fake.patience = 1_000_000;
+        let gate = |world: &mut Slow| {
+            let rules = vec![rules(&policy, Deadline::Never); 10_000];
+            Gate::with_rules(rules, &policy).run(world, &mut Nobody)
+        };
+        assert_eq!(gate(&mut world), Verdict::TimedOut);
+        assert!(world.fake.now <= 1000 * MS + TURN * 3, "{:?}", world.fake.now);
+        // A signal that comes while attempts begin.
+        let mut world = Slow { fake: Fake::new(&scripts), each };
+        world.fake.patience = 1_000_000;
+        world.fake.due.insert((20 * MS, usize::MAX), Arrival::Signal(15));
+        assert_eq!(gate(&mut world), Verdict::Interrupted(15));
+        assert!(world.fake.now <= 70 * MS, "heard at {:?}", world.fake.now);
+    }
+}
+
+#[test]
+fn an_attempt_that_cannot_begin_is_counted_and_ends_the_wait_if_it_was_the_last() {
+    struct Full(Fake);
+    impl World for Full {
+        fn now(&mut self) -> Duration {
+            self.0.now()
+        }
+        fn has_room(&mut self, _: usize) -> bool {
+            true
+        }
+        fn start(&mut self, start: Start) -> Result<(), NotReady> {
+            self.0.starts.push((self.0.now, start));
+            Err(NotReady::new(Kind::LocalLimit, "no thread"))
+        }
+        fn abandon(&mut self, _: usize) {}
+        fn stage(&mut self, _: usize, _: u32) -> Stage {
+            Stage::Starting
+        }
+        fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {
+            self.0.next(until)
+        }
+        fn jitter(&mut self) -> f64 {
+            0.0
+        }
+    }
+    let policy = Policy { max_attempts: Some(1), ..policy(Deadline::At(60_000 * MS)) };
+    let mut world = Full(Fake::new(&[]));
+    let mut gate = Gate::with_rules(vec![rules(&policy, Deadline::Never)], &policy);
+    assert_eq!(gate.run(&mut world, &mut Nobody), Verdict::TimedOut);
+    assert_eq!((world.0.now, world.0.starts.len()), (Duration::ZERO, 1), "nobody waits for the deadline");
+    assert_eq!(gate.trackers[0].history.failures.get(&Kind::LocalLimit), Some(&1));
 }

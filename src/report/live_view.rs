@@ -92,11 +92,11 @@ impl View {
             .iter()
             .map(|&index| {
                 let tracker = &gate.trackers[index];
-                let (sign, text) = match (tracker.state, tracker.ready_after) {
+                let (sign, text) = match (tracker.state, tracker.history.ready_after) {
                     (State::Ready | State::Confirming, Some(after)) => ("ok", format!("ready after {}", human(after))),
                     (State::GivenUp, _) => ("x ", last_reason(tracker).0.to_owned()),
                     _ => {
-                        let reason = tracker.last.as_ref().map_or("connecting", |failure| &failure.reason);
+                        let reason = tracker.history.last.as_ref().map_or("connecting", |failure| &failure.reason);
                         (SPINNER[frame % SPINNER.len()], reason.to_owned())
                     }
                 };

@@ -102,7 +102,7 @@ impl<'a> Reporter<'a> {
             target: Some(&self.targets[target]),
             reason: Some(reason),
             kind,
-            attempt: Some(tracker.attempts),
+            attempt: Some(tracker.history.attempts),
             ..Entry::new(Level::Error, topic, elapsed)
         });
     }
@@ -226,10 +226,10 @@ fn not_ready(gate: &Gate) -> Vec<usize> {
 
 /// Why a target is not ready.
 fn last_reason(tracker: &Tracker) -> (&str, Option<Kind>) {
-    match &tracker.last {
+    match &tracker.history.last {
         _ if tracker.state == State::Confirming => ("it was ready, and has not answered since", None),
         Some(failure) => (&failure.reason, Some(failure.kind)),
-        None if tracker.proof.is_some() => ("it succeeded, but not often enough in a row", None),
+        None if tracker.history.proof.is_some() => ("it succeeded, but not often enough in a row", None),
         None => ("not probed yet", None),
     }
 }
@@ -239,6 +239,11 @@ impl Observer for Reporter<'_> {
         match event {
             Event::Waiting => self.begin(now),
             Event::Changed { target, change, attempt } => self.changed(*target, change, *attempt, now),
+            Event::Unconfirmed { target } => {
+                let reason = "it was ready, and had not answered once more when the deadline came: it counts as ready";
+                let target = Some(&self.targets[*target]);
+                self.say(&Entry { target, reason: Some(reason), ..Entry::new(Level::Warn, Topic::Ready, now) });
+            }
             Event::Tick => {
                 if now >= self.reminder {
                     self.remind(gate, now);

@@ -103,12 +103,12 @@ impl Report {
                     name: printable(&target.label()),
                     url: printable(&target.to_string()),
                     state: if is_ready { Readiness::Ready } else { Readiness::NotReady },
-                    attempts: tracker.attempts,
-                    ready_after_ms: tracker.ready_after.filter(|_| is_ready).map(millis),
-                    latency_ms: tracker.latency.map(millis),
-                    proof: tracker.proof.clone(),
-                    last_reason: tracker.last.as_ref().map(|failure| failure.reason.clone()),
-                    failures: tracker.failures.iter().map(|(kind, n)| (kind.name().into_owned(), *n)).collect(),
+                    attempts: tracker.history.attempts,
+                    ready_after_ms: tracker.history.ready_after.filter(|_| is_ready).map(millis),
+                    latency_ms: tracker.history.latency.map(millis),
+                    proof: tracker.history.proof.clone(),
+                    last_reason: tracker.history.last.as_ref().map(|failure| failure.reason.clone()),
+                    failures: tracker.history.failures.iter().map(|(kind, n)| (kind.name().into_owned(), *n)).collect(),
                 }
             })
             .collect();

@@ -1,18 +1,20 @@
 //! One target: when to attempt, what an outcome means, when to attempt again. Pure: time is passed in.
 
-use std::collections::BTreeMap;
+mod flights;
+mod history;
+mod spacing;
+
 use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::deadline::Deadline;
 use crate::outcome::{Kind, NotReady, Outcome};
 
-/// The most attempts of one target that are under way at once.
-pub const MAX_IN_FLIGHT: usize = 4;
-/// How long an attempt may go unanswered before another begins beside it.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// One last attempt is made this long before the deadline.
-const LAST_CALL: Duration = Duration::from_millis(50);
+use flights::{Flight, Flights};
+pub use history::History;
+pub use spacing::MAX_IN_FLIGHT;
+use spacing::{PATIENCE, Pace};
+
 /// An attempt that has not reported this long after its time is up is stuck in the name service.
 const GRACE: Duration = Duration::from_millis(20);
 
@@ -58,14 +60,6 @@ pub enum State {
     GivenUp,
 }
 
-/// An attempt under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Flight {
-    attempt: u32,
-    began: Duration,
-    ends: Duration,
-}
-
 /// What an outcome changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -86,38 +80,23 @@ pub enum Change {
     Stale,
 }
 
-/// The history of one target.
+/// One target through the whole wait.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     rules: Rules,
     /// Where it stands.
     pub state: State,
-    /// How many attempts have begun.
-    pub attempts: u32,
-    in_flight: Vec<Flight>,
+    /// What its attempts have found.
+    pub history: History,
+    flights: Flights,
+    /// When the next attempt begins, if nothing is heard before.
     next: Option<Duration>,
-    last_began: Duration,
     /// The least pause before the next attempt.
     rest: Duration,
     /// Whether the peer has been found to leave attempts unanswered.
-    hanging: bool,
-    failed_in_a_row: u32,
-    succeeded_in_a_row: u32,
-    last_success_began: Option<Duration>,
-    became_ready: Duration,
+    is_hanging: bool,
     /// Whether it has been asked once more since it became ready.
-    confirmed: bool,
-    failed_at: Duration,
-    /// When it became ready.
-    pub ready_after: Option<Duration>,
-    /// How long the last attempt took that was answered.
-    pub latency: Option<Duration>,
-    /// What the last success proved.
-    pub proof: Option<String>,
-    /// The last failure.
-    pub last: Option<NotReady>,
-    /// How often each kind of failure occurred.
-    pub failures: BTreeMap<Kind, u32>,
+    is_confirmed: bool,
 }
 
 impl Tracker {
@@ -126,23 +105,12 @@ impl Tracker {
         Self {
             rules,
             state: State::Waiting,
-            attempts: 0,
-            in_flight: Vec::new(),
+            history: History::default(),
+            flights: Flights::default(),
             next: Some(Duration::ZERO),
-            last_began: Duration::ZERO,
             rest: Duration::ZERO,
-            hanging: false,
-            failed_in_a_row: 0,
-            succeeded_in_a_row: 0,
-            last_success_began: None,
-            became_ready: Duration::ZERO,
-            confirmed: false,
-            failed_at: Duration::ZERO,
-            ready_after: None,
-            latency: None,
-            proof: None,
-            last: None,
-            failures: BTreeMap::new(),
+            is_hanging: false,
+            is_confirmed: false,
         }
     }
 
@@ -154,7 +122,7 @@ impl Tracker {
     /// The moment at which something is to be done: an attempt begun or given up.
     pub fn wakes_at(&self, with_starts: bool) -> Option<Duration> {
         let next = self.next.filter(|_| with_starts);
-        let expiry = self.in_flight.iter().map(|flight| flight.ends.saturating_add(GRACE)).min();
+        let expiry = self.flights.first_end().map(|end| end.saturating_add(GRACE));
         let own = match self.deadline() {
             Deadline::At(at) if matches!(self.state, State::Waiting | State::Confirming) => Some(at),
             _ => None,
@@ -162,14 +130,15 @@ impl Tracker {
         [next, expiry, own].into_iter().flatten().min()
     }
 
-    /// The order in which due targets begin: those with nothing under way first.
-    pub fn urgency(&self) -> (usize, Duration) {
-        (self.in_flight.len(), self.last_began)
+    /// The order in which due targets begin: those that were never attempted first, then those with nothing
+    /// under way, then those that have waited longest.
+    pub fn urgency(&self) -> (bool, usize, Duration) {
+        (self.history.attempts > 0, self.flights.count(), self.flights.last_began())
     }
 
     /// The deadline that counts now: a target that was ready in time has met its own.
     fn deadline(&self) -> Deadline {
-        match self.ready_after {
+        match self.history.ready_after {
             Some(_) => self.rules.deadline,
             None => self.rules.deadline.min(self.rules.own_deadline),
         }
@@ -177,78 +146,53 @@ impl Tracker {
 
     /// Begins an attempt; gives its number and the time that it has.
     pub fn begin(&mut self, now: Duration) -> (u32, Duration) {
-        self.attempts += 1;
+        self.history.attempts += 1;
+        let attempt = self.history.attempts;
         let ends = self.deadline().or(now.saturating_add(self.rules.attempt_timeout));
-        self.in_flight.push(Flight { attempt: self.attempts, began: now, ends });
-        self.last_began = now;
-        self.hanging |= self.in_flight.len() > 1;
+        self.flights.begin(Flight { attempt, began: now, ends });
+        self.is_hanging |= self.flights.count() > 1;
         let beside = self.beside();
         self.plan(now, beside);
-        (self.attempts, ends.saturating_sub(now))
+        (attempt, ends.saturating_sub(now))
     }
 
     /// When the next attempt may begin beside the last one.
     fn beside(&self) -> Duration {
-        let most = u32::try_from(MAX_IN_FLIGHT).unwrap_or(u32::MAX);
-        let even = self.rules.attempt_timeout / most;
-        if !self.hanging {
-            return self.last_began.saturating_add(even.min(PATIENCE));
-        }
-        let share = |until: Duration, among: usize| match u32::try_from(among) {
-            Ok(among @ 1..) => until.saturating_sub(self.last_began) / among,
-            _ => Duration::ZERO,
-        };
-        // Those that may still begin share what is left before the oldest makes room for one more.
-        let oldest = self.in_flight.iter().map(|flight| flight.ends.saturating_add(GRACE)).min();
-        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
-        let before_oldest = oldest.map_or(Duration::ZERO, |ends| share(ends, room + 1));
-        // Those that last until the last call share what is left before it, so that it finds room.
-        let before_last_call = self.last_call().map_or(Duration::ZERO, |last_call| {
-            let lasting = self.in_flight.iter().filter(|flight| flight.ends >= last_call).count();
-            if lasting == 0 { Duration::ZERO } else { share(last_call, MAX_IN_FLIGHT.saturating_sub(lasting)) }
-        });
-        self.last_began.saturating_add(even.max(before_oldest).max(before_last_call))
+        let ends: Vec<Duration> = self.flights.ends().collect();
+        spacing::beside(&Pace {
+            last_began: self.flights.last_began(),
+            attempt_timeout: self.rules.attempt_timeout,
+            ends: &ends,
+            grace: GRACE,
+            last_call: self.last_call(),
+            is_hanging: self.is_hanging,
+        })
     }
 
-    /// When the last attempt before the deadline begins.
     fn last_call(&self) -> Option<Duration> {
-        match self.deadline() {
-            Deadline::Never => None,
-            // What takes long is given a chance.
-            Deadline::At(deadline) => Some(deadline.saturating_sub(LAST_CALL.min(deadline / 4).max(self.rest / 2))),
-        }
+        spacing::last_call(self.deadline(), self.rest)
     }
 
     /// Plans the next attempt for `at`, or just before the deadline, if there may be one at all.
     fn plan(&mut self, now: Duration, at: Duration) {
-        let exhausted = self.rules.max_attempts.is_some_and(|max| self.attempts >= max);
         let most = match self.rules.overlap {
             Overlap::Allowed => MAX_IN_FLIGHT,
             Overlap::OneAtATime => 1,
         };
-        if exhausted || self.in_flight.len() >= most {
-            self.next = None;
-            return;
-        }
-        let earliest = now.saturating_add(self.rest);
-        let at = at.max(earliest);
-        self.next = match self.last_call() {
-            // One that rests beyond it begins after it.
-            Some(last_call) if at > last_call && earliest <= last_call.max(now) => {
-                (now < last_call).then_some(last_call)
-            }
-            _ => Some(at),
+        self.next = if self.is_exhausted() || self.flights.count() >= most {
+            None
+        } else {
+            spacing::fit(at, now, self.rest, self.last_call())
         };
     }
 
     /// Takes the outcome of an attempt. `jitter` is a number from -1 to 1.
     pub fn finish(&mut self, attempt: u32, now: Duration, outcome: Outcome, jitter: f64) -> Change {
-        let Some(index) = self.in_flight.iter().position(|flight| flight.attempt == attempt) else {
+        let Some(flight) = self.flights.land(attempt) else {
             return Change::Stale;
         };
-        let flight = self.in_flight.remove(index);
         let took = now.saturating_sub(flight.began);
-        self.latency = Some(took);
+        self.history.latency = Some(took);
         if self.rules.overlap == Overlap::OneAtATime {
             self.rest = took;
         }
@@ -259,32 +203,32 @@ impl Tracker {
     }
 
     fn succeed(&mut self, flight: Flight, now: Duration, proof: String) -> Change {
-        self.last_success_began = self.last_success_began.max(Some(flight.began));
-        self.succeeded_in_a_row += 1;
-        self.failed_in_a_row = 0;
-        self.hanging = false;
-        self.proof = Some(proof.clone());
+        self.history.succeeded(flight.began, &proof);
+        self.is_hanging = false;
         let was = self.state;
-        if was == State::Waiting && self.succeeded_in_a_row < self.rules.successes {
+        if was == State::Waiting && self.history.succeeded_in_a_row < self.rules.successes {
             self.plan(now, now.saturating_add(self.rules.backoff.initial));
             // The last of the attempts that are allowed was a success, but not the last one needed.
             self.give_up_if_exhausted();
             return Change::Success(proof);
         }
-        self.state = State::Ready;
         if was == State::Waiting {
-            self.became_ready = now;
+            self.history.became_ready(now);
         }
-        self.ready_after.get_or_insert(now);
-        self.in_flight.clear();
-        self.next = None;
+        self.become_ready();
         if was == State::Confirming { Change::Confirmed } else { Change::Ready(proof) }
     }
 
+    fn become_ready(&mut self) {
+        self.state = State::Ready;
+        self.flights.clear();
+        self.next = None;
+    }
+
     fn fail(&mut self, flight: Flight, now: Duration, failure: NotReady, jitter: f64) -> Change {
-        *self.failures.entry(failure.kind).or_insert(0) += 1;
+        self.history.count(&failure);
         // A later attempt has succeeded already: this one tells of an earlier time.
-        if self.last_success_began.is_some_and(|began| flight.began < began) {
+        if self.history.has_succeeded_since(flight.began) {
             if self.next.is_none() {
                 // It has made room.
                 self.plan(now, self.beside().max(now));
@@ -292,77 +236,75 @@ impl Tracker {
             self.give_up_if_exhausted();
             return Change::Stale;
         }
+        // What the deadline cut short tells less than an attempt that came to its end.
+        let is_cut = failure.kind == Kind::TimedOut && flight.length() < self.rules.attempt_timeout;
         let fell = self.state == State::Confirming;
-        self.succeeded_in_a_row = 0;
+        if fell && is_cut {
+            // It was ready, and nothing says that it is not.
+            return Change::Stale;
+        }
         self.state = State::Waiting;
-        self.confirmed = false;
-        self.failed_at = now;
-        self.hanging = failure.kind == Kind::TimedOut && flight.ends <= now.saturating_add(GRACE);
-        let at = if self.hanging {
+        self.is_confirmed = false;
+        self.is_hanging = failure.kind == Kind::TimedOut && flight.ends <= now.saturating_add(GRACE);
+        let at = if self.is_hanging {
             self.beside().max(now)
         } else {
-            now.saturating_add(self.rules.backoff.pause(self.failed_in_a_row, jitter))
+            now.saturating_add(self.rules.backoff.pause(self.history.failed_in_a_row, jitter))
         };
-        self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+        let keeps_reason = is_cut && self.rules.overlap == Overlap::OneAtATime && self.history.last.is_some();
+        let news = !keeps_reason && (fell || self.history.last.as_ref() != Some(&failure));
+        self.history.failed(now, (!keeps_reason).then_some(&failure));
         self.plan(now, at);
-        // What the deadline cut short tells less than an attempt that came to its end.
-        let is_cut = self.rules.overlap == Overlap::OneAtATime
-            && failure.kind == Kind::TimedOut
-            && flight.ends.saturating_sub(flight.began) < self.rules.attempt_timeout
-            && self.last.is_some();
-        let news = !is_cut && (fell || self.last.as_ref() != Some(&failure));
-        if !is_cut {
-            self.last = Some(failure.clone());
-        }
         self.give_up_if_exhausted();
         Change::NotReady { failure, news }
     }
 
     fn is_exhausted(&self) -> bool {
-        self.rules.max_attempts.is_some_and(|max| self.attempts >= max)
+        self.rules.max_attempts.is_some_and(|max| self.history.attempts >= max)
     }
 
     fn give_up_if_exhausted(&mut self) {
-        if self.is_exhausted() && self.in_flight.is_empty() && self.state != State::Ready {
+        if self.is_exhausted() && self.flights.count() == 0 && self.state != State::Ready {
             self.give_up();
         }
     }
 
-    /// The attempts whose time is up and that have not reported.
+    /// The attempts whose time is up and that have not reported, and the time that each had.
     pub fn overdue(&self, now: Duration) -> Vec<(u32, Duration)> {
-        let is_overdue = |flight: &&Flight| flight.ends.saturating_add(GRACE) <= now;
-        self.in_flight
-            .iter()
-            .filter(is_overdue)
-            .map(|flight| (flight.attempt, flight.ends.saturating_sub(flight.began)))
-            .collect()
+        self.flights.ended_before(now, GRACE).map(|flight| (flight.attempt, flight.length())).collect()
     }
 
     /// The oldest attempt under way that tells more than the last failure does, and its age: without
     /// a failure any, else one that began after it and has gone unanswered for a while.
     pub fn unanswered(&self, now: Duration) -> Option<(u32, Duration)> {
-        let flight = self.in_flight.first()?;
+        let flight = self.flights.oldest()?;
         let age = now.saturating_sub(flight.began);
         let may_overlap = self.rules.overlap == Overlap::Allowed;
-        let tells_more = self.last.is_none() || may_overlap && flight.began >= self.failed_at && age >= PATIENCE;
+        let is_later = flight.began >= self.history.failed_at;
+        let tells_more = self.history.last.is_none() || may_overlap && is_later && age >= PATIENCE;
         tells_more.then_some((flight.attempt, age))
     }
 
     /// Asks a target once more that was ready a while ago.
     pub fn confirm(&mut self, now: Duration) {
         self.state = State::Confirming;
-        self.confirmed = true;
-        self.failed_in_a_row = 0;
+        self.is_confirmed = true;
+        self.history.failed_in_a_row = 0;
         self.next = Some(now);
+    }
+
+    /// Takes a target for ready that was so, and whose confirmation has not failed.
+    pub fn take_at_its_word(&mut self) {
+        self.become_ready();
     }
 
     /// Whether it became ready longer ago than `stale`, and has not been asked once more since. One that
     /// has no attempt left for it is taken at its word.
     pub fn wants_confirmation(&self, now: Duration, stale: Duration) -> bool {
-        !self.confirmed && !self.is_exhausted() && now.saturating_sub(self.became_ready) > stale
+        !self.is_confirmed && !self.is_exhausted() && self.history.has_been_ready_for(now) > stale
     }
 
-    /// Whether its own deadline has passed, or there is nothing left to try.
+    /// Whether the deadline that counts has passed for a target that is not ready.
     pub fn is_out_of_time(&self, now: Duration) -> bool {
         matches!(self.state, State::Waiting | State::Confirming) && self.deadline().is_past(now)
     }
@@ -371,13 +313,7 @@ impl Tracker {
     pub fn give_up(&mut self) {
         self.state = State::GivenUp;
         self.next = None;
-        self.in_flight.clear();
-    }
-
-    /// Records why it was not ready when the wait ended.
-    pub fn note_reason(&mut self, failure: NotReady) {
-        *self.failures.entry(failure.kind).or_insert(0) += 1;
-        self.last = Some(failure);
+        self.flights.clear();
     }
 }
 
@@ -455,7 +391,7 @@ mod tests {
             }
             if tracker.is_due(now) {
                 tracker.begin(now);
-                assert!(tracker.in_flight.len() <= MAX_IN_FLIGHT);
+                assert!(tracker.flights.count() <= MAX_IN_FLIGHT);
                 began.push(now);
             }
             now += 5 * MS;
@@ -497,7 +433,7 @@ mod tests {
                 }
                 if tracker.is_due(now) {
                     tracker.begin(now);
-                    assert!(tracker.in_flight.len() <= MAX_IN_FLIGHT, "{timeout} {attempt_timeout}: {began:?}");
+                    assert!(tracker.flights.count() <= MAX_IN_FLIGHT, "{timeout} {attempt_timeout}: {began:?}");
                     began.push(now);
                 }
             }
@@ -536,7 +472,7 @@ mod tests {
         assert_eq!(tracker.unanswered(990 * MS), None);
         let cut = Err(NotReady::new(Kind::TimedOut, "the command did not end within 200ms"));
         tracker.finish(2, 1000 * MS, cut, 0.0);
-        assert_eq!(tracker.last.map(|failure| failure.kind), Some(Kind::ConnectionRefused));
+        assert_eq!(tracker.history.last.map(|failure| failure.kind), Some(Kind::ConnectionRefused));
     }
 
     #[test]
