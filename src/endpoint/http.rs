@@ -253,7 +253,10 @@ impl Http {
     }
 
     pub(super) fn secrets(&self) -> Vec<&Secret> {
-        self.headers.iter().map(|header| &header.value).chain(&self.query_values).collect()
+        // What asks for a WebSocket is no secret, and stands in answers.
+        let is_ours = |name: &HeaderName| *name == header::CONNECTION || *name == header::UPGRADE;
+        let given = self.headers.iter().filter(|field| !is_ours(&field.name));
+        given.map(|field| &field.value).chain(&self.query_values).collect()
     }
 }
 

@@ -278,3 +278,48 @@ fn a_real_server_of_http_2_alone_is_named() {
     let run = Run::new().target(format!("http://127.0.0.1:{port}/")).args(["--fail-fast", "-t", "60s"]).finish();
     run.expect_status(1).expect_stderr("speaks HTTP/2 alone");
 }
+
+#[test]
+fn a_web_socket_or_any_answer_to_the_wish_for_one_is_ready() {
+    let switching =
+        &b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x02hi"[..];
+    for (answer, status, said) in [
+        (switching, 0, "a WebSocket was opened"),
+        (b"HTTP/1.1 426 Upgrade Required\r\n\r\n", 0, "opened no WebSocket"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", 0, "opened no WebSocket"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", 1, "HTTP 503 Service Unavailable"),
+        (b"-ERR unknown command 'GET'\r\n", 1, "does not answer as an HTTP server"),
+    ] {
+        let peer = Peer::http(answer);
+        let run = Run::new().arg("--check").target(peer.url("/ws").replacen("http", "ws", 1)).finish();
+        run.expect_status(status).expect_in_stdout(said);
+    }
+}
+
+#[test]
+fn a_server_behind_a_unix_socket_is_asked_as_any_other() {
+    let directory = directory();
+    let socket = directory.path().join("app.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut head) = (stream.unwrap(), Vec::new());
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                std::io::Read::read_exact(&mut stream, &mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let answer = if head.starts_with(b"GET /health?x=1 HTTP/1.1\r\n") {
+                response("200 OK", "up")
+            } else {
+                redirect_to("/health?x=1")
+            };
+            drop(stream.write_all(&answer));
+        }
+    });
+    let url = format!("http+unix://{}", socket.display().to_string().replace('/', "%2F"));
+    let check = |rest: &str| Run::new().arg("--check").target(format!("{url}{rest}")).finish();
+    check("/health?x=1#body=up").expect_status(0);
+    check("/#follow&body=up").expect_status(0);
+    check("/health?x=1#body=down").expect_status(1);
+}

@@ -34,16 +34,16 @@ const PROXIES: [(&str, &str); 10] = [
 pub(super) fn judge(target: &Http, answer: &mut Answer, redirects_to: Option<&str>, budget: &Budget) -> Outcome {
     let status = answer.response.status();
     let shown = show(status);
-    if target.upgrade == Upgrade::WebSocket {
-        return Ok(Ready::new(match status {
-            StatusCode::SWITCHING_PROTOCOLS => format!("{shown}: it speaks WebSocket"),
-            _ => format!("{shown}: it answers, but no WebSocket was opened"),
-        }));
-    }
     if !target.status.accepts(status.as_u16()) {
         let but = expected(&target.status);
         let hint = way_out(answer);
         return Err(NotReady::new(Kind::HttpStatus(status.as_u16()), format!("{shown}{but}{hint}")));
+    }
+    if target.upgrade == Upgrade::WebSocket && !target.expects_body() {
+        return Ok(Ready::new(match status {
+            StatusCode::SWITCHING_PROTOCOLS => format!("{shown}: a WebSocket was opened"),
+            _ => format!("{shown}: it answers, but opened no WebSocket"),
+        }));
     }
     if !target.expects_body() {
         return Ok(Ready::new(format!("{shown}{}", taken_for_ready(target, answer, redirects_to))));
