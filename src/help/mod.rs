@@ -66,8 +66,8 @@ pub fn help() -> String {
     out.push_str(
         "\nEach option but the last group is also a variable: --max-interval is WHEN_READY_MAX_INTERVAL.\n\
          Targets are also taken from WHEN_READY_TARGETS, separated by white space.\n\
-         --check takes only those that describe targets, attempts, TLS and output: --attempt-timeout, -q, -v,\n\
-         --log-format, --http-*, --tls-* and its own. With NO_COLOR or TERM=dumb, lines take the live view's place.\n\n\
+         Of them --check takes what describes targets, attempts, TLS and output: --attempt-timeout, -q, -v,\n\
+         with --log-format, --http-*, --tls-* and its own. NO_COLOR or TERM=dumb: log lines, no live view.\n\n\
          Exit status:\n",
     );
     for (status, when) in EXIT {
