@@ -81,11 +81,12 @@ impl View {
         }
         // The last column stays free: some terminals wrap a line that fills it.
         let width = size.width.saturating_sub(1);
+        let (is_narrow, most) = if size.width < NARROW { (true, width / 3) } else { (false, width / 2) };
+        let titles_fit = !is_narrow && order.iter().all(|&index| self.names[index].0.width() <= most);
         let name = |index: usize| {
             let (title, label) = &self.names[index];
-            if size.width < NARROW { label } else { title }
+            if titles_fit { title } else { label }
         };
-        let most = if size.width < NARROW { width / 3 } else { width / 2 };
         let names = order.iter().map(|&index| name(index).width()).max().unwrap_or(0).min(most);
         let frame = usize::try_from(now.as_millis() / FRAME.as_millis()).unwrap_or(0);
         let mut out: Vec<String> = order
@@ -113,7 +114,7 @@ impl View {
         let ready = gate.trackers.iter().filter(|tracker| tracker.state == State::Ready).count();
         let mut footer = format!("{ready} of {} ready", self.names.len());
         let _ = match deadline.remaining(now) {
-            Some(left) => write!(footer, ", {} left", whole_seconds(left)),
+            Some(left) => write!(footer, ", {} left", whole_seconds(left + Duration::from_millis(999))),
             None => write!(footer, ", {} waited", whole_seconds(now)),
         };
         if shown < self.names.len() {

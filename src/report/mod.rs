@@ -198,14 +198,15 @@ impl<'a> Reporter<'a> {
 
     /// One line for all that are awaited.
     fn remind(&mut self, gate: &Gate, now: Duration) {
-        /// The most characters of a reminder, and of a reason in it.
-        const MOST: usize = 400;
-        const REASON: usize = 100;
+        /// The most characters of a reminder; of its targets' reasons as many as find room.
+        const MOST: usize = 600;
         let mut text = String::from("still waiting for ");
         let awaited = not_ready(gate);
         for (index, &target) in awaited.iter().enumerate() {
             let (reason, _) = last_reason(&gate.trackers[target]);
-            let part = format!("{} ({})", self.targets[target].label(), truncated(reason, REASON));
+            let label = self.targets[target].label();
+            let room = (MOST / awaited.len()).saturating_sub(label.chars().count() + 5);
+            let part = format!("{label} ({})", truncated(reason, room.clamp(24, 120)));
             if index > 0 {
                 if text.chars().count() + part.chars().count() > MOST {
                     let _ = write!(text, " and {} more", awaited.len() - index);

@@ -57,3 +57,34 @@ fn a_dumb_terminal_and_no_color_get_plain_lines() {
         assert!(screen.starts_with("when-ready: waiting for 1 target"), "{screen}");
     }
 }
+
+#[test]
+fn on_a_narrow_terminal_the_reason_has_most_of_the_line() {
+    let port = free_port();
+    let command = format!(
+        "{} db=postgres://app@127.0.0.1:{port}/application http://127.0.0.1:{port}/a/long/path -t 20s",
+        executable().display(),
+    );
+    for (width, expected) in
+        [(40, "db             connection refused b…"), (59, "db                   connection refused by 127")]
+    {
+        let screen = Terminal::start(width, 24, &command).wait_for("connection refused");
+        let line = screen.lines().next().unwrap();
+        assert!(line.get(3..).is_some_and(|line| line.starts_with(expected)), "{screen}");
+    }
+    // Names alone where names and addresses take more than half of the line.
+    let screen =
+        Terminal::start(80, 24, &command.replace("/a/long", "/a/very/very/long")).wait_for("connection refused");
+    assert!(screen.lines().next().unwrap().get(3..).unwrap().starts_with("db  "), "{screen}");
+}
+
+#[test]
+fn more_targets_than_rows_are_counted() {
+    let targets: Vec<String> = (0..60).map(|_| format!("127.0.0.1:{}", free_port())).collect();
+    let command = format!("{} {} file:/// -t 20s", executable().display(), targets.join(" "));
+    let screen = Terminal::start(80, 24, &command).wait_for("1 of 61 ready, ");
+    let lines: Vec<&str> = screen.lines().collect();
+    assert_eq!(lines.len(), 23, "{screen}");
+    assert!(lines[22].starts_with("1 of 61 ready, ") && lines[22].ends_with(" left (39 not shown)"), "{screen}");
+    assert!(!screen.contains("file:///"), "those that are awaited come first: {screen}");
+}
