@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -14,7 +15,8 @@ use nix::sys::signal::Signal;
 
 use crate::support::nginx::Nginx;
 use crate::support::postgres::{PASSWORD, Postgres, SUPERUSER};
-use crate::support::{Finished, Run, eventually, free_port, postgres_tool, tool};
+use crate::support::redis::Redis;
+use crate::support::{Finished, Reaper, Run, eventually, free_port, postgres_tool, tool};
 
 /// The certificates, made once: see make.sh for what each is.
 fn made() -> &'static Path {
@@ -112,6 +114,17 @@ const WEB: [Difference; 5] = [
     ("p521-signed", "the CA's key is of a kind that this build cannot verify (P-521)"),
     ("pss-signed", "in a way that this build cannot verify"),
 ];
+const PYTHON: [Difference; 8] = [
+    // Python takes partial chains from 3.13 on.
+    ("given", ""),
+    ("y-inter-given", ""),
+    ("y-inter-given-v3", ""),
+    ("limited-cn", "limits the names that it may issue for"),
+    ("limited-v1", "limits the names that it may issue for"),
+    ("p521", "of a kind that this build cannot verify (P-521)"),
+    ("p521-signed", "the CA's key is of a kind that this build cannot verify (P-521)"),
+    ("pss-signed", "in a way that this build cannot verify"),
+];
 const POSTGRES: [Difference; 13] = [
     // libpq does without OpenSSL's partial chains, which curl and Python 3.13 take.
     ("given verify-ca", "ready"),
@@ -201,6 +214,102 @@ fn https_connects_where_curl_does() {
     }
 }
 
+/// stunnel before a Redis server, with each of `kinds` on a port of its own.
+fn redis_servers(kinds: &[String]) -> (Redis, Reaper, Vec<(String, u16)>) {
+    let redis = Redis::started(&[]);
+    let mut conf = "foreground = yes\npid =\nciphers = DEFAULT:@SECLEVEL=0\n".to_owned();
+    let mut ports = Vec::new();
+    for kind in kinds {
+        let (port, pem, key) = (free_port(), file(&format!("{kind}.pem")), file(&format!("{kind}.key")));
+        let _ = writeln!(
+            conf,
+            "[{kind}]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{}\ncert = {pem}\nkey = {key}",
+            redis.port
+        );
+        ports.push((kind.clone(), port));
+    }
+    let path = redis.path().join("stunnel.conf");
+    fs::write(&path, conf).unwrap();
+    let stunnel = Command::new(tool(&["stunnel4", "stunnel"], "stunnel4"))
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("stunnel");
+    let stunnel = Reaper(stunnel);
+    for (_, port) in &ports {
+        eventually("stunnel", || std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok());
+    }
+    (redis, stunnel, ports)
+}
+
+/// What Python's ssl finds on each of the ports.
+fn by_python(ports: &[(String, u16)]) -> Vec<Verdict> {
+    let mut python = Command::new(tool(&["/usr/bin/python3"], "python3"))
+        .args(["-c", include_str!("certificates/verdicts.py")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    let mut input = python.stdin.take().unwrap();
+    for (kind, port) in ports {
+        writeln!(input, "{port} {}", file(&format!("{kind}.ca"))).unwrap();
+    }
+    drop(input);
+    let output = python.wait_with_output().unwrap();
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    lines.lines().map(|line| Verdict { connects: line == "yes", says: line.to_owned() }).collect()
+}
+
+#[test]
+fn each_rediss_and_tls_target_has_its_own_ca_and_connects_where_python_does() {
+    // stunnel does not load a key of 1,024 bits.
+    let kinds: Vec<String> = kinds().into_iter().filter(|kind| kind != "rsa-1024").collect();
+    let (_redis, _stunnel, ports) = redis_servers(&kinds);
+    let theirs = by_python(&ports);
+    assert_eq!(theirs.len(), ports.len());
+    for scheme in ["rediss", "tls"] {
+        let targets = ports
+            .iter()
+            .map(|(kind, port)| format!("{kind}={scheme}://localhost:{port}#ca={}", file(&format!("{kind}.ca"))));
+        let finished = Run::new().args(["--check", "--format", "json"]).args(targets).finish().expect_status(1);
+        let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        let rows: Vec<_> = ports
+            .iter()
+            .zip(&theirs)
+            .map(|((kind, _), theirs)| {
+                let entries = report["targets"].as_array().unwrap();
+                let entry = entries.iter().find(|entry| entry["name"] == **kind).unwrap();
+                let ours = Verdict { connects: entry["state"] == "ready", says: entry["last_reason"].to_string() };
+                (kind.clone(), theirs.clone(), ours)
+            })
+            .collect();
+        let differences = surprises(&rows, &PYTHON);
+        assert!(differences.is_empty(), "{scheme}: {differences}");
+    }
+}
+
+#[test]
+fn one_lax_target_makes_no_other_lax() {
+    let (_nginx, ports) = web_server(&["self-ca".to_owned()]);
+    let url = format!("https://localhost:{}/", ports[0].1);
+    let ca = file("self-ca.ca");
+    let finished = Run::new()
+        .args(["--check", "--format", "json"])
+        .args([
+            format!("lax={url}#insecure"),
+            format!("strict={url}"),
+            format!("own={url}#ca={ca}"),
+            format!("other-name={url}#ca={ca}&servername=other.example"),
+        ])
+        .finish()
+        .expect_status(1);
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let states: Vec<_> = report["targets"].as_array().unwrap().iter().map(|entry| &entry["state"]).collect();
+    assert_eq!(states, ["ready", "not_ready", "ready", "not_ready"], "{}", finished.stdout);
+}
+
 #[test]
 fn unverified_https_connects_whatever_the_certificate() {
     let (_nginx, ports) = web_server(&kinds());
@@ -216,7 +325,8 @@ fn unverified_https_connects_whatever_the_certificate() {
 #[test]
 fn postgres_connects_where_psql_does() {
     let mut server = Postgres::new();
-    server.hba("hostssl all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhostnossl all all 127.0.0.1/32 trust");
+    server
+        .hba("hostssl all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhostnossl all all 127.0.0.1/32 reject");
     let own = server.path().join("own.pem");
     let use_certificate = |kind: &str| {
         for (from, to) in [("pem", "own.pem"), ("key", "own.key")] {
