@@ -1,5 +1,8 @@
 //! Servers that are asked in their own protocol: the hosts in order, each by its protocol.
 
+#[cfg(feature = "amqp")]
+use std::time::Duration;
+
 use super::hosts::first_ready;
 use super::talk::Talk;
 use super::{memcached, nats, smtp};
@@ -10,6 +13,10 @@ use crate::net::tls::Tls;
 use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget, Stream};
 use crate::outcome::{NotReady, Outcome};
+
+/// How long a server may take to say good-bye: the answer is known, and not held up.
+#[cfg(feature = "amqp")]
+const GOOD_BYE: Duration = Duration::from_millis(200);
 
 pub(super) fn probe(service: &Service, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     first_ready(&service.places, goal, budget, |place, budget| ask(service, place, tls, budget))
@@ -39,7 +46,9 @@ fn exchange(service: &Service, talk: &mut Talk<'_, Stream>) -> Outcome {
         Protocol::Mysql => Err(talk.out_of_order()),
         Protocol::Nats => Err(talk.out_of_order()),
         #[cfg(feature = "amqp")]
-        Protocol::Amqp => super::amqp::exchange(talk, service),
+        Protocol::Amqp => {
+            super::amqp::exchange(talk, service, |stream, budget| stream.lasts(&budget.at_most(GOOD_BYE)))
+        }
         Protocol::Memcached => memcached::exchange(talk),
         Protocol::Smtp => smtp::exchange(talk),
     }

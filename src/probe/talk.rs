@@ -78,6 +78,11 @@ impl<'a, S: Read + Write> Talk<'a, S> {
         NotReady::new(Kind::WrongProtocol, reason)
     }
 
+    /// The stream.
+    pub(super) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     /// The stream, for TLS to begin on; nothing may have come before that.
     pub(super) fn upgrade(self) -> Result<S, NotReady> {
         if self.buffer.is_empty() { Ok(self.stream) } else { Err(self.out_of_order()) }

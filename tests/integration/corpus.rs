@@ -57,6 +57,35 @@ fn what_servers_might_say_to_a_redis_probe() {
     });
 }
 
+#[cfg(feature = "mysql")]
+#[test]
+fn what_servers_might_say_to_a_mysql_probe() {
+    use when_ready::probe::mysql::wire;
+    each("mysql_wire", |bytes| {
+        let mut rest = bytes;
+        while let Ok(Some((packet, used))) = wire::packet(rest, wire::MAX_ROW) {
+            assert!(used > packet.payload.len() && used <= rest.len());
+            wire::read_anything(&packet.payload);
+            rest = &rest[used..];
+        }
+        wire::read_anything(bytes);
+    });
+}
+
+#[cfg(feature = "amqp")]
+#[test]
+fn what_servers_might_say_to_an_amqp_probe() {
+    use when_ready::probe::amqp::wire;
+    each("amqp_frames", |bytes| {
+        let mut rest = bytes;
+        while let Ok(Some((_, used))) = wire::frame(rest) {
+            assert!(used > 0 && used <= rest.len());
+            rest = &rest[used..];
+        }
+        wire::read_anything(bytes);
+    });
+}
+
 #[test]
 fn what_users_might_write_as_a_target() {
     let http = HttpDefaults::default();

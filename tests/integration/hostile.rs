@@ -35,6 +35,23 @@ enum Wire {
     Http,
     Redis,
     Postgres,
+    #[cfg(feature = "mysql")]
+    Mysql,
+    #[cfg(feature = "amqp")]
+    Amqp,
+    Nats,
+}
+
+impl Wire {
+    /// Whether the server says the first word.
+    fn begins_with_the_server(self) -> bool {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql => true,
+            Self::Nats => true,
+            _ => false,
+        }
+    }
 }
 
 /// Where the hostility begins.
@@ -67,6 +84,11 @@ const PROTOCOLS: &[Protocol] = &[
     protocol("http", Wire::Http, Layer::Plain, ("http://127.0.0.1:", "/#status=200&body=ok")),
     protocol("redis", Wire::Redis, Layer::Plain, ("redis://127.0.0.1:", "/#key=k")),
     protocol("postgres", Wire::Postgres, Layer::Plain, ("postgres://u:p@127.0.0.1:", "/d?sslmode=disable")),
+    #[cfg(feature = "mysql")]
+    protocol("mysql", Wire::Mysql, Layer::Plain, ("mysql://u:p@127.0.0.1:", "/d?ssl-mode=DISABLED")),
+    #[cfg(feature = "amqp")]
+    protocol("amqp", Wire::Amqp, Layer::Plain, ("amqp://u:p@127.0.0.1:", "/v#queue=q")),
+    protocol("nats", Wire::Nats, Layer::Plain, ("nats://u:p@127.0.0.1:", "")),
     #[cfg(feature = "tls")]
     protocol("https", Wire::Http, Layer::BeforeTls, ("https://127.0.0.1:", "/#status=200&body=ok")),
     #[cfg(feature = "tls")]
@@ -189,6 +211,11 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         (Layer::BeforeTls, _) => Expected::Permanent(&["does not speak Postgres' protocol", "does not speak TLS"]),
         (_, Wire::Http) => Expected::Permanent(&["does not answer as an HTTP server", "larger than 64 KiB"]),
         (_, Wire::Redis) => Expected::Permanent(&["does not speak Redis' protocol"]),
+        #[cfg(feature = "mysql")]
+        (_, Wire::Mysql) => Expected::Permanent(&["does not speak MySQL's protocol"]),
+        #[cfg(feature = "amqp")]
+        (_, Wire::Amqp) => Expected::Permanent(&["does not speak AMQP 0-9-1"]),
+        (_, Wire::Nats) => Expected::Permanent(&["does not speak NATS"]),
         (_, Wire::Postgres | Wire::Tcp) => Expected::Permanent(&["does not speak Postgres' protocol"]),
     };
     let answer = match behaviour {
@@ -217,6 +244,9 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         (Wire::Http, Answer::RedirectLoop) => Expected::Pending(&["HTTP 302 Found, but 200 is expected: a redirect"]),
         (Wire::Redis, Answer::RedirectLoop) => Expected::Pending(&["moves the key from node to node"]),
         (Wire::Postgres, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
+        #[cfg(feature = "amqp")]
+        (Wire::Amqp, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
+        (Wire::Nats, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
         _ => wrong_protocol,
     }
 }
@@ -274,6 +304,19 @@ fn postgres_message(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag][..], &length.to_be_bytes(), body].concat()
 }
 
+/// A packet of MySQL's protocol.
+#[cfg(feature = "mysql")]
+fn mysql_packet(number: u8, payload: &[u8]) -> Vec<u8> {
+    [&[u8::try_from(payload.len()).unwrap(), 0, 0, number], payload].concat()
+}
+
+/// A method of AMQP.
+#[cfg(feature = "amqp")]
+fn amqp_method(channel: u8, class: u8, method: u8, arguments: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(arguments.len() + 4).unwrap();
+    [&[1, 0, channel, 0, 0, 0, length, 0, class, 0, method], arguments, &[0xce]].concat()
+}
+
 /// What a server in order answers first.
 fn answer(protocol: &Protocol) -> Vec<u8> {
     #[cfg(feature = "tls")]
@@ -285,6 +328,14 @@ fn answer(protocol: &Protocol) -> Vec<u8> {
         Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nit should be like ok".to_vec(),
         Wire::Redis => b"+PONG\r\n".to_vec(),
         Wire::Postgres => postgres_message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]),
+        #[cfg(feature = "mysql")]
+        Wire::Mysql => {
+            let begin = b"\n8.0.36\0\x08\0\0\0abcdefgh\0\xff\xf7\xff\x02\0\xff\xdf\x15";
+            mysql_packet(0, &[&begin[..], &[0; 10], b"ijklmnopqrst\0mysql_native_password\0"].concat())
+        }
+        #[cfg(feature = "amqp")]
+        Wire::Amqp => amqp_method(0, 10, 10, b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US"),
+        Wire::Nats => b"INFO {\"server_id\":\"x\",\"max_payload\":1048576}\r\n".to_vec(),
     }
 }
 
@@ -294,10 +345,22 @@ fn preamble(protocol: &Protocol) -> Vec<u8> {
         Wire::Tcp | Wire::Http => b"X-Field: value\r\n".to_vec(),
         Wire::Redis => b":1\r\n".to_vec(),
         Wire::Postgres => postgres_message(b'N', b"SNOTICE\0C00000\0Mpatience\0\0"),
+        #[cfg(feature = "mysql")]
+        Wire::Mysql => mysql_packet(0, b"\x01x"),
+        // A heartbeat.
+        #[cfg(feature = "amqp")]
+        Wire::Amqp => b"\x08\0\0\0\0\0\0\xce".to_vec(),
+        Wire::Nats => b"INFO {}\r\n".to_vec(),
     }
 }
 
-/// Reads a request, so that what follows is an answer to it.
+/// Reads the first request, where there is one, so that what follows is an answer to it.
+fn read_first_request(protocol: &Protocol, conn: &mut Conn) {
+    if !protocol.wire.begins_with_the_server() {
+        read_request(conn);
+    }
+}
+
 fn read_request(conn: &mut Conn) {
     drop(conn.io.read(&mut [0; 4096]));
 }
@@ -311,6 +374,25 @@ fn succeed(protocol: &Protocol, conn: &mut Conn) {
             read_request(conn);
             conn.send(b":1\r\n");
         }
+        #[cfg(feature = "mysql")]
+        Wire::Mysql => {
+            conn.send(&answer(protocol));
+            read_request(conn);
+            conn.send(&mysql_packet(2, &[0, 0, 0, 2, 0, 0, 0]));
+        }
+        #[cfg(feature = "amqp")]
+        Wire::Amqp => {
+            let tune = amqp_method(0, 10, 30, &[7, 0xff, 0, 2, 0, 0, 0, 60]);
+            let declared = amqp_method(1, 50, 11, b"\x01q\0\0\0\0\0\0\0\0");
+            let opened = [amqp_method(0, 10, 41, b"\0"), amqp_method(1, 20, 11, b"\0\0\0\0")].concat();
+            let returned = amqp_method(1, 60, 50, b"\x01\x38\x08NO_ROUTE\0\x01q");
+            conn.send(&[answer(protocol), tune, opened, declared, returned].concat());
+        }
+        Wire::Nats => {
+            conn.send(&answer(protocol));
+            read_request(conn);
+            conn.send(b"PONG\r\n");
+        }
         Wire::Postgres => {
             let logged_in = postgres_message(b'R', &[0; 4]);
             conn.send(&[logged_in, postgres_message(b'Z', b"I")].concat());
@@ -323,7 +405,7 @@ fn behave(protocol: &Protocol, behaviour: Behaviour, mut conn: Conn) {
         Behaviour::After(stage, then) => {
             let answer = answer(protocol);
             if stage != Stage::Accept {
-                read_request(&mut conn);
+                read_first_request(protocol, &mut conn);
             }
             let sent = match stage {
                 Stage::Accept | Stage::Request => 0,
@@ -341,7 +423,7 @@ fn behave(protocol: &Protocol, behaviour: Behaviour, mut conn: Conn) {
             end(protocol, then, &answer[sent..], conn);
         }
         Behaviour::Answers(answer) => {
-            read_request(&mut conn);
+            read_first_request(protocol, &mut conn);
             give(protocol, answer, conn);
         }
     }
@@ -386,7 +468,7 @@ fn end(protocol: &Protocol, then: Then, rest: &[u8], mut conn: Conn) {
             let other: &[u8] = match protocol.wire {
                 Wire::Tcp | Wire::Http => b"-ERR unknown command 'GET'\r\n",
                 Wire::Redis => b"HTTP/1.1 400 Bad Request\r\n\r\n",
-                Wire::Postgres => b"SSH-2.0-OpenSSH_9.6\r\n",
+                _ => b"SSH-2.0-OpenSSH_9.6\r\n",
             };
             conn.send(other);
         }
@@ -398,7 +480,8 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
     let begin: &[u8] = match protocol.wire {
         Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\n",
         Wire::Redis => b"*100000\r\n",
-        Wire::Postgres => b"",
+        Wire::Nats => b"INFO {}\r\n",
+        _ => b"",
     };
     let port = conn.tcp.local_addr().map_or(0, |address| address.port());
     match answer {
@@ -411,6 +494,11 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\nContent-Length: 2147483647\r\n\r\n".to_vec(),
                 Wire::Redis => b"$2147483647\r\n".to_vec(),
                 Wire::Postgres => [&b"R"[..], &TWO_GIB.to_be_bytes()].concat(),
+                #[cfg(feature = "mysql")]
+                Wire::Mysql => b"\xff\xff\xff\0".to_vec(),
+                #[cfg(feature = "amqp")]
+                Wire::Amqp => [&b"\x01\0\0"[..], &TWO_GIB.to_be_bytes()].concat(),
+                Wire::Nats => b"INFO {\"x\":\"".to_vec(),
             };
             conn.send(&claim);
             conn.send_for_ever(&vec![b'x'; 128 << 10], Duration::from_millis(1));
@@ -433,6 +521,11 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 Wire::Tcp | Wire::Http => b"HTTP/1.1 200 ",
                 Wire::Redis => b"+",
                 Wire::Postgres => b"E\x00\xa0\x00\x00M",
+                #[cfg(feature = "mysql")]
+                Wire::Mysql => b"\n",
+                #[cfg(feature = "amqp")]
+                Wire::Amqp => b"\x01\0\0\0\xa0\0\0",
+                Wire::Nats => b"INFO ",
             };
             conn.send(&[begin, &vec![b'a'; 10 << 20], b"\r\n\r\n"].concat());
         }

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 
 use super::talk::Talk;
 use crate::endpoint::service::Service;
+use crate::net::Budget;
 use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt, quoted};
 use wire::{Frame, method};
 
@@ -20,7 +21,12 @@ const MANDATORY: u8 = 1;
 /// `queue.declare` only looks.
 const PASSIVE: u8 = 1;
 
-pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service) -> Outcome {
+/// Talks with the server; `hurry` is called before the good-bye.
+pub(super) fn exchange<S: Read + Write>(
+    talk: &mut Talk<'_, S>,
+    target: &Service,
+    hurry: impl Fn(&mut S, &Budget),
+) -> Outcome {
     talk.send(&wire::HEADER);
     let start = expect(talk, method::START, Step::Login)?;
     let offered = wire::mechanisms(&start).map_err(|_| talk.out_of_order())?;
@@ -45,6 +51,8 @@ pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service
     };
     open(talk, &tune, target)?;
     let proven = within(talk, target);
+    let budget = talk.budget();
+    hurry(talk.stream(), budget);
     close(talk);
     let host = target.name.as_deref().unwrap_or("/");
     proven.map(|more| Ready::new(format!("logged in as {user} to the virtual host {host}{more}")))
@@ -203,7 +211,7 @@ mod tests {
     fn outcome(target: &Service, messages: &[Vec<u8>]) -> (Outcome, Vec<u8>) {
         let budget = budget();
         let mut talk = Talk::new(Scripted::new(&messages.concat(), 1, End::Close), Protocol::Amqp.name(), &budget);
-        let outcome = exchange(&mut talk, target);
+        let outcome = exchange(&mut talk, target, |_, _| {});
         (outcome, talk.into_stream().written)
     }
 
