@@ -178,6 +178,11 @@ fn what_is_wrong_with_an_answer_is_named() {
             "the proxy's own (HAProxy)",
         ),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n<hr><center>nginx/1.22.1</center>", "", "the proxy's own (nginx)"),
+        (
+            b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+            "",
+            "HTTP 400 Bad Request: the port is one of TLS; write https://",
+        ),
         (b"HTTP/1.1 200 OK\r\n\r\n", "#status=204", "HTTP 200 OK, but 204 is expected"),
         (
             b"HTTP/1.1 404 Not Found\r\n\r\n",

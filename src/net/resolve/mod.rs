@@ -51,9 +51,18 @@ impl ResolverState {
     /// Keeps an answer that comes late, along with what else came late.
     fn keep(&self, host: &str, addresses: Vec<SocketAddr>) {
         let mut remembered = self.lock();
-        let (came, kept) = remembered.late.entry(host.to_owned()).or_insert_with(|| (clock::now(), Vec::new()));
-        *came = clock::now();
-        kept.extend(addresses);
+        remembered.known.insert(host.to_owned());
+        let now = clock::now();
+        let (came, kept) = remembered.late.entry(host.to_owned()).or_insert_with(|| (now, Vec::new()));
+        if now.saturating_duration_since(*came) > FRESH {
+            kept.clear();
+        }
+        *came = now;
+        for address in addresses {
+            if !kept.contains(&address) {
+                kept.push(address);
+            }
+        }
     }
 
     /// An answer is used once: it may have been wrong, or be so by now.

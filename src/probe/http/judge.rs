@@ -96,6 +96,7 @@ fn way_out(answer: &mut Answer) -> String {
             };
         }
         407 => ": a proxy answered, and wants credentials; no proxy should stand before what is waited for",
+        400 if is_https(answer) => ": the port is one of TLS; write https://",
         403 if speaks_http2(answer) => {
             ": the server speaks HTTP/2 alone, and HTTP/1.1 is asked; wait for it as tcp://, tls:// or grpc://, or let it \
              take HTTP/1.1 too"
@@ -136,6 +137,18 @@ fn only_scheme(challenges: &[String]) -> Option<String> {
 fn speaks_http2(answer: &mut Answer) -> bool {
     let text = String::from_utf8_lossy(&answer.beginning()).into_owned();
     text.contains("Unknown ALPN Protocol") || text.contains("allowHTTP1")
+}
+
+/// What nginx, Go, Apache and Tomcat say to HTTP where they expect TLS.
+fn is_https(answer: &mut Answer) -> bool {
+    const SAID: [&str; 4] = [
+        "plain HTTP request was sent to HTTPS port",
+        "HTTP request to an HTTPS server",
+        "plain HTTP to an SSL-enabled server",
+        "combination of host and port requires TLS",
+    ];
+    let text = String::from_utf8_lossy(&answer.beginning()).into_owned();
+    SAID.iter().any(|said| text.contains(said))
 }
 
 /// The proxy whose own page this is.
