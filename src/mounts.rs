@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Whether the file that is open as `fd` lies on such a file system.
 pub fn is_remote_descriptor(fd: RawFd) -> bool {
@@ -14,13 +14,50 @@ pub fn is_remote_descriptor(fd: RawFd) -> bool {
     lines().iter().filter_map(|line| Mount::parse(line)).any(|found| found.id == mount && found.is_remote())
 }
 
-/// Whether `path` lies on such a file system, as far as its words tell: symbolic links are not followed.
+/// Whether `path` leads to such a file system. Symbolic links are followed as far as they lie on others.
 pub fn is_remote_path(path: &Path) -> bool {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    const MOST_LINKS: usize = 40;
     let lines = lines();
-    let above = lines.iter().filter_map(|line| Mount::parse(line)).filter(|mount| path.starts_with(&mount.point));
+    let mounts: Vec<Mount<'_>> = lines.iter().filter_map(|line| Mount::parse(line)).collect();
+    let mut place = PathBuf::from("/");
+    let mut links = 0;
+    let mut parts = parts_of(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    while let Some(part) = parts.pop() {
+        if part == ".." {
+            place.pop();
+            continue;
+        }
+        place.push(part);
+        if is_remote(&place, &mounts) {
+            return true;
+        }
+        if let Ok(to) = fs::read_link(&place)
+            && links < MOST_LINKS
+        {
+            links += 1;
+            place.pop();
+            if to.is_absolute() {
+                place = PathBuf::from("/");
+            }
+            parts.extend(parts_of(&to));
+        }
+    }
+    false
+}
+
+/// The names in a path, the first one last.
+fn parts_of(path: &Path) -> Vec<OsString> {
+    let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
+    let mut parts: Vec<OsString> = path.components().filter(is_name).map(|part| part.as_os_str().to_owned()).collect();
+    parts.reverse();
+    parts
+}
+
+/// Whether the file system that is mounted at `place` or above it may not answer.
+fn is_remote(place: &Path, mounts: &[Mount<'_>]) -> bool {
+    let above = mounts.iter().filter(|mount| place.starts_with(&mount.point));
     // Of two mounts at one place, the later one is seen.
-    above.max_by_key(|mount| mount.point.components().count()).is_some_and(|mount| mount.is_remote())
+    above.max_by_key(|mount| mount.point.components().count()).is_some_and(Mount::is_remote)
 }
 
 fn lines() -> Vec<String> {
@@ -93,7 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_proc_and_memory_is_local() {
+    fn a_link_leads_to_what_it_names() {
         assert!(!is_remote_path(Path::new("/proc/self/status")));
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("link", &link).unwrap();
+        assert!(!is_remote_path(&link.join("x")), "a link to itself ends");
     }
 }

@@ -143,3 +143,20 @@ fn a_report_that_may_not_be_so_large_is_a_warning_and_command_has_its_signals_as
         assert_eq!(mask.unwrap() & SIGXFSZ != 0, ignored, "{}", finished.stdout);
     }
 }
+
+#[test]
+fn a_file_system_that_does_not_answer_holds_nobody_up() {
+    let directory = directory();
+    let (dead, link) = (directory.path().join("dead"), directory.path().join("link"));
+    std::fs::create_dir(&dead).unwrap();
+    std::os::unix::fs::symlink(dead.join("report"), &link).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/support/dead_file_system.py");
+    let refused = format!("127.0.0.1:{}", free_port());
+    for (option, file) in
+        [("--report", dead.join("report")), ("--report", link), ("--termination-log", dead.join("log"))]
+    {
+        let run = Run::through("python3", &[script, dead.to_str().unwrap()]).args([option, file.to_str().unwrap()]);
+        let finished = run.target(&refused).timeout("1s").finish().expect_status(124);
+        finished.expect_stderr("its file system does not answer").expect_elapsed(1000..=2500);
+    }
+}
