@@ -4,6 +4,7 @@
 //! instant before exec a handler can still end the process, where an unblocked default action would
 //! be discarded for PID 1.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -144,7 +145,10 @@ fn is_ignored(mask: u64, signal: Signal) -> bool {
 
 /// The `SigIgn` mask of this process; where /proc is missing, nothing counts as ignored.
 fn ignored_mask() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut status = [0; 8192];
+    // One read brings all of it, which is little more than a KiB.
+    let length = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status)).unwrap_or(0);
+    let status = String::from_utf8_lossy(&status[..length]);
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
 }

@@ -22,21 +22,35 @@ use crate::outcome::{Kind, NotReady, Stage};
 /// [`Kind::Unresolved`], [`Kind::ConnectionRefused`], [`Kind::Unreachable`], [`Kind::TimedOut`] or
 /// [`Kind::LocalLimit`], with each address that failed; [`Kind::Missing`] without a socket at the path.
 pub fn connect(place: &Place, budget: &Budget) -> Result<Connection, NotReady> {
-    if let Some(made) = budget.take_made(place) {
-        return connection(place, made, budget);
+    let made = reach(place, budget)?;
+    if let Place::Tcp(_) = place {
+        drop(made.socket.set_tcp_nodelay(true));
     }
-    let made = match place {
+    made.socket.set_nonblocking(false).map_err(|error| super::io_failure(&error, budget))?;
+    budget.enter(Stage::Exchanging);
+    Ok(Connection { socket: made.socket, budget: budget.clone(), peer: made.peer })
+}
+
+/// The same for who has nothing to say to the peer.
+///
+/// # Errors
+///
+/// Those of [`connect`].
+pub fn reach(place: &Place, budget: &Budget) -> Result<Made, NotReady> {
+    if let Some(made) = budget.take_made(place) {
+        return Ok(made);
+    }
+    match place {
         Place::Tcp(address) => {
             let addresses = resolve(&address.host, address.port, budget)?;
             budget.enter(Stage::Connecting);
-            await_end(Dial::new(addresses, budget))?
+            await_end(Dial::new(addresses, budget))
         }
         Place::Unix(path) => {
             budget.enter(Stage::Connecting);
-            connect_unix(path)?
+            connect_unix(path)
         }
-    };
-    connection(place, made, budget)
+    }
 }
 
 /// Begins a connection that does not block: for a place whose name needs no look-up. Gives the race to an
@@ -60,15 +74,6 @@ pub enum Begun {
     Dial(Dial),
     /// There was nothing to wait for.
     Ended(Result<Made, NotReady>),
-}
-
-fn connection(place: &Place, made: Made, budget: &Budget) -> Result<Connection, NotReady> {
-    if let Place::Tcp(_) = place {
-        drop(made.socket.set_tcp_nodelay(true));
-    }
-    made.socket.set_nonblocking(false).map_err(|error| super::io_failure(&error, budget))?;
-    budget.enter(Stage::Exchanging);
-    Ok(Connection { socket: made.socket, budget: budget.clone(), peer: made.peer })
 }
 
 /// Drives a race to its end.

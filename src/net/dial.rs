@@ -161,6 +161,10 @@ impl Contact {
         if let Ok(Some(error)) | Err(error) = self.socket.take_error() {
             return Answer::Failed(errno_of(&error));
         }
+        if self.address.ip().is_loopback() && !self.resets {
+            // The kernel gives that port to no connection.
+            return Answer::Stands;
+        }
         match ends_of(&self.socket) {
             None => Answer::Failed(Errno::ECONNRESET),
             Some((local, peer)) if local == peer => {

@@ -1,9 +1,9 @@
-//! The kernel's list of sockets that listen (`proc_pid_net(5)`), read once for all who ask at one moment:
-//! it takes as long as the host has sockets.
+//! The kernel's list of sockets that listen (`proc_pid_net(5)`), read once for all who ask at one moment, and as far
+//! as they want: after the listeners, which come first, the kernel looks through all of the host's connections.
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -13,12 +13,18 @@ use crate::clock;
 /// The state of a listener in the list.
 const LISTEN: &str = "0A";
 
+/// So much is read at once: a few lines.
+const CHUNK: usize = 600;
+
 /// The list of one family, as it was once.
 #[derive(Debug)]
 struct Reading {
     /// When reading it began.
     began: Instant,
+    /// The listeners that have been read.
     listeners: HashSet<(IpAddr, u16)>,
+    /// What has not been read yet.
+    rest: Option<Lines<BufReader<File>>>,
 }
 
 #[derive(Debug)]
@@ -43,27 +49,48 @@ impl List {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let reading = match last.take() {
             Some(reading) if reading.began >= asked => reading,
-            _ => Reading { began: clock::now(), listeners: read(self.path) },
+            _ => Reading::begin(self.path),
         };
         let reading = last.insert(reading);
-        let mut at = [Some(address.ip()), None, None];
+        let anywhere = IpAddr::from(Ipv6Addr::UNSPECIFIED);
         match address.ip() {
-            IpAddr::V4(v4) => {
-                at[1] = Some(Ipv4Addr::UNSPECIFIED.into());
-                at[2] = Some(v4.to_ipv6_mapped().into());
-            }
-            IpAddr::V6(_) => {}
+            IpAddr::V4(v4) => reading
+                .has([v4.into(), Ipv4Addr::UNSPECIFIED.into(), v4.to_ipv6_mapped().into(), anywhere], address.port()),
+            IpAddr::V6(v6) => reading.has([v6.into(), anywhere], address.port()),
         }
-        let everywhere = IpAddr::from(Ipv6Addr::UNSPECIFIED);
-        at.into_iter().flatten().chain([everywhere]).any(|ip| reading.listeners.contains(&(ip, address.port())))
     }
 }
 
-/// The listeners of a list; none where it cannot be read.
-fn read(path: &str) -> HashSet<(IpAddr, u16)> {
-    let Ok(file) = File::open(path) else { return HashSet::new() };
-    // They come first in it.
-    BufReader::new(file).lines().skip(1).map_while(|line| listener(&line.ok()?)).collect()
+impl Reading {
+    fn begin(path: &str) -> Self {
+        let began = clock::now();
+        // Where it cannot be read, it has nobody.
+        let mut rest = File::open(path).ok().map(|file| BufReader::with_capacity(CHUNK, file).lines());
+        // The heading.
+        if let Some(lines) = &mut rest {
+            lines.next();
+        }
+        Self { began, listeners: HashSet::new(), rest }
+    }
+
+    /// Whether somebody listens at the port of one of these addresses.
+    fn has<const N: usize>(&mut self, at: [IpAddr; N], port: u16) -> bool {
+        at.iter().any(|ip| self.listeners.contains(&(*ip, port)))
+            || std::iter::from_fn(|| self.read_on()).any(|(ip, found)| found == port && at.contains(&ip))
+    }
+
+    /// The next listener of the list, which is one of those that have been read from here on.
+    fn read_on(&mut self) -> Option<(IpAddr, u16)> {
+        let line = self.rest.as_mut()?.next();
+        let found = line.and_then(Result::ok).and_then(|line| listener(&line));
+        match found {
+            Some(found) => {
+                self.listeners.insert(found);
+            }
+            None => self.rest = None,
+        }
+        found
+    }
 }
 
 /// The address and port of a line's socket, if it listens.
@@ -110,7 +137,7 @@ mod tests {
         }
         drop((local, everywhere));
         assert!(!listed(here), "it is asked anew");
-        assert!(read("/nonexistent").is_empty());
+        assert!(!Reading::begin("/nonexistent").has([here.ip()], here.port()));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::clock;
 use crate::endpoint::Place;
 use crate::outcome::{Kind, NotReady, Stage};
 
-pub use connect::{Begun, begin, connect, poll_timeout};
+pub use connect::{Begun, begin, connect, poll_timeout, reach};
 pub use dial::Dial;
 pub use resolve::{ResolverState, resolve};
 
@@ -60,6 +60,13 @@ pub struct Made {
     socket: Socket,
     /// The peer's address, for messages.
     peer: String,
+}
+
+impl Made {
+    /// The peer's address, for messages.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
 }
 
 impl Budget {

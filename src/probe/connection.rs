@@ -15,7 +15,7 @@ use crate::net::{self, Budget};
 use crate::outcome::{Kind, NotReady, Outcome, Ready};
 
 pub(super) fn probe(place: &Place, budget: &Budget) -> Outcome {
-    let connection = net::connect(place, budget)?;
+    let connection = net::reach(place, budget)?;
     Ok(Ready::new(match place {
         Place::Tcp(_) => format!("connected to {}", connection.peer()),
         Place::Unix(_) => "connected".to_owned(),
