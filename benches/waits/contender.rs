@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,23 @@ use crate::support::{executable, postgres_tool, tool};
 pub const PRODUCT: &str = "when-ready";
 /// Debian's wait-for-it, there.
 pub const WAIT_FOR_IT: &str = "wait-for-it";
+
+/// The least that a gate can be, in C.
+pub const FLOOR: &str = "a static C loop";
+
+/// That loop, compiled here; without arguments, it is the least that a command can be.
+fn floor_executable() -> String {
+    static BUILT: OnceLock<String> = OnceLock::new();
+    let build = || {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/waits/floor.c");
+        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/target/floor");
+        let compiler = tool(&["musl-gcc", "cc"], "gcc");
+        let status = Command::new(compiler).args(["-O2", "-static", "-o", built, source]).status().expect("a compiler");
+        assert!(status.success(), "{source} does not compile");
+        built.to_owned()
+    };
+    BUILT.get_or_init(build).clone()
+}
 
 /// A program and its arguments.
 #[derive(Debug, Clone)]
@@ -41,6 +58,17 @@ impl Contender {
         words.push("--".to_owned());
         words.extend(trivial());
         Self { name: PRODUCT.to_owned(), words }
+    }
+
+    /// The product and the least that a gate can be, before the least that a command can be.
+    pub fn beside_the_floor(targets: &[String]) -> [Self; 2] {
+        let after = |program: String, name: &str| {
+            let mut words = vec![program];
+            words.extend(targets.iter().cloned());
+            words.extend(["--".to_owned(), floor_executable()]);
+            Self { name: name.to_owned(), words }
+        };
+        [after(executable().display().to_string(), PRODUCT), after(floor_executable(), FLOOR)]
     }
 
     /// Waits for a port, at most so many seconds.

@@ -16,18 +16,20 @@ use crate::support::{Run, Running, directory, free_port};
 use crate::table::{Budget, Row, Table, Unit};
 
 /// The wait that the budgets are for.
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(10);
 /// When the pauses have long reached their longest.
 const LONG: Duration = Duration::from_secs(75);
 const STEADY: Duration = Duration::from_mins(1);
 
 pub fn run(depth: Depth, table: &mut Table) {
-    let wait = depth.pick(Duration::from_secs(8), WAIT);
+    let wait = WAIT;
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/");
+    let [_, floor] = Contender::beside_the_floor(&[format!("127.0.0.1:{port}")]);
     let contenders = [
         Contender::product(["--timeout", "none", &format!("127.0.0.1:{port}")]),
         Contender::wait_for_it(port, wait.as_secs()),
+        floor,
         Contender::curl(&url, "", "2"),
         Contender::curl(&url, "", "0.1"),
         Contender::pg_isready(port),
@@ -39,17 +41,19 @@ pub fn run(depth: Depth, table: &mut Table) {
         contenders.iter().map(|contender| row("CPU time", Unit::Milliseconds, &contender.name)).collect();
     let mut peaks: Vec<Row> =
         contenders.iter().map(|contender| row("peak of the first process", Unit::Mebibytes, &contender.name)).collect();
-    times[0].budgets.push(Budget::Median(40.0));
-    peaks[0].budgets.push(Budget::Median(2.5));
+    times[0].budgets.push(Budget::Median(12.0));
+    peaks[0].budgets.push(Budget::Median(1600.0 / 1024.0));
+    let mut threads = row("threads", Unit::Threads, PRODUCT).budget(Budget::Maximum(1.0));
 
     // The attempts are counted beside, by a run that tells of each.
     let counting = Counting::start(port);
     for _ in 0..depth.pick(1, 2) {
-        measure(&contenders, wait, &mut times, &mut peaks);
+        measure(&contenders, wait, &mut times, &mut peaks, &mut threads);
     }
     let attempts = counting.until(depth.pick(wait, LONG));
     table.figure(times);
     table.figure(peaks);
+    table.alone(threads);
     let until = |moment: Duration| attempts.iter().filter(|at| **at <= moment).count() as f64;
     let first = Duration::from_secs(8);
     table.alone(row("attempts", Unit::Attempts, PRODUCT).sample(until(wait)));
@@ -69,13 +73,14 @@ pub fn run(depth: Depth, table: &mut Table) {
 }
 
 /// All of them at once for `wait`; then one after another is ended and accounted for.
-fn measure(contenders: &[Contender], wait: Duration, times: &mut [Row], peaks: &mut [Row]) {
+fn measure(contenders: &[Contender], wait: Duration, times: &mut [Row], peaks: &mut [Row], threads: &mut Row) {
     let begun = Instant::now();
     let mut children: Vec<_> = contenders.iter().map(Contender::spawn).collect();
     thread::sleep((begun + wait).saturating_duration_since(Instant::now() + Duration::from_millis(50)));
     for (child, row) in children.iter().zip(peaks) {
         row.samples.push(peak(child.id()));
     }
+    threads.samples.push(status_of(children[0].id(), "Threads:"));
     for (index, (child, row)) in children.iter_mut().zip(times).enumerate() {
         // That one ends by itself: its children leave its process group, and count once they have ended.
         if contenders[index].name != WAIT_FOR_IT {
@@ -98,10 +103,14 @@ fn used() -> f64 {
 
 /// The most memory that a running process has had resident, in MiB.
 pub fn peak(pid: u32) -> f64 {
+    status_of(pid, "VmHWM:") / 1024.0
+}
+
+/// A number of /proc/PID/status.
+fn status_of(pid: u32, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kibibytes / 1024.0
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// A run that logs each attempt.

@@ -1,6 +1,6 @@
 //! Everything is up: what the gate adds to the bare command.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use crate::Depth;
 use crate::contender::{Contender, bare, millis};
@@ -103,5 +103,50 @@ pub fn run(depth: Depth, table: &mut Table) {
         rows[0].budgets.extend(figure.budget.map(Budget::Median));
         table.figure(rows);
     }
+    beside_the_floor(depth, table, http);
     table.alone(Row::new("ready", "start to end", &bare.name, Unit::Milliseconds).samples(commands));
+}
+
+/// From the spawn to the end of the least command, beside the least gate.
+fn beside_the_floor(depth: Depth, table: &mut Table, port: u16) {
+    let own = |count: usize| -> Vec<TcpListener> {
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a listener")).collect()
+    };
+    let figures = [
+        ("one tcp target, spawn to command".to_owned(), vec![format!("127.0.0.1:{port}")], Vec::new(), 1.4),
+        ports_of_this_host(own(10)),
+        ports_of_this_host(own(100)),
+        ports_of_this_host(own(500)),
+    ];
+    for (figure, targets, listeners, most) in figures {
+        let contenders = Contender::beside_the_floor(&targets);
+        let mut rows =
+            contenders.each_ref().map(|contender| Row::new("ready", &figure, &contender.name, Unit::Milliseconds));
+        let rounds = depth.pick(25, 200) / if targets.len() > 50 { 2 } else { 1 };
+        for round in 0..=rounds {
+            for (contender, row) in contenders.iter().zip(&mut rows) {
+                let took = millis(contender.time());
+                // The first of each finds cold caches.
+                row.samples.extend((round > 0).then_some(took));
+                empty(&listeners);
+            }
+        }
+        rows[0].budgets.push(Budget::OfPeer(most));
+        table.figure(rows.into());
+    }
+}
+
+/// Ready targets on ports that the kernel also gives to connections.
+fn ports_of_this_host(listeners: Vec<TcpListener>) -> (String, Vec<String>, Vec<TcpListener>, f64) {
+    let targets: Vec<String> =
+        listeners.iter().map(|listener| listener.local_addr().expect("an address").to_string()).collect();
+    (format!("ports of this host: {} tcp targets", targets.len()), targets, listeners, 1.6)
+}
+
+/// Takes the connections that wait, so that no queue is ever full.
+fn empty(listeners: &[TcpListener]) {
+    for listener in listeners {
+        listener.set_nonblocking(true).expect("O_NONBLOCK");
+        while listener.accept().is_ok() {}
+    }
 }

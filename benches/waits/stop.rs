@@ -41,7 +41,7 @@ pub fn run(depth: Depth, table: &mut Table) {
 fn stop(contender: &Contender, expected: Option<i32>) -> Option<Duration> {
     let outside = contender.race();
     let inside = child_of(outside.group);
-    // It waits: its handlers are in place when it has a thread that probes, and a shell has a child.
+    // It waits: its handlers are in place and it sleeps, or a shell has a child.
     eventually("the wait", || is_waiting(inside));
     let begun = Instant::now();
     kill(inside, Signal::SIGTERM).expect("kill");
@@ -65,6 +65,9 @@ fn child_of(parent: Pid) -> Pid {
 }
 
 fn is_waiting(pid: Pid) -> bool {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    threads > 1 || !children(pid).is_empty()
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let caught = u64::from_str_radix(field("SigCgt:"), 16).unwrap_or(0);
+    let is_ready = caught & (1 << (Signal::SIGTERM as i32 - 1)) != 0 && field("State:").starts_with('S');
+    is_ready || !children(pid).is_empty()
 }

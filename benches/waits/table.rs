@@ -15,6 +15,7 @@ pub enum Unit {
     Mebibytes,
     Bytes,
     Attempts,
+    Threads,
     PerSecond,
 }
 
@@ -82,7 +83,7 @@ impl Row {
             Unit::Percent => format!("{more}{value:.1} %"),
             Unit::Mebibytes => format!("{value:.2} MiB"),
             Unit::Bytes => format!("{:.3} MB", value / 1e6),
-            Unit::Attempts => format!("{value:.0}"),
+            Unit::Attempts | Unit::Threads => format!("{value:.0}"),
             Unit::PerSecond if value >= 100.0 => format!("{value:.0}/s"),
             Unit::PerSecond => format!("{value:.1}/s"),
         }
