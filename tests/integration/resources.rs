@@ -16,8 +16,8 @@ use crate::support::network::in_private_network;
 use crate::support::peer::{Peer, hold, response};
 use crate::support::{Reaper, Run, Running, as_user, directory, eventually, free_port, new_user, public_copy};
 
-/// What a loaded machine may add to a deadline; the product promises 100 ms.
-const SLACK: u64 = 600;
+/// How late, by itself, a deadline may be kept.
+const SLACK: u64 = 100;
 
 /// Ends well with `count` targets that are ready, and with one among them that is not.
 fn expect_no_false_ready(count: usize, run: impl Fn() -> Run) {
@@ -109,6 +109,31 @@ fn a_thread_that_was_refused_once_is_asked_for_again() {
     run.finish().expect_status(0);
 }
 
+#[test]
+fn a_wait_for_a_port_or_socket_takes_one_thread() {
+    let directory = directory();
+    let missing = format!("unix://{}/socket", directory.path().display());
+    let targets = [format!("127.0.0.1:{}", free_port()), missing, format!("http://127.0.0.1:{}/", free_port())];
+    let run = Run::new().args(targets).timeout("60s").spawn();
+    run.wait_for_stderr("connection refused").wait_for_stderr("there is no socket");
+    let status = fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
+    assert!(status.contains("\nThreads:\t1\n"), "{status}");
+    run.signal(Signal::SIGTERM);
+    run.finish().expect_status(143);
+}
+
+#[test]
+fn targets_that_hang_starve_no_other_of_its_attempt() {
+    let silent = Peer::start(|stream, _| hold(stream));
+    for (count, limit) in [(8, "--nofile=64:64"), (30, "--nofile=64:64"), (60, "--nofile=128:128")] {
+        let hanging = (0..count).map(|n| format!("t{n}={}", silent.url("/")));
+        let run = Run::through("prlimit", &[limit]).args(hanging).target("file:///etc/passwd");
+        let run = run.args(["--any", "-t", "4s"]).command(["echo", "ran"]).finish();
+        println!("{count} hanging targets: the file is found after {:?}", run.elapsed);
+        run.expect_status(0).expect_stdout("ran\n").expect_elapsed(0..=1000);
+    }
+}
+
 /// What a process has of what could leak.
 #[derive(Debug, Clone, Copy)]
 struct Held {
@@ -174,9 +199,7 @@ fn tens_of_thousands_of_attempts_leave_no_memory_descriptor_or_thread_behind() {
         let most_in_flight = (targets.len() + 1) * 4;
         let directory = directory();
         let report = directory.path().join("report");
-        // In the background: the other tests have deadlines to keep.
-        let run =
-            Run::through("nice", &["-n", "19"]).args(targets).args(["--interval", "2ms", "--max-interval", "2ms"]);
+        let run = Run::new().args(targets).args(["--interval", "2ms", "--max-interval", "2ms"]);
         let run = run.args(["--attempt-timeout", "50ms", "-t", "none", "--report", report.to_str().unwrap()]);
         #[cfg(feature = "tls")]
         let ca = crate::support::certificates::Ca::new();
@@ -189,10 +212,11 @@ fn tens_of_thousands_of_attempts_leave_no_memory_descriptor_or_thread_behind() {
         let mut most = Vec::new();
         for wanted in [WARM_UP, ATTEMPTS] {
             while [&resetting, &http, &postgres, &redis].iter().any(|peer| peer.connections() < wanted) {
-                // On a slow machine fewer must do.
-                if running.begun.elapsed() > Duration::from_mins(1) {
-                    break;
-                }
+                assert!(
+                    running.begun.elapsed() < Duration::from_secs(85),
+                    "it attempts too seldom:\n{}",
+                    running.stderr_so_far()
+                );
                 thread::sleep(Duration::from_millis(50));
                 let now = held(&running);
                 // A socket for each, or the resolver's files and sockets; and a few of the gate's own.
@@ -247,9 +271,9 @@ fn without_memory_it_says_so_and_is_never_falsely_ready() {
         };
         statuses.push(finished.status);
         assert!(is_told, "with {kib} KiB: {finished:?}");
-        finished.expect_stdout("").expect_elapsed(0..=5000);
+        finished.expect_stdout("").expect_elapsed(0..=300 + SLACK);
         // Whether COMMAND can run with so little is its own affair.
-        run().finish().expect_elapsed(0..=5000);
+        run().finish().expect_elapsed(0..=300 + SLACK);
     }
     println!("from {least} KiB on: {statuses:?}");
     assert_eq!(statuses.last(), Some(&124));

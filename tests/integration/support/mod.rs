@@ -24,11 +24,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 /// No test takes longer: what is still running then is ended, and the test fails.
@@ -158,6 +160,23 @@ pub fn as_user(user: u32, more: &[&str], copy: &Path) -> Run {
     Run::through("setpriv", &args)
 }
 
+/// Lets processes that are started from here on have the default dispositions of the signals that end a wait. What
+/// runs in the background of a script, or under nohup, inherits that some of them are ignored.
+pub fn reset_dispositions() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("SigIgn");
+        let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            if ignored & (1 << (signal as i32 - 1)) != 0 {
+                // A handler that does nothing: it is as if ignored here, and exec resets it.
+                signal_hook::flag::register(signal as i32, Arc::default()).expect("a handler");
+            }
+        }
+    });
+}
+
 /// A run of the executable, to be described.
 #[must_use]
 pub struct Run {
@@ -166,8 +185,9 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run without arguments and with a bare environment.
+    /// A run without arguments, with a bare environment and the default dispositions of signals.
     pub fn new() -> Self {
+        reset_dispositions();
         let mut command = Command::new(executable());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -232,11 +252,11 @@ impl Run {
 
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        let begun = Instant::now();
+        let (begun, withheld) = (Instant::now(), withheld(OWN));
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let stdout = Collected::from(child.stdout.take());
         let stderr = Collected::from(child.stderr.take());
-        Running { child, begun, stdout, stderr, shown: self.shown.join(" ") }
+        Running { child, begun, withheld, stdout, stderr, shown: self.shown.join(" ") }
     }
 
     /// Runs it to its end.
@@ -304,11 +324,22 @@ impl Collected {
     }
 }
 
+/// What is known of this thread's time.
+const OWN: &str = "/proc/thread-self/schedstat";
+
+/// How long a thread has been ready to run without a processor (sched-stats); nothing, where the kernel does not say.
+fn withheld(schedstat: &str) -> Duration {
+    let text = std::fs::read_to_string(schedstat).unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
+}
+
 /// The executable, running.
 pub struct Running {
     child: Child,
     /// When it was started.
     pub begun: Instant,
+    /// What had been withheld from the thread that started it.
+    withheld: Duration,
     stdout: Collected,
     stderr: Collected,
     shown: String,
@@ -362,8 +393,13 @@ impl Running {
             }
             is_late
         });
-        let status = self.child.wait().expect("wait");
+        // It has ended, and is still there to be asked.
+        let pid = i32::try_from(self.child.id()).unwrap();
+        while waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
         let elapsed = self.begun.elapsed();
+        let own = withheld(OWN).saturating_sub(self.withheld);
+        let withheld = withheld(&format!("/proc/{pid}/schedstat")) + own;
+        let status = self.child.wait().expect("wait");
         drop(ended);
         let is_late = watchdog.join().expect("the watchdog");
         assert!(!is_late, "{} did not end within {PATIENCE:?}:\n{}", self.shown, self.stderr.so_far());
@@ -373,6 +409,7 @@ impl Running {
             status,
             dumped_core,
             elapsed,
+            withheld,
             stdout: self.stdout.all(),
             stderr: self.stderr.all(),
             shown: std::mem::take(&mut self.shown),
@@ -397,6 +434,9 @@ pub struct Finished {
     pub dumped_core: bool,
     /// From start to end.
     pub elapsed: Duration,
+    /// For how much of that it, or the thread that waited for it, would have run and had no processor: what others
+    /// kept busy is not its fault.
+    pub withheld: Duration,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -448,11 +488,17 @@ impl Finished {
         self
     }
 
-    /// Asserts that it took at least and at most so long.
+    /// How long it took by itself.
+    pub fn taken(&self) -> Duration {
+        self.elapsed.saturating_sub(self.withheld)
+    }
+
+    /// Asserts that it took at least so long, and by itself at most so long.
     #[track_caller]
     pub fn expect_elapsed(self, range: std::ops::RangeInclusive<u64>) -> Self {
-        let millis = u64::try_from(self.elapsed.as_millis()).unwrap();
-        assert!(range.contains(&millis), "{millis} ms is not in {range:?} ms:\n{}", self.dump());
+        let [elapsed, taken] = [self.elapsed, self.taken()].map(|time| u64::try_from(time.as_millis()).unwrap());
+        let is_kept = elapsed >= *range.start() && taken <= *range.end();
+        assert!(is_kept, "{elapsed} ms, {taken} of its own, is not in {range:?} ms:\n{}", self.dump());
         self
     }
 }
