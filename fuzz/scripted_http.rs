@@ -1,7 +1,7 @@
 //! An HTTP server that is nothing but bytes: for the fuzzer, and for the test that runs what it found
 //! again.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use when_ready::endpoint::{Endpoint, HttpDefaults, Surroundings, Target};
 use when_ready::net::{Budget, Progress, ResolverState};
 use when_ready::probe::{http, without_secrets};
 
+use super::script::{End, Script};
+
 const SECRET: &str = "hunter2secret";
 /// Of `u:hunter2secret` (RFC 7617).
 const BASIC: &str = "dTpodW50ZXIyc2VjcmV0";
@@ -18,54 +20,6 @@ const BASIC: &str = "dTpodW50ZXIyc2VjcmV0";
 const ECHO: u8 = 0xff;
 /// What is expected of the answer.
 const EXPECTATIONS: [&str; 4] = ["", "&body=ok", "&json=/a/b=1&json=/c&status=100-599", "&method=CONNECT&body=ok"];
-
-/// What comes after the answer.
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Close,
-    Reset,
-    Silence,
-    /// The answer once more, for ever.
-    Again,
-}
-
-#[derive(Debug)]
-struct Script {
-    answer: Vec<u8>,
-    at: usize,
-    step: usize,
-    end: End,
-    read: Arc<AtomicUsize>,
-}
-
-impl Read for Script {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.answer.len() {
-            match self.end {
-                End::Close => return Ok(0),
-                End::Reset => return Err(io::ErrorKind::ConnectionReset.into()),
-                End::Silence => return Err(io::ErrorKind::TimedOut.into()),
-                End::Again => self.at = 0,
-            }
-        }
-        let rest = &self.answer[self.at..];
-        let n = self.step.min(rest.len()).min(buffer.len());
-        buffer[..n].copy_from_slice(&rest[..n]);
-        self.at += n;
-        self.read.fetch_add(n, Ordering::Relaxed);
-        Ok(n)
-    }
-}
-
-impl Write for Script {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Nothing panics, nothing is read without end, no secret is told and nothing but an HTTP response is
 /// ready. The first byte says how the others come.

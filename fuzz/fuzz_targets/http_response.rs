@@ -3,6 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../script.rs"]
+mod script;
 #[path = "../scripted_http.rs"]
 mod scripted_http;
 

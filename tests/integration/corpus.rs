@@ -8,8 +8,12 @@ use when_ready::endpoint::{HttpDefaults, Surroundings, Target};
 use when_ready::probe::postgres::{passfile, wire};
 use when_ready::probe::redis::resp;
 
+#[path = "../../fuzz/script.rs"]
+mod script;
 #[path = "../../fuzz/scripted_http.rs"]
 mod scripted_http;
+#[path = "../../fuzz/scripted_session.rs"]
+mod scripted_session;
 
 #[path = "../../fuzz/name_service.rs"]
 mod name_service;
@@ -84,6 +88,12 @@ fn what_servers_might_say_to_an_amqp_probe() {
         }
         wire::read_anything(bytes);
     });
+}
+
+#[test]
+fn conversations_that_servers_might_have() {
+    each("postgres_session", scripted_session::check_postgres);
+    each("redis_session", scripted_session::check_redis);
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! Whole conversations with a Postgres or Redis server that is nothing but bytes: for the fuzzer, and for the
+//! test that runs what it found again.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use when_ready::endpoint::variables::Lookup;
+use when_ready::endpoint::{Endpoint, HttpDefaults, Surroundings, Target};
+use when_ready::net::{Budget, Progress, ResolverState};
+use when_ready::probe::{postgres, redis, without_secrets};
+
+use super::script::{End, Script};
+
+const SECRET: &str = "hunter2secret";
+/// A byte that stands for the secret in the answer, so that it is found without guessing.
+const ECHO: u8 = 0xfe;
+const POSTGRES: [&str; 4] = [
+    "postgres://u:hunter2secret@h/d",
+    "postgres://h/d",
+    "postgres://u:hunter2secret@h/d?target_session_attrs=standby#query=select%20'hunter2secret'",
+    "postgres://u:hunter2secret@h/d?require_auth=!password&channel_binding=disable",
+];
+const REDIS: [&str; 4] = [
+    "redis://:hunter2secret@h",
+    "redis://u:hunter2secret@h/1#role=master&key=k&cluster",
+    "redis://hunter2secret@h",
+    "redis+sentinel://:hunter2secret@h/m",
+];
+
+fn parsed(url: &str) -> Target {
+    let (env, file) = (|_: &str| None, |_: &str| Err(io::ErrorKind::NotFound.into()));
+    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
+    Target::parse(url, &context).expect("a target")
+}
+
+/// What the first byte says of how the others come, and the others.
+fn scripted(bytes: &[u8]) -> Option<(usize, Script, Vec<u8>)> {
+    let (&how, answer) = bytes.split_first()?;
+    let answer: Vec<u8> = answer
+        .iter()
+        .flat_map(|byte| if *byte == ECHO { SECRET.as_bytes() } else { std::slice::from_ref(byte) })
+        .copied()
+        .collect();
+    let end = [End::Close, End::Reset, End::Silence, End::Close][usize::from(how >> 2 & 3)];
+    let step = [1, 7, 1000, usize::MAX][usize::from(how & 3)];
+    let script = Script { answer: answer.clone(), at: 0, step, end, read: Arc::new(AtomicUsize::new(0)) };
+    Some((usize::from(how >> 4 & 3), script, answer))
+}
+
+fn holds(answer: &[u8], part: &[u8]) -> bool {
+    answer.windows(part.len()).any(|window| window == part)
+}
+
+/// Nothing panics, no secret is told, and nothing but what the protocol has for it is ready.
+pub fn check_postgres(bytes: &[u8]) {
+    let Some((which, script, answer)) = scripted(bytes) else { return };
+    let target = parsed(POSTGRES[which]);
+    let Endpoint::Postgres(endpoint) = &target.endpoint else { unreachable!("a Postgres target") };
+    // Hashing ends with it.
+    let budget = Budget::new(Duration::from_millis(100), Progress::default(), ResolverState::default());
+    let outcome = without_secrets(postgres::exchange(endpoint, script, &budget), &target);
+    let told = match outcome {
+        Ok(ready) => {
+            let is_let_in = holds(&answer, b"R\0\0\0\x08\0\0\0\0") && holds(&answer, b"Z\0\0\0");
+            let accepts = endpoint.password.is_none() && (answer.contains(&b'R') || answer.contains(&b'E'));
+            assert!(is_let_in || accepts, "falsely ready: {}", ready.proof);
+            ready.proof
+        }
+        Err(failure) => failure.reason,
+    };
+    let is_secret = endpoint.password.is_some();
+    assert!((!is_secret || !told.contains(SECRET)) && !told.contains(char::is_control), "{told}");
+}
+
+/// The same.
+pub fn check_redis(bytes: &[u8]) {
+    let Some((which, script, answer)) = scripted(bytes) else { return };
+    let target = parsed(REDIS[which]);
+    let Endpoint::Redis(endpoint) = &target.endpoint else { unreachable!("a Redis target") };
+    let budget = Budget::new(Duration::from_secs(5), Progress::default(), ResolverState::default());
+    let outcome = without_secrets(redis::exchange(endpoint, script, &budget), &target);
+    let told = match outcome {
+        Ok(ready) => {
+            let is_sentinels = endpoint.sentinel.is_some();
+            let is_redis = holds(&answer, b"+PONG\r\n") || holds(&answer, b":");
+            assert!(is_redis || is_sentinels, "falsely ready: {}", ready.proof);
+            ready.proof
+        }
+        Err(failure) => failure.reason,
+    };
+    assert!(!told.contains(SECRET) && !told.contains(char::is_control), "{told}");
+}
