@@ -327,27 +327,15 @@ fn postgres_connects_where_psql_does() {
     let mut server = Postgres::new();
     server
         .hba("hostssl all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhostnossl all all 127.0.0.1/32 reject");
-    let own = server.path().join("own.pem");
-    let use_certificate = |kind: &str| {
-        for (from, to) in [("pem", "own.pem"), ("key", "own.key")] {
-            let to = server_file(&own, to);
-            fs::write(&to, fs::read(file(&format!("{kind}.{from}"))).unwrap()).unwrap();
-            private(&to, own.parent().unwrap());
-        }
-    };
-    use_certificate("plain");
-    let options = [
-        "ssl=on".to_owned(),
-        format!("ssl_cert_file={}", own.display()),
-        format!("ssl_key_file={}", server_file(&own, "own.key").display()),
-        "ssl_ciphers=DEFAULT:@SECLEVEL=0".to_owned(),
-    ];
-    server.start(&options.each_ref().map(String::as_str));
+    let options = give_certificate(&server, "plain");
+    let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+    options.push("ssl_ciphers=DEFAULT:@SECLEVEL=0");
+    server.start(&options);
     server.wait_until_up();
     let mut rows = Vec::new();
     // Forgeries are held against curl.
     for kind in kinds().into_iter().filter(|kind| !kind.starts_with("x-") && !kind.starts_with("y-")) {
-        use_certificate(&kind);
+        give_certificate(&server, &kind);
         let (loaded, said) = (server.psql("select pg_conf_load_time()"), server.log().len());
         server.signal(Signal::SIGHUP);
         eventually("the new certificate", || server.psql("select pg_conf_load_time()") != loaded);
@@ -377,8 +365,53 @@ fn postgres_connects_where_psql_does() {
     assert!(differences.is_empty(), "{differences}");
 }
 
-fn server_file(beside: &Path, name: &str) -> PathBuf {
-    beside.with_file_name(name)
+/// Puts a certificate and its key where the server finds them; the options that say so.
+fn give_certificate(server: &Postgres, kind: &str) -> [String; 3] {
+    let [cert, key] = ["pem", "key"].map(|extension| {
+        let own = server.path().join("own").with_extension(extension);
+        fs::write(&own, fs::read(file(&format!("{kind}.{extension}"))).unwrap()).unwrap();
+        private(&own, server.path());
+        own
+    });
+    ["ssl=on".to_owned(), format!("ssl_cert_file={}", cert.display()), format!("ssl_key_file={}", key.display())]
+}
+
+/// A server with TLS and these options, which lets everybody in, over TLS or not.
+fn open_server(options: &[&str]) -> Postgres {
+    let mut server = Postgres::new();
+    server.hba("host all all 127.0.0.1/32 trust");
+    let own = give_certificate(&server, "rsa");
+    let own = own.iter().map(String::as_str).chain(["log_connections=on"]);
+    server.start(&own.chain(options.iter().copied()).collect::<Vec<_>>());
+    server.wait_until_up();
+    server
+}
+
+#[test]
+fn prefer_goes_on_in_plain_text_only_where_the_server_refuses_tls() {
+    // psql is in TLS here, and so a password must not go in clear.
+    let server = open_server(&["ssl_max_protocol_version=TLSv1.2", "ssl_ciphers=AES128-SHA256"]);
+    let said = server.log().len();
+    let url = server.url("postgres?sslmode=prefer");
+    let ours = judged(url.clone(), &[]);
+    assert!(!ours.connects && ours.says.contains("finds no TLS in common with this build"), "{}", ours.says);
+    assert!(!server.log()[said..].contains("connection authorized"), "{}", server.log());
+    assert_eq!(is_psql_in_tls(&url), "t");
+
+    // Here the server refuses the client's certificate, and psql goes on without TLS.
+    let ca = format!("ssl_ca_file={}", file("rsa.ca"));
+    let server = open_server(&["ssl_max_protocol_version=TLSv1.2", &ca]);
+    let (cert, key) = (file("self-ca.pem"), file("self-ca.key"));
+    let url = server.url(&format!("postgres?sslmode=prefer&sslcert={cert}&sslkey={key}"));
+    assert_eq!(is_psql_in_tls(&url), "f");
+    let ours = judged(url, &[]);
+    assert!(ours.connects, "{}", ours.says);
+}
+
+fn is_psql_in_tls(url: &str) -> String {
+    let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+    let output = Command::new(postgres_tool("psql")).args(["-XAtc", sql, url]).env("HOME", "/nonexistent").output();
+    String::from_utf8_lossy(&output.expect("psql").stdout).trim().to_owned()
 }
 
 /// As PostgreSQL wants its key: its own, and nobody else's.

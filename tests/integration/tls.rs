@@ -209,6 +209,33 @@ fn a_server_that_has_http_2_alone_is_said_to() {
 }
 
 #[test]
+fn a_server_that_knows_another_name_is_given_it_by_servername() {
+    let ca = Ca::new();
+    let files = ca.issue("known", &["known.example"]);
+    let port = free_port();
+    let _nginx = Nginx::start(&format!(
+        "server {{ listen 127.0.0.1:{port} ssl default_server; ssl_reject_handshake on; }}\n\
+         server {{ listen 127.0.0.1:{port} ssl; server_name known.example; ssl_certificate {}; ssl_certificate_key {}; \
+         location / {{ return 200; }} }}",
+        files.cert.display(),
+        files.key.display()
+    ));
+    let target = |fragment: &str| {
+        Run::new()
+            .target(format!("https://localhost:{port}/{fragment}"))
+            .args(["--tls-ca", path(&ca.file())])
+            .timeout("20s")
+    };
+    target("#servername=known.example").finish().expect_status(0);
+    target("")
+        .args(["--max-attempts", "1"])
+        .finish()
+        .expect_status(124)
+        .expect_stderr("the server knows no host named localhost (TLS alert unrecognized_name)")
+        .expect_stderr("give the name that it knows (servername=)");
+}
+
+#[test]
 fn a_peer_without_tls_is_named_by_its_first_bytes() {
     for (greeting, says) in [
         ("HTTP/1.1 400 Bad Request\r\n\r\n", "it answers like an HTTP server; use http://"),

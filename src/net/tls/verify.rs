@@ -21,6 +21,9 @@ use crate::outcome::quoted;
 /// More certificates than this between a server's and a root's are not looked at; webpki's limit.
 const MAX_INTERMEDIATES: usize = 6;
 
+/// More certificates than this from a server are not looked at: each may cost a verification.
+const MAX_PRESENTED: usize = 16;
+
 /// The certificates that somebody trusts.
 #[derive(Debug, Default, Clone)]
 pub struct Roots {
@@ -313,7 +316,8 @@ impl Verifier {
         if is_given {
             return Some(Ok(false));
         }
-        let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
+        let presented = presented.iter().take(MAX_PRESENTED);
+        let presented: Vec<_> = presented.filter_map(|der| Certificate::read(der)).collect();
         self.climb(leaf, &presented, now, 0)
     }
 
@@ -373,6 +377,9 @@ impl Verifier {
         match names(&leaf, &self.host) {
             Named::AsCommonName if limits_names => Err(LIMITS_NAMES.to_owned()),
             Named::AsAlternative | Named::AsCommonName => Ok(()),
+            Named::Otherwise(others) if others.contains(&shown) => Err(format!(
+                "the server's certificate has {shown} as a host's name (DNS:) and not as an address: issue it with IP:{shown}"
+            )),
             Named::Otherwise(others) => {
                 Err(format!("the server's certificate is not for {shown} but for {}", list(others)))
             }
