@@ -297,6 +297,8 @@ fn search_lists_are_as_long_as_kubernetes_allows() {
         });
         let peer = Peer::start(|stream, _| drop(stream));
         all_are_reached(&["db", "db.x.y", "db.x.y."], peer.port, 2000);
+        let run = Run::new().target(format!("missing:{}", peer.port)).args(["-t", "300ms"]).finish();
+        run.expect_status(124).expect_stderr("more): is it spelt right, and is its service up");
     });
 }
 

@@ -204,12 +204,26 @@ fn unresolved(host: &str, trouble: &Trouble, state: &ResolverState) -> NotReady 
     NotReady::new(Kind::Unresolved, reason)
 }
 
-/// The search list that a name was tried with.
+/// The search list that a name was tried with; of a long one, its beginning: the advice comes after it.
 fn search_list(host: &str) -> Option<String> {
-    let text = fs::read("/etc/resolv.conf").ok().filter(|_| !host.ends_with('.'))?;
-    let conf = files::Conf::parse(&String::from_utf8_lossy(&text), "", &interface);
-    let shown = conf.search.iter().map(|domain| if domain.is_empty() { "." } else { domain });
-    Some(shown.collect::<Vec<_>>().join(" "))
+    const LONG: usize = 120;
+    let search = conf().ok().filter(|_| !host.ends_with('.'))?.search;
+    let mut shown = String::new();
+    for (index, domain) in search.iter().enumerate() {
+        if shown.len() + domain.len() > LONG && index > 0 {
+            return Some(format!("{shown} and {} more", search.len() - index));
+        }
+        let blank = if index == 0 { "" } else { " " };
+        shown = format!("{shown}{blank}{}", if domain.is_empty() { "." } else { domain });
+    }
+    Some(shown)
+}
+
+/// What /etc/resolv.conf says to this host.
+fn conf() -> Result<files::Conf, Trouble> {
+    let text = read_file("/etc/resolv.conf")?;
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Ok(files::Conf::parse(&String::from_utf8_lossy(&text), &hostname, &interface))
 }
 
 #[cfg(test)]

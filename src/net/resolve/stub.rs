@@ -5,7 +5,6 @@
 //! section 3). Everything is done by whoever calls, with poll(2): no look-up goes on behind an attempt's back.
 //! One that its attempt's time did not suffice for is taken up by the next attempt, with its sockets.
 
-use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +17,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::files::Conf;
 use super::wire::{Family, Question, Reply};
-use super::{Trouble, interface, is_out_of_descriptors, read_file};
+use super::{Trouble, is_out_of_descriptors};
 use crate::clock;
 use crate::outcome::Kind;
 
@@ -49,9 +48,7 @@ impl Lookup {
     ///
     /// There is no descriptor to read it with.
     pub fn new(name: &str) -> Result<Self, Trouble> {
-        let text = read_file("/etc/resolv.conf")?;
-        let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let mut conf = Conf::parse(&String::from_utf8_lossy(&text), &hostname, &interface);
+        let mut conf = super::conf()?;
         if conf.rotate {
             let by = usize::from(random()) % conf.servers.len();
             conf.servers.rotate_left(by);
