@@ -37,5 +37,7 @@ mod schemas;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod urls;
 mod usage;
 mod workflows;

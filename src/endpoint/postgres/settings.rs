@@ -254,7 +254,9 @@ impl Settings {
         if let Some(chosen) = password.as_ref().filter(|chosen| chosen.from == "PGPASSWORD") {
             reading.doubts.extend(doubt_about(&chosen.value, "PGPASSWORD"));
         }
-        let is_certificate_sent = self.value("sslcertmode", lookup)?.as_deref() != Some("disable");
+        // pgjdbc looks for the key in its home only once the server asks for the certificate.
+        let lacks_key = self.dialect == Dialect::Jdbc && self.value("sslkey", lookup)?.is_none();
+        let is_certificate_sent = self.value("sslcertmode", lookup)?.as_deref() != Some("disable") && !lacks_key;
         let passfile = self.path("passfile", lookup)?;
         let versions = [
             ("TLSv1", TlsVersion::V1_0),
@@ -286,7 +288,9 @@ impl Settings {
             sslrootcert,
             sslcert: self.path("sslcert", lookup)?.filter(|_| is_certificate_sent),
             sslkey: self.path("sslkey", lookup)?.filter(|_| is_certificate_sent),
-            ssl_home: home.filter(|_| is_certificate_sent).map(|home| PathBuf::from(format!("{home}/.postgresql"))),
+            ssl_home: home
+                .filter(|_| is_certificate_sent || lacks_key)
+                .map(|home| PathBuf::from(format!("{home}/.postgresql"))),
             sslnegotiation,
             sslsni: self.value("sslsni", lookup)?.as_deref() != Some("0"),
             ssl_min_protocol_version,
