@@ -18,6 +18,7 @@ use crate::endpoint::redact_word;
 use crate::endpoint::variables::{Lookup, left_out};
 use crate::endpoint::{HttpDefaults, Surroundings, Target, positive, split_name};
 use crate::options::{self, OPTIONS, Opt, Takes};
+use crate::words::{self, beginning_of};
 
 /// A wrong command line or environment: exit status 2, before anything is probed.
 #[derive(Debug, PartialEq, Eq)]
@@ -107,12 +108,8 @@ fn parse_bool(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(format!("`{}` is not true or false (try `true`)", shown(text))),
+        _ => Err(format!("`{}` is not true or false (try `true`)", beginning_of(text))),
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(24).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Parses the arguments (without the program's name) and the environment.
@@ -333,7 +330,7 @@ fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
 fn parse_factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(factor) if factor.is_finite() && factor >= 1.0 => Ok(factor),
-        _ => Err(format!("`{}` is not a factor of at least 1 (try `1.5`)", shown(text))),
+        _ => Err(format!("`{}` is not a factor of at least 1 (try `1.5`)", beginning_of(text))),
     }
 }
 
@@ -342,11 +339,7 @@ fn parse_format(text: &str) -> Result<Format, String> {
 }
 
 fn one_of<T: Copy>(all: &[(&'static str, T)], text: &str) -> Result<T, String> {
-    let found = all.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-        format!("`{}` is not one of {}", shown(text), names.join(", "))
-    })
+    words::one_of(all, text).map_err(|names| format!("`{}` is not one of {names}", beginning_of(text)))
 }
 
 fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
@@ -425,10 +418,10 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
         if word.len() > 1 && word.starts_with('-') {
             let name = word.split('=').next().unwrap_or_default().to_owned();
             return match options::suggestion(&name) {
-                Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", shown(&name))),
+                Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", beginning_of(&name))),
                 None => usage(format!(
                     "unknown option `{}`; `when-ready --help` shows the usage, and options of COMMAND stand behind `--`",
-                    shown(&name)
+                    beginning_of(&name)
                 )),
             };
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::deadline::Deadline;
+use crate::words::beginning_of;
 
 /// The longest duration that is taken as one: a hundred years.
 const MAX: Duration = Duration::from_hours(100 * 365 * 24);
@@ -15,7 +16,7 @@ const MAX: Duration = Duration::from_hours(100 * 365 * 24);
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let wrong = || {
-        let shown: String = text.chars().take(24).collect();
+        let shown = beginning_of(text);
         match text.strip_suffix('o').filter(|rest| rest.parse::<u32>().is_ok()) {
             Some(number) => format!("`{shown}` is not a duration (try `{number}s`)"),
             None => format!("`{shown}` is not a duration (try `10s`, `500ms` or `1m30s`)"),

@@ -30,3 +30,4 @@ pub mod retry;
 pub mod scrub;
 pub mod secret;
 pub mod signals;
+mod words;

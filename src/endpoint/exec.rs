@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Expectations, truncated};
+use super::Expectations;
 use crate::duration;
 use crate::endpoint::variables::{self, Lookup};
 use crate::secret::Secret;
+use crate::words::beginning_of;
 
 /// What may follow the `#`.
 const KEYS: [&str; 4] = ["exit", "attempt-timeout", "timeout", "successes"];
@@ -163,7 +164,7 @@ fn index_of(c: char) -> Option<usize> {
 fn statuses(list: &str) -> Result<Vec<i32>, String> {
     let status = |text: &str| match text.trim().parse::<u8>() {
         Ok(status) => Ok(i32::from(status)),
-        Err(_) => Err(format!("`exit=`: `{}` is not an exit status of 0-255", truncated(text))),
+        Err(_) => Err(format!("`exit=`: `{}` is not an exit status of 0-255", beginning_of(text))),
     };
     list.split(',').map(status).collect()
 }

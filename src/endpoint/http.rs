@@ -11,6 +11,7 @@ use super::schemes::{self, Grammar, Layer, Scheme};
 use super::url::{self, Percent, Userinfo};
 use super::{Address, Place, Reading, TargetTls, shown};
 use crate::secret::Secret;
+use crate::words::beginning_of;
 
 /// What a request target may not hold as it is (RFC 3986, section 2; `%` is left alone, because
 /// what is written may be encoded already).
@@ -355,7 +356,7 @@ pub fn parse_header(text: &str) -> Result<Header, String> {
 /// Names what is not one.
 pub fn parse_method(text: &str) -> Result<Method, String> {
     let method = Method::try_from(text).ok().filter(|_| text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'));
-    method.ok_or_else(|| format!("`{}` is not a method (try GET, HEAD or POST)", super::truncated(text)))
+    method.ok_or_else(|| format!("`{}` is not a method (try GET, HEAD or POST)", beginning_of(text)))
 }
 
 /// A list of statuses and ranges of them, like `200,204,300-399`.
@@ -383,7 +384,7 @@ impl Statuses {
         text.split(',')
             .map(|entry| {
                 range(entry).filter(|range| !range.is_empty()).ok_or_else(|| {
-                    format!("`{}` is not a status of 100-599 or a range (try 200,204,300-399)", super::truncated(entry))
+                    format!("`{}` is not a status of 100-599 or a range (try 200,204,300-399)", beginning_of(entry))
                 })
             })
             .collect::<Result<_, _>>()

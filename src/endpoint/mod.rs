@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::secret::Secret;
+use crate::words::beginning_of;
 
 pub(crate) use expectations::Expectations;
 pub(crate) use grammar::split_name;
@@ -310,15 +311,11 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn truncated(text: &str) -> String {
-    text.chars().take(24).collect()
-}
-
 /// A whole number of at least 1.
 pub(crate) fn positive(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("`{}` is not a whole number of at least 1", truncated(text))),
+        _ => Err(format!("`{}` is not a whole number of at least 1", beginning_of(text))),
     }
 }
 

@@ -26,7 +26,7 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 /// What execvp(3) has run a file that the kernel does not know.
 const SHELL: &str = "/bin/sh";
 /// This much of a file is looked at: its first line, or the headers of an executable.
-const HEAD: u64 = 4096;
+const HEAD: usize = 4096;
 /// The kernel follows interpreters of interpreters this deep.
 const MAX_INTERPRETERS: u8 = 4;
 
@@ -106,11 +106,13 @@ fn judge(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), Laun
             _ => unable(format!("this user may not execute it (its mode is {:03o})", mode & 0o777)),
         };
     }
-    let mut head = Vec::new();
-    // An executable may be run by who may not read it.
-    let read = File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let mut head = vec![0; HEAD];
+    let Ok(length) = File::open(file).and_then(|mut file| file.read(&mut head)) else {
+        // An executable may be run by who may not read it.
+        return Ok(());
+    };
+    head.truncate(length);
     match Program::parse(&head) {
-        _ if read.is_err() => Ok(()),
         Program::Script { interpreter, argument } => judge_interpreter(interpreter, argument, path, interpreters),
         Program::Elf(elf) if !family().contains(&elf.machine) => {
             // An emulator may be registered for it, which /proc does not show in a container.

@@ -56,7 +56,7 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
         kind: entry.kind.map(Kind::name),
         permanent: entry.is_permanent(),
         reason: entry.reason.map(printable),
-        attempt: entry.attempt,
+        attempt: entry.attempt.filter(|attempt| *attempt > 0),
         elapsed_ms: entry.elapsed.as_millis(),
     };
     // Strings and numbers always serialize.

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use super::schemes::{Dialect, Found};
 use super::{Address, Place, Reading, TargetTls, shown};
 use crate::secret::Secret;
+use crate::words;
 
 pub(super) use ado::Server as AdoServer;
 pub(super) use keywords::{Style, strip_pdo, style_of};
@@ -291,11 +292,7 @@ pub(super) fn ado_server_of(text: &str, style: Style) -> Result<Option<AdoServer
 }
 
 fn one_of<T: Copy>(all: &[(&'static str, T)], from: &str, text: &str) -> Result<T, String> {
-    let found = all.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-        format!("the value of {from} is not one of {}", names.join(", "))
-    })
+    words::one_of(all, text).map_err(|names| format!("the value of {from} is not one of {names}"))
 }
 
 impl fmt::Display for Postgres {
