@@ -484,6 +484,16 @@ mod tls {
             .finish()
             .expect_status(1)
             .expect_stderr("connection requires a valid client certificate (28000)");
+        // A certificate is a credential: who gives one and is refused is not merely "accepting".
+        server.psql("create role other login");
+        let other = url("other", &client).replace("verify-full&", "require&");
+        server.hba("hostssl all other all cert\nhost all all all scram-sha-256\n");
+        server.signal(Signal::SIGHUP);
+        eventually("the new pg_hba.conf", || {
+            let run = Run::new().target(&other).args(["--max-attempts", "1"]).timeout("60s").finish();
+            run.stderr.contains("certificate authentication failed for user \"other\"")
+        });
+        fails_for_good(&other).expect_stderr("certificate authentication failed for user \"other\" (28000)");
     }
 
     /// Moves what has come from one side to the other; false at its end.
@@ -536,6 +546,40 @@ mod tls {
         // Passed on with the server's own certificate, the session is the same to both sides.
         let honest = man_in_the_middle(&files, server.port, &ca);
         ready(url(honest.port)).expect_stderr("ready: logged in");
+        for (parameter, says) in [
+            ("channel_binding=require", None),
+            ("channel_binding=disable", None),
+            ("require_auth=scram-sha-256", None),
+            ("require_auth=!password,!md5,!none", None),
+            ("require_auth=md5", Some("the server asks for SCRAM, which require_auth does not allow")),
+            ("require_auth=!scram-sha-256", Some("the server asks for SCRAM, which require_auth does not allow")),
+        ] {
+            let url = format!("{}&{parameter}", url(server.port));
+            match says {
+                None => drop(ready(url).expect_stderr("ready: logged in")),
+                Some(says) => drop(fails_for_good(url).expect_stderr(says)),
+            }
+        }
+        let plain = Postgres::started_with(&[], "host all admin all password");
+        for (parameter, says) in [
+            ("channel_binding=require", "channel_binding=require"),
+            (
+                "require_auth=scram-sha-256",
+                "the server asks for the password in clear, which require_auth does not allow",
+            ),
+        ] {
+            fails_for_good(plain.url(&format!("postgres?{parameter}"))).expect_stderr(says);
+            let (name, value) = parameter.split_once('=').unwrap();
+            let variable = format!("PG{}", name.to_uppercase().replace('_', ""));
+            Run::new()
+                .target(plain.url("postgres"))
+                .env(&variable, value)
+                .arg("--fail-fast")
+                .timeout("60s")
+                .finish()
+                .expect_status(1)
+                .expect_stderr(says);
+        }
         let forged = man_in_the_middle(&ca.issue("forged", &["127.0.0.1"]), server.port, &ca);
         fails_for_good(url(forged.port)).expect_stderr("SCRAM channel binding check failed (28000)");
     }
@@ -912,6 +956,28 @@ fn a_login_is_quiet_where_every_statement_is_logged() {
     let length = server.log().len();
     succeeds_often(&server.url("postgres"), 5);
     assert_eq!(logged_since(length, &server), "");
+}
+
+mod pgpool {
+    use super::*;
+    use crate::support::pgpool::Pgpool;
+
+    #[test]
+    fn a_server_that_is_down_behind_it_is_waited_for() {
+        let mut server = Postgres::started_with(&[], "host all admin 127.0.0.1/32 trust");
+        let pooler = Pgpool::before(server.port);
+        ready(pooler.url(":x", "postgres")).expect_stderr("ready: logged in as admin to the database postgres");
+        ready(pooler.url(":x", "postgres#query=select%201")).expect_stderr("the query returns a row");
+        not_ready(pooler.url("", "nowhere")).expect_stderr("database \"nowhere\" does not exist (3D000)");
+        server.stop(Signal::SIGINT);
+        for user in ["", ":x"] {
+            not_ready(pooler.url(user, "postgres")).expect_stderr("not ready: ");
+        }
+        let run = Run::new().target(pooler.url(":x", "postgres")).timeout("60s").spawn();
+        run.wait_for_stderr("not ready: ");
+        server.start(&[]);
+        run.finish().expect_status(0).expect_stderr("ready: logged in");
+    }
 }
 
 mod pgbouncer {

@@ -73,7 +73,7 @@ pub struct Postgres {
     pub connect_timeout: Option<std::time::Duration>,
     /// What the server's log and `pg_stat_activity` show.
     pub application_name: String,
-    /// SQL that must return at least one row.
+    /// SQL that must return a row whose first column is neither false nor NULL.
     pub query: Option<Secret>,
 }
 

@@ -32,6 +32,9 @@ const POOLERS: [(&str, Kind, &str); 17] = [
     ("SASL", Kind::CredentialsRejected, ": check user and password"),
 ];
 
+/// What pgpool says while there is no server behind it, with the SQLSTATE of an internal error.
+const PGPOOL: [&str; 3] = ["failed to create a backend", "all backend nodes are down", "pgpool is not accepting"];
+
 /// The proof where a login was not tried.
 pub(super) fn accepting(target: &Postgres) -> String {
     let attrs = target.target_session_attrs;
@@ -71,6 +74,7 @@ fn meaning(target: &Postgres, error: &ServerError) -> (Kind, &'static str) {
         "28P01" => (Kind::CredentialsRejected, ": check user and password"),
         "28000" => (Kind::CredentialsRejected, ""),
         "42501" => (Kind::Forbidden, ""),
+        _ if PGPOOL.iter().any(|part| error.message.contains(part)) => (Kind::NotAccepting, " (pgpool)"),
         "08P01" | "58000" => POOLERS
             .iter()
             .find(|(part, ..)| error.message.contains(part))
@@ -97,5 +101,78 @@ fn is_past_startup(target: &Postgres, error: &ServerError, kind: Kind) -> bool {
         Kind::NoDatabase => target.database.is_none(),
         // An error without SQLSTATE is no server's that pg_isready would believe.
         _ => error.sqlstate.len() == 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::outcome::Permanence;
+    use crate::probe::scripted;
+    use crate::secret::Secret;
+
+    fn judged(url: &str, credentials: bool, state: &str, message: &str) -> Result<String, NotReady> {
+        let Endpoint::Postgres(target) = scripted::target(url).endpoint else { panic!("{url}") };
+        let login = Login { password: credentials.then(|| Secret::new("pw")), ..Login::default() };
+        let error = ServerError { sqlstate: state.to_owned(), message: message.to_owned() };
+        judge(&target, &login, &error, false).map_err(|end| end.failure)
+    }
+
+    #[test]
+    fn without_credentials_every_error_past_the_start_is_acceptance() {
+        for (state, message) in [
+            ("28000", "no pg_hba.conf entry"),
+            ("28P01", "password authentication failed"),
+            ("28P02", "x"),
+            ("3D000", "database \"u\" does not exist"),
+            ("42501", "permission denied"),
+            ("55000", "database \"template0\" is not currently accepting connections"),
+            ("XX000", "cache lookup failed"),
+            ("0A000", "x"),
+            ("22023", "x"),
+            ("42704", "x"),
+            ("57P04", "x"),
+            ("08P01", "no such user"),
+            ("08P01", "no such database: u"),
+        ] {
+            assert!(judged("postgres://u@h", false, state, message).is_ok(), "{state} {message}");
+            assert!(judged("postgres://u@h", true, state, message).is_err(), "{state} {message}");
+            assert!(judged("postgres://u@h#query=select%201", false, state, message).is_err(), "{state} {message}");
+        }
+        for (state, message) in [
+            ("57P01", "x"),
+            ("57P02", "x"),
+            ("57P03", "the database system is starting up"),
+            ("53000", "x"),
+            ("53300", "sorry, too many clients already"),
+            ("3D000", "database \"d\" does not exist"),
+            ("08P01", "no such database: d"),
+            ("08P01", "no more connections allowed (max_client_conn)"),
+            ("08P01", "server login has been failing, try again later (server_login_retry)"),
+            ("08P01", "query_wait_timeout"),
+            ("08P01", "pgbouncer cannot connect to server"),
+            ("XX000", "failed to create a backend 0 connection"),
+            ("", "an error without a state"),
+        ] {
+            for credentials in [false, true] {
+                let failure = judged("postgres://u@h/d", credentials, state, message).unwrap_err();
+                assert_eq!(failure.permanence(), Permanence::Pending, "{state} {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_given_and_refused_is_a_refusal() {
+        let login = Login { certificate: true, ..Login::default() };
+        let Endpoint::Postgres(target) = scripted::target("postgres://u@h/d").endpoint else { panic!() };
+        let error = |state: &str, message: &str| ServerError { sqlstate: state.into(), message: message.into() };
+        let refused = error("28000", "certificate authentication failed for user \"u\"");
+        assert!(judge(&target, &login, &refused, false).is_err());
+        assert!(judge(&target, &Login::default(), &refused, false).is_ok());
+        let peer = error("28000", "Peer authentication failed for user \"u\"");
+        assert!(judge(&target, &Login::default(), &peer, false).is_err());
+        let Endpoint::Postgres(unnamed) = scripted::target("postgres://h").endpoint else { panic!() };
+        assert!(judge(&unnamed, &Login::default(), &peer, false).is_ok());
     }
 }

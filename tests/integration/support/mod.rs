@@ -9,6 +9,7 @@ pub mod network;
 pub mod nginx;
 pub mod peer;
 pub mod pgbouncer;
+pub mod pgpool;
 pub mod postgres;
 #[cfg(feature = "amqp")]
 pub mod rabbitmq;
