@@ -222,7 +222,7 @@ fn a_server_that_knows_another_name_is_given_it_by_servername() {
     ));
     let target = |fragment: &str| {
         Run::new()
-            .target(format!("https://localhost:{port}/{fragment}"))
+            .target(format!("tls://localhost:{port}{fragment}"))
             .args(["--tls-ca", path(&ca.file())])
             .timeout("20s")
     };
