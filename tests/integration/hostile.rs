@@ -256,7 +256,7 @@ fn expected_after(protocol: &Protocol, stage: Stage, then: Then, wrong_protocol:
         (_, _, Then::Reset | Then::HalfClose) => CLOSED,
         #[cfg(feature = "tls")]
         (_, Stage::Request, Then::TlsAlert) if protocol.layer == Layer::BeforeTls => {
-            Expected::Pending(&["the server ended the TLS handshake"])
+            Expected::Pending(&["the server finds no TLS in common with this build"])
         }
         (_, Stage::Request, _) => wrong_protocol,
         #[cfg(feature = "tls")]
