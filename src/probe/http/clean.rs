@@ -179,12 +179,14 @@ impl Cleaner {
         if byte != b'\n' {
             return Ok(());
         }
-        let is_blank = self.head[self.line..].iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-        self.line = self.head.len();
+        // A line that begins with its end is the last, as in curl, whatever stands between CR and LF.
+        let is_blank = matches!(self.head.get(self.line), Some(b'\r' | b'\n'));
         if is_blank {
             let head = std::mem::take(&mut self.head);
-            self.line = 0;
-            self.state = self.begin(&head, out)?;
+            let fields = &head[..std::mem::take(&mut self.line)];
+            self.state = self.begin(fields, out)?;
+        } else {
+            self.line = self.head.len();
         }
         Ok(())
     }
@@ -330,6 +332,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\r\nContent-Length: 2\r\r\n\r\r\nok",
             "HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 103\r\nLink: x\r\nContent-Length: 9\r\n\r\nhttp/2 200\r\n\r\nok",
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: identity, Chunked\r\n\r\n2 ;x=\"y\"\r\nok\r\n00\r\nT: v\r\n\r\nmore",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\rjunk\nok",
             "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1\no\n01\nk\n0\n\n",
             &many,
         ] {
