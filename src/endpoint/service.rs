@@ -47,6 +47,12 @@ pub enum Protocol {
     /// AMQP 0-9-1, RabbitMQ's.
     #[cfg(feature = "amqp")]
     Amqp,
+    /// MongoDB's wire protocol.
+    #[cfg(feature = "mongodb")]
+    Mongodb,
+    /// gRPC's health service.
+    #[cfg(feature = "grpc")]
+    Grpc,
     /// memcached's text protocol.
     Memcached,
     /// NATS.
@@ -62,6 +68,10 @@ impl Protocol {
             // No path, `/` and `//` are the virtual host `/`.
             #[cfg(feature = "amqp")]
             Self::Amqp => Some(path.to_owned()).filter(|path| !path.is_empty()),
+            #[cfg(feature = "mongodb")]
+            Self::Mongodb => Some(path.to_owned()).filter(|path| !path.is_empty()),
+            #[cfg(feature = "grpc")]
+            Self::Grpc => Some(path.to_owned()).filter(|path| !path.is_empty()),
             _ => None,
         }
     }
@@ -73,6 +83,10 @@ impl Protocol {
             Self::Mysql => "timeout, successes, query",
             #[cfg(feature = "amqp")]
             Self::Amqp => "timeout, successes, queue",
+            #[cfg(feature = "mongodb")]
+            Self::Mongodb => "timeout, successes",
+            #[cfg(feature = "grpc")]
+            Self::Grpc => "timeout, successes",
             Self::Memcached | Self::Nats | Self::Smtp => "timeout, successes",
         }
     }
@@ -84,9 +98,22 @@ impl Protocol {
             Self::Mysql => "MySQL's protocol",
             #[cfg(feature = "amqp")]
             Self::Amqp => "AMQP 0-9-1",
+            #[cfg(feature = "mongodb")]
+            Self::Mongodb => "MongoDB's protocol",
+            #[cfg(feature = "grpc")]
+            Self::Grpc => "gRPC (HTTP/2)",
             Self::Memcached => "memcached's protocol",
             Self::Nats => "NATS",
             Self::Smtp => "SMTP",
+        }
+    }
+
+    /// The protocol that TLS agrees on (RFC 7301), where one must be.
+    pub fn alpn(self) -> Option<&'static [u8]> {
+        match self {
+            #[cfg(feature = "grpc")]
+            Self::Grpc => Some(b"h2"),
+            _ => None,
         }
     }
 
@@ -95,6 +122,10 @@ impl Protocol {
         match scheme {
             #[cfg(feature = "amqp")]
             "amqp" | "amqps" => Some(Self::Amqp),
+            #[cfg(feature = "mongodb")]
+            "mongodb" => Some(Self::Mongodb),
+            #[cfg(feature = "grpc")]
+            "grpc" | "grpcs" => Some(Self::Grpc),
             "memcached" => Some(Self::Memcached),
             "nats" => Some(Self::Nats),
             "smtp" | "smtps" | "submission" => Some(Self::Smtp),
@@ -142,20 +173,63 @@ impl Service {
         if found.scheme.layer == Layer::Tls {
             service.encryption = Encryption::Always;
         }
+        service.places = parts.places;
         for (key, value) in parts.query {
+            #[cfg(feature = "mongodb")]
+            if protocol == Protocol::Mongodb && service.take_mongodb(&key, &value) {
+                continue;
+            }
             service.take_parameter(&key, value, reading);
         }
-        service.places = parts.places;
+        #[cfg(feature = "mongodb")]
+        service.want_primary();
         service.user = parts.user;
         service.password = parts.password;
         service.name = protocol.name_in(&parts.path);
-        service.object = match protocol {
-            #[cfg(feature = "amqp")]
-            Protocol::Amqp => reading.expectations.take("queue")?,
-            _ => None,
-        };
+        #[cfg(feature = "amqp")]
+        if protocol == Protocol::Amqp {
+            service.object = reading.expectations.take("queue")?;
+        }
         service.tls = std::mem::take(&mut service.tls).take(&mut reading.expectations)?;
         Ok(Some(service))
+    }
+
+    /// A parameter of MongoDB's connection strings, in any case.
+    #[cfg(feature = "mongodb")]
+    fn take_mongodb(&mut self, key: &str, value: &str) -> bool {
+        let is_yes = value == "true";
+        match key.to_ascii_lowercase().as_str() {
+            "authsource" => self.auth_source = Some(value.to_owned()),
+            "authmechanism" => self.mechanism = Some(value.to_owned()),
+            "replicaset" => self.replica_set = Some(value.to_owned()),
+            "tls" | "ssl" => self.encryption = if is_yes { Encryption::Always } else { Encryption::Never },
+            "tlscafile" | "ssl_ca_certs" | "sslcertificateauthorityfile" => self.tls.ca = Some(value.into()),
+            "tlscertificatekeyfile" | "ssl_certfile" => self.tls.cert = Some(value.into()),
+            "tlsinsecure" | "tlsallowinvalidcertificates" if is_yes => {
+                self.tls.check = Some(CertificateCheck::Nothing);
+            }
+            "tlsallowinvalidhostnames" if is_yes => {
+                self.tls.check.get_or_insert(CertificateCheck::Chain);
+            }
+            // What is preferred is no condition; what is not said is a primary, where drivers look for one.
+            "readpreference" if value != "primary" => self.object = Some("any".to_owned()),
+            "directconnection" if is_yes => self.object = Some("any".to_owned()),
+            "tlsinsecure"
+            | "tlsallowinvalidcertificates"
+            | "tlsallowinvalidhostnames"
+            | "readpreference"
+            | "directconnection" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// Drivers look for a primary where a set or several hosts are named.
+    #[cfg(feature = "mongodb")]
+    fn want_primary(&mut self) {
+        if self.protocol == Protocol::Mongodb && (self.replica_set.is_some() || self.places.len() > 1) {
+            self.object.get_or_insert_with(|| "primary".to_owned());
+        }
     }
 
     /// A parameter of the query; those of RabbitMQ's URIs are about TLS and the mechanism.

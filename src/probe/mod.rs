@@ -7,9 +7,13 @@ mod dns;
 #[cfg(feature = "exec")]
 mod exec;
 mod file;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod hosts;
 pub mod http;
 mod memcached;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 mod nats;

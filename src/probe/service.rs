@@ -33,14 +33,14 @@ fn ask(service: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Outcome 
         }
         _ => {
             let mut talk = Talk::new(connect(service, place, tls, budget)?, service.protocol.name(), budget);
-            let outcome = exchange(service, &mut talk);
+            let outcome = exchange(service, place, &mut talk);
             talk.into_stream().close();
             outcome
         }
     }
 }
 
-fn exchange(service: &Service, talk: &mut Talk<'_, Stream>) -> Outcome {
+fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Outcome {
     match service.protocol {
         #[cfg(feature = "mysql")]
         Protocol::Mysql => Err(talk.out_of_order()),
@@ -49,6 +49,10 @@ fn exchange(service: &Service, talk: &mut Talk<'_, Stream>) -> Outcome {
         Protocol::Amqp => {
             super::amqp::exchange(talk, service, |stream, budget| stream.lasts(&budget.at_most(GOOD_BYE)))
         }
+        #[cfg(feature = "mongodb")]
+        Protocol::Mongodb => super::mongodb::exchange(talk, service),
+        #[cfg(feature = "grpc")]
+        Protocol::Grpc => super::grpc::exchange(talk, service, &place.to_string()),
         Protocol::Memcached => memcached::exchange(talk),
         Protocol::Smtp => smtp::exchange(talk),
     }
@@ -59,7 +63,8 @@ fn connect(service: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Resu
     let connection = net::connect(place, budget)?;
     match (place, service.encryption) {
         (Place::Tcp(address), Encryption::Always) => {
-            Ok(tls.connect(connection, &Settings::new(&address.host, &service.tls), budget)?)
+            let settings = Settings { protocol: service.protocol.alpn(), ..Settings::new(&address.host, &service.tls) };
+            Ok(tls.connect(connection, &settings, budget)?)
         }
         _ => Ok(Stream::Plain(connection)),
     }

@@ -90,6 +90,34 @@ fn what_servers_might_say_to_an_amqp_probe() {
     });
 }
 
+#[cfg(feature = "mongodb")]
+#[test]
+fn what_servers_might_say_to_a_mongodb_probe() {
+    use when_ready::probe::mongodb::bson;
+    each("mongodb_bson", |bytes| {
+        if let Ok(Some((document, used))) = bson::message(bytes) {
+            assert!(used > document.len() && used <= bytes.len());
+            bson::elements(&document).for_each(drop);
+        }
+        bson::elements(bytes).for_each(drop);
+    });
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+fn what_servers_might_say_to_a_grpc_probe() {
+    use when_ready::probe::grpc::http2;
+    each("grpc_http2", |bytes| {
+        let mut rest = bytes;
+        while let Ok(Some((frame, used))) = http2::frame(rest) {
+            assert!(used > frame.payload.len() && used <= rest.len());
+            let _ = http2::fields(&frame.payload);
+            rest = &rest[used..];
+        }
+        let _ = http2::fields(bytes);
+    });
+}
+
 #[test]
 fn conversations_that_servers_might_have() {
     each("postgres_session", scripted_session::check_postgres);

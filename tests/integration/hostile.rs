@@ -36,6 +36,10 @@ enum Wire {
     Mysql,
     #[cfg(feature = "amqp")]
     Amqp,
+    #[cfg(feature = "mongodb")]
+    Mongodb,
+    #[cfg(feature = "grpc")]
+    Grpc,
     Nats,
 }
 
@@ -85,6 +89,10 @@ const PROTOCOLS: &[Protocol] = &[
     protocol("mysql", Wire::Mysql, Layer::Plain, ("mysql://u:p@127.0.0.1:", "/d?ssl-mode=DISABLED")),
     #[cfg(feature = "amqp")]
     protocol("amqp", Wire::Amqp, Layer::Plain, ("amqp://u:p@127.0.0.1:", "/v#queue=q")),
+    #[cfg(feature = "mongodb")]
+    protocol("mongodb", Wire::Mongodb, Layer::Plain, ("mongodb://127.0.0.1:", "/?replicaSet=rs0")),
+    #[cfg(feature = "grpc")]
+    protocol("grpc", Wire::Grpc, Layer::Plain, ("grpc://127.0.0.1:", "/my.Service")),
     protocol("nats", Wire::Nats, Layer::Plain, ("nats://u:p@127.0.0.1:", "")),
     #[cfg(feature = "tls")]
     protocol("https", Wire::Http, Layer::BeforeTls, ("https://127.0.0.1:", "/#status=200&body=ok")),
@@ -212,6 +220,10 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         (_, Wire::Mysql) => Expected::Permanent(&["does not speak MySQL's protocol"]),
         #[cfg(feature = "amqp")]
         (_, Wire::Amqp) => Expected::Permanent(&["does not speak AMQP 0-9-1"]),
+        #[cfg(feature = "mongodb")]
+        (_, Wire::Mongodb) => Expected::Permanent(&["does not speak MongoDB's protocol"]),
+        #[cfg(feature = "grpc")]
+        (_, Wire::Grpc) => Expected::Permanent(&["does not speak gRPC"]),
         (_, Wire::Nats) => Expected::Permanent(&["does not speak NATS"]),
         (_, Wire::Postgres | Wire::Tcp) => Expected::Permanent(&["does not speak Postgres' protocol"]),
     };
@@ -244,6 +256,12 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         #[cfg(feature = "amqp")]
         (Wire::Amqp, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
         (Wire::Nats, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
+        #[cfg(feature = "mongodb")]
+        (Wire::Mongodb, Answer::EndlessMessages | Answer::HundredThousandFields) => {
+            Expected::Pending(&["a member of another replica set"])
+        }
+        #[cfg(feature = "grpc")]
+        (Wire::Grpc, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
         _ => wrong_protocol,
     }
 }
@@ -314,6 +332,14 @@ fn amqp_method(channel: u8, class: u8, method: u8, arguments: &[u8]) -> Vec<u8> 
     [&[1, 0, channel, 0, 0, 0, length, 0, class, 0, method], arguments, &[0xce]].concat()
 }
 
+/// A document of MongoDB's protocol.
+#[cfg(feature = "mongodb")]
+fn mongodb_message(elements: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(elements.len() + 5).unwrap();
+    let document = [&[length, 0, 0, 0], elements, &[0]].concat();
+    [&[length + 21, 0, 0, 0][..], &[0; 8], &[0xdd, 7, 0, 0], &[0; 5], &document].concat()
+}
+
 /// What a server in order answers first.
 fn answer(protocol: &Protocol) -> Vec<u8> {
     #[cfg(feature = "tls")]
@@ -332,6 +358,17 @@ fn answer(protocol: &Protocol) -> Vec<u8> {
         }
         #[cfg(feature = "amqp")]
         Wire::Amqp => amqp_method(0, 10, 10, b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US"),
+        #[cfg(feature = "mongodb")]
+        Wire::Mongodb => mongodb_message(b"\x08ismaster\0\x01\x02setName\0\x04\0\0\0rs0\0\x10ok\0\x01\0\0\0"),
+        // Settings, `:status: 200`, SERVING, `grpc-status: 0`.
+        #[cfg(feature = "grpc")]
+        Wire::Grpc => [
+            &b"\0\0\0\x04\0\0\0\0\0"[..],
+            b"\0\0\x01\x01\x04\0\0\0\x01\x88",
+            b"\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02\x08\x01",
+            b"\0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010",
+        ]
+        .concat(),
         Wire::Nats => b"INFO {\"server_id\":\"x\",\"max_payload\":1048576}\r\n".to_vec(),
     }
 }
@@ -347,6 +384,10 @@ fn preamble(protocol: &Protocol) -> Vec<u8> {
         // A heartbeat.
         #[cfg(feature = "amqp")]
         Wire::Amqp => b"\x08\0\0\0\0\0\0\xce".to_vec(),
+        #[cfg(feature = "mongodb")]
+        Wire::Mongodb => mongodb_message(b"\x10ok\0\x01\0\0\0"),
+        #[cfg(feature = "grpc")]
+        Wire::Grpc => b"\0\0\0\x04\0\0\0\0\0".to_vec(),
         Wire::Nats => b"INFO {}\r\n".to_vec(),
     }
 }
@@ -385,6 +426,10 @@ fn succeed(protocol: &Protocol, conn: &mut Conn) {
             let returned = amqp_method(1, 60, 50, b"\x01\x38\x08NO_ROUTE\0\x01q");
             conn.send(&[answer(protocol), tune, opened, declared, returned].concat());
         }
+        #[cfg(feature = "mongodb")]
+        Wire::Mongodb => drop(conn.send(&answer(protocol))),
+        #[cfg(feature = "grpc")]
+        Wire::Grpc => drop(conn.send(&answer(protocol))),
         Wire::Nats => {
             conn.send(&answer(protocol));
             read_request(conn);
@@ -495,6 +540,10 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 Wire::Mysql => b"\xff\xff\xff\0".to_vec(),
                 #[cfg(feature = "amqp")]
                 Wire::Amqp => [&b"\x01\0\0"[..], &TWO_GIB.to_be_bytes()].concat(),
+                #[cfg(feature = "mongodb")]
+                Wire::Mongodb => TWO_GIB.to_le_bytes().to_vec(),
+                #[cfg(feature = "grpc")]
+                Wire::Grpc => b"\x7f\xff\xff".to_vec(),
                 Wire::Nats => b"INFO {\"x\":\"".to_vec(),
             };
             conn.send(&claim);
@@ -522,6 +571,10 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 Wire::Mysql => b"\n",
                 #[cfg(feature = "amqp")]
                 Wire::Amqp => b"\x01\0\0\0\xa0\0\0",
+                #[cfg(feature = "mongodb")]
+                Wire::Mongodb => b"\0\0\xa0\0",
+                #[cfg(feature = "grpc")]
+                Wire::Grpc => b"\0\xa0\0",
                 Wire::Nats => b"INFO ",
             };
             conn.send(&[begin, &vec![b'a'; 10 << 20], b"\r\n\r\n"].concat());

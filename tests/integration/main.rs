@@ -18,12 +18,16 @@ mod docs;
 #[cfg(feature = "exec")]
 mod exec;
 mod gate;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod help;
 mod hostile;
 mod http;
 mod http_answers;
 mod links;
 mod live;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod names;

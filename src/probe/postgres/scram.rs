@@ -68,6 +68,7 @@ pub enum ScramError {
 /// A client that has yet to see the server's first message.
 #[derive(Debug)]
 pub struct Client {
+    user: String,
     password: Vec<u8>,
     binding: Binding,
     nonce: String,
@@ -91,11 +92,17 @@ pub fn nonce() -> Result<String, getrandom::Error> {
 impl Client {
     /// A client that logs in with `password`; the server takes the user from the start-up message.
     pub fn new(password: &[u8], binding: Binding, nonce: String) -> Self {
-        Self { password: saslprep::prepared(password), binding, nonce }
+        Self { user: String::new(), password: saslprep::prepared(password), binding, nonce }
+    }
+
+    /// A client whose messages name the user, as they do for all servers but Postgres (RFC 5802, section 5.1).
+    pub fn for_user(user: &str, password: &[u8], binding: Binding, nonce: String) -> Self {
+        let user = user.replace('=', "=3D").replace(',', "=2C");
+        Self { user, ..Self::new(password, binding, nonce) }
     }
 
     fn first_bare(&self) -> String {
-        format!("n=,r={}", self.nonce)
+        format!("n={},r={}", self.user, self.nonce)
     }
 
     /// The client's first message.
@@ -379,5 +386,16 @@ mod tests {
                 drop(ServerSignature([0; 32]).check(message));
             }
         }
+    }
+
+    #[test]
+    fn the_exchange_of_rfc_7677_with_its_user() {
+        let client = Client::for_user("user", b"pencil", Binding::Unsupported, "rOprNGfwEbeRWgbNEkqO".to_owned());
+        assert_eq!(client.first_message(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
+        let nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+        let first = format!("r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
+        let (answer, signature) = client.answer(first.as_bytes(), &mut || true).unwrap();
+        assert_eq!(answer, format!("c=biws,r={nonce},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="));
+        assert_eq!(signature.check(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(()));
     }
 }
