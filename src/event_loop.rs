@@ -70,8 +70,9 @@ pub struct EventLoop<'a> {
 }
 
 impl<'a> EventLoop<'a> {
-    /// A loop for attempts at the targets of `context`, which `signals` interrupt.
-    pub fn new(context: Context, signals: &'a Signals) -> Self {
+    /// A loop for attempts at the targets of `context`, which `signals` interrupt. Its time counts from `begun`: the
+    /// deadline is for all that the gate does, also for reading ten thousand targets.
+    pub fn new(context: Context, signals: &'a Signals, begun: Instant) -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
         let context = Arc::new(context);
         Self {
@@ -89,7 +90,7 @@ impl<'a> EventLoop<'a> {
             is_held_up: false,
             round: 0,
             resolver: ResolverState::default(),
-            begun: clock::now(),
+            begun,
             random: RandomState::new().build_hasher().finish() | 1,
         }
     }

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use when_ready::cli::{self, UsageError};
 use when_ready::config::{
@@ -24,6 +24,7 @@ use when_ready::signals::Signals;
 use when_ready::{clock, help, secret, signals};
 
 fn main() -> ExitCode {
+    let begun = clock::now();
     secret::keep_from_others();
     let signals = match Signals::install() {
         Ok(signals) => signals,
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Ok(Parsed::Version) => answer(&help::version()),
         Ok(Parsed::Completions(shell)) => answer(&help::completions(shell)),
         Ok(Parsed::Man) => answer(&help::man()),
-        Ok(Parsed::Run(config)) => run(&config, &signals),
+        Ok(Parsed::Run(config)) => run(&config, &signals, begun),
         Ok(Parsed::Check(config, how)) => check(*config, how, &signals),
         Err(error) => Err(Stop::usage(&error)),
     };
@@ -85,7 +86,7 @@ fn answer(text: &str) -> Result<ExitStatus, Stop> {
 }
 
 /// Waits for everything, then hands over.
-fn run(config: &Config, signals: &Signals) -> Result<ExitStatus, Stop> {
+fn run(config: &Config, signals: &Signals, begun: Instant) -> Result<ExitStatus, Stop> {
     if let Some(command) = &config.command {
         look_up(&command[0])?;
     }
@@ -96,7 +97,7 @@ fn run(config: &Config, signals: &Signals) -> Result<ExitStatus, Stop> {
         reporter.note(Level::Info, note, Duration::ZERO);
     }
     let mut gate = Gate::new(&config.targets, &config.policy);
-    let mut event_loop = EventLoop::new(context(config, tls), signals);
+    let mut event_loop = EventLoop::new(context(config, tls), signals, begun);
     signals.wait();
     let verdict = gate.run(&mut event_loop, &mut reporter);
     end_commands();
@@ -216,7 +217,7 @@ fn check(config: Config, how: Check, signals: &Signals) -> Result<ExitStatus, St
     let config = once(config);
     let tls = load_tls(&config)?;
     let in_colour = config.output.terminal == Terminal::Allowed && io::stdout().is_terminal();
-    let mut event_loop = EventLoop::new(context(&config, tls), signals);
+    let mut event_loop = EventLoop::new(context(&config, tls), signals, clock::now());
     let mut watch = Watch::default();
     let mut stdout = Sink::stdout();
     loop {
