@@ -8,11 +8,13 @@
 //! Redis, HTTP, memcached), in a wait that takes 1 ms in all. What shall prove more than the port asks in the
 //! service's own protocol.
 
+use super::hosts::first_ready;
+use crate::config::Goal;
 use crate::endpoint::{Place, Server, TlsServer};
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget};
-use crate::outcome::{Kind, NotReady, Outcome, Ready};
+use crate::outcome::{Outcome, Ready};
 
 pub(super) fn probe(place: &Place, budget: &Budget) -> Outcome {
     let connection = net::reach(place, budget)?;
@@ -30,29 +32,7 @@ pub(super) fn probe_tls(server: &TlsServer, tls: &Tls, budget: &Budget) -> Outco
 }
 
 /// The first of several hosts that takes a connection.
-pub(super) fn probe_server(server: &Server, budget: &Budget) -> Outcome {
-    let mut failures: Vec<NotReady> = Vec::new();
-    for (index, place) in server.places.iter().enumerate() {
-        // A silent host leaves the others their share of the time.
-        let left = u32::try_from(server.places.len() - index).unwrap_or(u32::MAX);
-        match net::connect(place, &budget.at_most(budget.remaining() / left)) {
-            Ok(_) => return Ok(Ready::new(format!("a TCP connection; {} is not asked", server.protocol))),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    Err(summary(&server.places, failures))
-}
-
-/// One reason for all hosts. Down is only what is down at every host: its kind is that of a host of which
-/// nothing proves that, if there is one.
-fn summary(places: &[Place], mut failures: Vec<NotReady>) -> NotReady {
-    if failures.len() == 1
-        && let Some(failure) = failures.pop()
-    {
-        return failure;
-    }
-    let undecided = failures.iter().find(|failure| failure.kind != Kind::ConnectionRefused);
-    let kind = undecided.map_or(Kind::ConnectionRefused, |failure| failure.kind);
-    let each = places.iter().zip(&failures).map(|(place, failure)| format!("{place}: {}", failure.reason));
-    NotReady::new(kind, each.collect::<Vec<_>>().join("; "))
+pub(super) fn probe_server(server: &Server, goal: Goal, budget: &Budget) -> Outcome {
+    first_ready(&server.places, goal, budget, |place, budget| net::connect(place, budget).map(drop))?;
+    Ok(Ready::new(format!("a TCP connection; {} is not asked", server.protocol)))
 }

@@ -46,7 +46,7 @@ pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
         Endpoint::Redis(redis) => redis::probe(redis, goal, tls, budget),
         Endpoint::Tls(server) => connection::probe_tls(server, tls, budget),
         Endpoint::Service(service) => service::probe(service, goal, tls, budget),
-        Endpoint::Server(server) => connection::probe_server(server, budget),
+        Endpoint::Server(server) => connection::probe_server(server, goal, budget),
         Endpoint::File { path, nonempty } => file::probe(path, *nonempty, budget),
         Endpoint::Dns(name) => dns::probe(name, budget),
         #[cfg(feature = "exec")]

@@ -536,6 +536,42 @@ mod tls {
         })
     }
 
+    /// TLS at once, as servers since 17 have it, before one that has none.
+    fn direct_tls(files: &Files, server_port: u16) -> Peer {
+        let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+        let mut front =
+            ServerConfig::builder().with_no_client_auth().with_single_cert(chain(&files.cert), key).unwrap();
+        front.alpn_protocols = vec![b"postgresql".to_vec()];
+        let front = Arc::new(front);
+        Peer::start(move |client, _| {
+            let mut server = TcpStream::connect(("127.0.0.1", server_port)).unwrap();
+            for stream in [&client, &server] {
+                stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+            }
+            let mut client = StreamOwned::new(ServerConnection::new(Arc::clone(&front)).unwrap(), client);
+            while pump(&mut client, &mut server) && pump(&mut server, &mut client) {
+                // sslnegotiation=direct must agree on the protocol.
+                assert!(client.conn.is_handshaking() || client.conn.alpn_protocol() == Some(b"postgresql"));
+            }
+        })
+    }
+
+    #[test]
+    fn tls_begins_at_once_where_it_shall() {
+        let ca = Ca::new();
+        let server = Postgres::started();
+        let direct = direct_tls(&ca.issue("server", &["127.0.0.1"]), server.port);
+        let url = |port: u16| {
+            format!(
+                "postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{port}/postgres?sslnegotiation=direct&sslmode=verify-full&\
+                 sslrootcert={}&channel_binding=disable",
+                ca.file().display()
+            )
+        };
+        ready(url(direct.port)).expect_stderr("ready: logged in as admin to the database postgres");
+        not_ready(url(server.port)).expect_stderr("not ready: ");
+    }
+
     #[test]
     fn channel_binding_finds_a_man_in_the_middle() {
         let ca = Ca::new();
