@@ -349,3 +349,6 @@ pub fn say(format: Format, level: Level, text: &str) {
     let topic = if level == Level::Error { Topic::Failed } else { Topic::Note };
     log.say(&Entry { reason: Some(text), ..Entry::new(level, topic, Duration::ZERO) });
 }
+
+#[cfg(test)]
+mod tests;

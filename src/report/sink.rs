@@ -58,6 +58,9 @@ enum Way {
     Polled(usize),
     /// A file system that answers over a network, or not at all: a thread waits for it.
     Thread(Writer),
+    /// Nowhere: a test looks at it.
+    #[cfg(test)]
+    Kept(Vec<u8>),
 }
 
 impl Sink {
@@ -69,6 +72,19 @@ impl Sink {
     /// Standard output.
     pub fn stdout() -> Self {
         Self::new(Stream::Stdout(io::stdout()))
+    }
+
+    /// What is written is kept, for tests.
+    #[cfg(test)]
+    pub(super) fn kept() -> Self {
+        Self { way: Way::Kept(Vec::new()), stream: Stream::Stderr(io::stderr()), begun: Vec::new(), dropped: 0 }
+    }
+
+    /// The lines that were kept.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> Vec<String> {
+        let Way::Kept(kept) = &self.way else { return Vec::new() };
+        String::from_utf8_lossy(kept).lines().map(str::to_owned).collect()
     }
 
     fn new(stream: Stream) -> Self {
@@ -150,6 +166,11 @@ impl Sink {
             }
             Way::Polled(whole) => Ok(unistd::write(&self.stream, &bytes[..bytes.len().min(*whole)])?),
             Way::Thread(writer) => writer.write(bytes, until),
+            #[cfg(test)]
+            Way::Kept(kept) => {
+                kept.extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
         }
     }
 
@@ -159,6 +180,8 @@ impl Sink {
             Way::Reopened(file) => file.as_fd(),
             Way::Socket | Way::Direct | Way::Polled(_) => self.stream.as_fd(),
             Way::Thread(_) => return Err(io::ErrorKind::WouldBlock.into()),
+            #[cfg(test)]
+            Way::Kept(_) => return Ok(()),
         };
         wait_until_writable(fd, until)
     }
