@@ -8,7 +8,8 @@ use super::postgres::SslMode;
 use super::variables::Lookup;
 use super::{CertificateCheck, Endpoint, HttpDefaults, Place, Surroundings, Target, TargetTls};
 
-const STRINGS: &str = include_str!("../../tests/corpus/urls/strings.tsv");
+const STRINGS: &str =
+    concat!(include_str!("../../tests/corpus/urls/strings.tsv"), include_str!("../../tests/corpus/urls/more.tsv"));
 
 struct Row<'a> {
     string: &'a str,

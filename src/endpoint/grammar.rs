@@ -175,7 +175,7 @@ fn check_word(word: &str, own: Own<'_>) -> Result<(), String> {
         return Err(format!("it holds the control character {c:?}"));
     }
     let (_, url) = split_name(word);
-    if url.starts_with(['"', '\'', '`']) {
+    if url.starts_with(['"', '\'', '`']) && postgres::style_of(word).is_none() {
         return Err("the quotes are part of the value: write it without the quotes".to_owned());
     }
     Ok(())

@@ -67,6 +67,10 @@ const KEYS: &[(&str, &str)] = &[
     ("accountname", ""),
 ];
 
+/// Keys that strings for SQL Server have, and those for Postgres seldom.
+const SQL_SERVER: [&str; 5] =
+    ["encrypt", "integratedsecurity", "trustedconnection", "multipleactiveresultsets", "initialcatalog"];
+
 fn normalized(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, ' ' | '_' | '-' | '\t')).flat_map(char::to_lowercase).collect()
 }
@@ -118,7 +122,8 @@ pub(crate) fn server(text: &str) -> Result<Option<Server>, String> {
         || host.starts_with("tcp:")
         || host.rsplit_once(',').is_some_and(|(_, port)| url::parse_port(port).is_ok())
         || port == Some("1433")
-        || has(&["encrypt", "integratedsecurity", "trustedconnection", "multipleactiveresultsets", "initialcatalog"])
+        // SQL Server's strings have no key for the port.
+        || port.is_none() && has(&SQL_SERVER)
             && !has(&["sslmode"])
     {
         "mssql"
