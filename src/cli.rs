@@ -16,7 +16,7 @@ use crate::duration;
 use crate::endpoint::http::{Statuses, parse_header, parse_method};
 use crate::endpoint::redact_word;
 use crate::endpoint::variables::{Lookup, left_out};
-use crate::endpoint::{HttpDefaults, Surroundings, Target, positive, split_name};
+use crate::endpoint::{HttpDefaults, Surroundings, Target, is_one_connection_string, positive, split_name};
 use crate::options::{self, OPTIONS, Opt, Takes};
 use crate::words::{self, beginning_of};
 
@@ -260,11 +260,17 @@ fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>,
 /// The words of a list. One that begins with a quote, itself or behind its `NAME=`, ends with it, so that it may
 /// hold blanks.
 fn words_of(list: &str) -> Result<Vec<String>, String> {
+    // libpq's `host=db user=app`, as a variable may hold it already.
+    if is_one_connection_string(list) {
+        return Ok(vec![list.to_owned()]);
+    }
     let mut words = Vec::new();
     let mut rest = list.trim_start();
     while !rest.is_empty() {
-        let begin =
-            split_name(rest).0.map_or(0, |name| if name.contains(char::is_whitespace) { 0 } else { name.len() + 1 });
+        // What stands in a quote or behind a blank is no name.
+        let name =
+            split_name(rest).0.filter(|name| !name.contains(char::is_whitespace) && !name.starts_with(['"', '\'']));
+        let begin = name.map_or(0, |name| name.len() + 1);
         let (name, text) = rest.split_at(begin);
         let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
         let (word, tail) = match quote {

@@ -155,3 +155,20 @@ fn headers_from_the_environment_are_one_a_line() {
     let Endpoint::Http(http) = &config.targets[0].endpoint else { panic!() };
     assert_eq!(http.headers.len(), 2);
 }
+
+#[test]
+fn a_list_of_targets_keeps_what_is_quoted_together() {
+    for (list, expected) in [
+        ("db:1 cache:2", &["tcp://db:1", "tcp://cache:2"][..]),
+        ("db:1 'host=db user=app dbname=x'", &["tcp://db:1", "postgres://app@db:5432/x"]),
+        ("'host=db user=app' db:1", &["postgres://app@db:5432", "tcp://db:1"]),
+        ("main='host=db user=app' db:1", &["postgres://app@db:5432", "tcp://db:1"]),
+        ("host=db user=app dbname=x", &["postgres://app@db:5432/x"]),
+        ("\"http://a/b c\"", &["http://a/b c"]),
+        ("host=db:1 user=cache:2", &["tcp://db:1", "tcp://cache:2"]),
+    ] {
+        let config = run_with(&[("WHEN_READY_TARGETS", list)], &[]);
+        let shown: Vec<String> = config.targets.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, expected, "{list}");
+    }
+}

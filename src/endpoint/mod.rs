@@ -32,6 +32,7 @@ pub(crate) use grammar::split_name;
 pub use http::{Http, HttpDefaults};
 use parameters::Ignored;
 pub use postgres::Postgres;
+pub(crate) use postgres::is_one_connection_string;
 pub use redis::Redis;
 pub use server::{Server, TlsServer};
 pub use service::Service;

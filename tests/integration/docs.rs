@@ -2,10 +2,15 @@
 //! their links lead somewhere, and their tables name what the executable knows.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::thread;
 
-use crate::support::{Run, tool, venv_tool};
+use crate::support::network::{in_private_network, replace};
+use crate::support::{Run, directory, executable, tool, venv_tool};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -142,4 +147,86 @@ fn the_reference_names_every_option_with_its_default() {
 fn the_front_door_is_read_in_three_minutes() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.lines().count() <= 250, "{} lines", readme.lines().count());
+}
+
+/// The hosts that the pages speak of.
+const HOSTS: &str = "127.0.0.1 localhost db db-1 db-2 cache cache-a cache-b redis api search backend optional legacy \
+                     mysql rabbitmq sentinel-1 sentinel-2\n";
+
+/// Answers every request on a port, as a service that is well.
+fn serve(port: u16) {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\n{\"status\": \"green\"}";
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let request = BufReader::new(stream.try_clone().unwrap());
+            drop(request.lines().map_while(Result::ok).find(String::is_empty));
+            drop(stream.write_all(ANSWER.as_bytes()));
+        }
+    });
+}
+
+/// Where the pages' commands run: with the executable on PATH, and applications that say that they run.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let directory = directory();
+        for name in ["app", "worker", "serve", "manage.py", "python", "check"] {
+            let path = directory.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\necho {name} runs\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        symlink(executable(), directory.path().join("when-ready")).unwrap();
+        fs::copy("/etc/ssl/certs/ca-certificates.crt", directory.path().join("ca.pem")).expect("ca-certificates");
+        Self(directory)
+    }
+
+    /// What is not there is given up soon, and the command runs even so, unless the page says otherwise.
+    fn run(&self, script: &str) -> Output {
+        let path = format!("{}:{}", self.0.path().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("sh");
+        command.args(["-e", "-c", script]).current_dir(self.0.path()).stdin(Stdio::null());
+        command.env("PATH", path).env("URL", "http://api:8000").env("PW", "secret").env("WHEN_READY_TIMEOUT", "300ms");
+        command.env("WHEN_READY_ON_TIMEOUT", "run").output().unwrap()
+    }
+}
+
+#[test]
+fn every_command_of_the_pages_runs() {
+    in_private_network(|| {
+        replace("/etc/hosts", HOSTS);
+        replace("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+        for port in [80, 3000, 5432, 6379, 8000, 9000, 9200] {
+            serve(port);
+        }
+        let desk = Desk::new();
+        let mut count = 0;
+        for (path, page) in pages() {
+            let mut blocks: Vec<(String, &[i32])> = Vec::new();
+            for block in blocks_of_commands(&page) {
+                blocks.push((block, &[0]));
+            }
+            // In tables: whatever else they come to, they are understood.
+            for line in page.lines().filter(|line| line.starts_with('|')) {
+                for span in line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("when-ready ")) {
+                    blocks.push((span.replace("\\|", "|"), &[0, 1, 124]));
+                }
+            }
+            for (script, accepted) in blocks {
+                let output = desk.run(&script);
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                let status = output.status.code().unwrap();
+                assert!(accepted.contains(&status), "{}: {script}\n{status}: {said}", path.display());
+                count += 1;
+            }
+        }
+        assert!(count > 40, "{count} commands");
+    });
+}
+
+/// The blocks that a reader is to run, with the executable that is there already.
+fn blocks_of_commands(page: &str) -> Vec<String> {
+    let as_here = |block: &str| block.replace("cargo build --release && ", "").replace("target/release/", "");
+    blocks(page, "sh").into_iter().map(as_here).collect()
 }

@@ -59,6 +59,12 @@ pub(crate) fn is_single_pair(text: &str) -> bool {
     })
 }
 
+/// Whether all of a text's words are libpq's pairs, and none of them a target of its own.
+pub(crate) fn is_one_string(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    words.clone().count() > 1 && words.all(is_single_pair)
+}
+
 /// Whether a quote is open at the end of `text`.
 pub(crate) fn is_quoted(text: &str) -> bool {
     let (mut is_open, mut is_escaped) = (false, false);

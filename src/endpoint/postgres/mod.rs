@@ -19,6 +19,7 @@ use crate::secret::Secret;
 use crate::words;
 
 pub(super) use ado::Server as AdoServer;
+pub(crate) use keywords::is_one_string as is_one_connection_string;
 pub(super) use keywords::{Style, strip_pdo, style_of};
 use settings::Settings;
 
