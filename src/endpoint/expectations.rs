@@ -3,7 +3,7 @@
 use super::{Endpoint, url};
 
 /// Every key of every kind; what is none is not shown.
-const KEYS: [&str; 21] = [
+pub(crate) const KEYS: [&str; 21] = [
     "timeout",
     "successes",
     "status",

@@ -28,6 +28,8 @@ use crate::secret::Secret;
 use crate::words::beginning_of;
 
 pub(crate) use expectations::Expectations;
+#[cfg(test)]
+pub(crate) use expectations::KEYS;
 pub(crate) use grammar::split_name;
 pub use http::{Http, HttpDefaults};
 use parameters::Ignored;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::targets::{COMMON, FORMS};
+use super::targets::{COMMON, FORMS, TLS};
 use super::{EXAMPLES, EXIT, VARIABLES};
 use crate::options::{Group, OPTIONS, Opt};
 
@@ -85,6 +85,9 @@ fn targets(out: &mut String) {
     }
     out.push_str(".PP\nOf every target can be expected:\n");
     define_all(out, "#", COMMON);
+    out.push_str(".PP\nOf a target with TLS:\n");
+    define_all(out, "#", TLS);
+    out.push_str(".PP\nOf other servers whose schemes are well known, a connection to their port is asked.\n");
     heading(out, "VARIABLES");
     out.push_str("In targets, not in COMMAND, when\\-ready itself replaces:\n");
     define_all(out, "", VARIABLES);

@@ -6,7 +6,7 @@ mod targets;
 
 use std::fmt::Write as _;
 
-use targets::{COMMON, FORMS};
+use targets::{COMMON, FORMS, TLS};
 
 use crate::options::{Group, OPTIONS};
 
@@ -61,6 +61,8 @@ pub fn help() -> String {
     for form in FORMS {
         let _ = writeln!(out, "  {:<34} {}", form.url, form.summary());
     }
+    let tls: Vec<String> = TLS.iter().map(|(key, _)| format!("#{}", targets::name(key))).collect();
+    let _ = writeln!(out, "  {:<34} {}", "any with TLS", tls.join(" "));
     out.push_str("  ${NAME}, ${NAME:-default} and ${file:/path} in a target are expanded; $$ is $.\n");
     option_lines(&mut out);
     out.push_str(

@@ -30,6 +30,8 @@ pub(super) const FORMS: &[Form] = &[
             ("follow[=any]", "follow redirects on the same host, or everywhere"),
         ],
     },
+    Form { url: "http+unix://SOCKET/PATH", ready: "the same, over a socket (written %2Frun%2Fapp.sock)", keys: &[] },
+    Form { url: "ws://..., wss://...", ready: "the server agrees to a WebSocket", keys: &[] },
     Form {
         url: "postgres://USER:PASSWORD@HOST/DB",
         ready: "logged in (without a password: accepting connections)",
@@ -45,6 +47,25 @@ pub(super) const FORMS: &[Form] = &[
         ],
     },
     Form { url: "redis+unix:///PATH", ready: "the same, to a socket", keys: &[] },
+    Form {
+        url: "redis+sentinel://HOST/MASTER, rediss+sentinel://...",
+        ready: "the same, of the master that the sentinels name",
+        keys: &[],
+    },
+    #[cfg(feature = "mysql")]
+    Form {
+        url: "mysql://USER:PASSWORD@HOST/DB",
+        ready: "logged in (without a password: accepting connections)",
+        keys: &[("query=SQL", "the first column of its first row is neither 0 nor NULL")],
+    },
+    #[cfg(feature = "amqp")]
+    Form {
+        url: "amqp://USER:PASSWORD@HOST/VHOST, amqps://...",
+        ready: "logged in, the virtual host takes messages",
+        keys: &[("queue=NAME", "the queue exists")],
+    },
+    Form { url: "memcached://HOST, nats://HOST, smtp://HOST", ready: "the server answers in its protocol", keys: &[] },
+    Form { url: "tls://HOST:PORT", ready: "a TLS handshake with a certificate that verifies", keys: &[] },
     Form { url: "file:///PATH", ready: "the path exists", keys: &[("nonempty", "the file is not empty")] },
     Form { url: "dns://NAME", ready: "the name resolves", keys: &[] },
     #[cfg(feature = "exec")]
@@ -61,6 +82,15 @@ pub(super) const FORMS: &[Form] = &[
 /// What can be expected of every target.
 pub(super) const COMMON: &[(&str, &str)] =
     &[("timeout=DURATION", "give this target up after this long"), ("successes=N", "ready after N successes in a row")];
+
+/// What a target with TLS can say of itself, as the options of the same names say it for all.
+pub(super) const TLS: &[(&str, &str)] = &[
+    ("ca=FILE", "CA certificates (PEM), added to the roots"),
+    ("cert=FILE", "client certificate (PEM)"),
+    ("cert-key=FILE", "its key, where the file of the certificate does not hold it"),
+    ("servername=NAME", "the name to ask for and to look for in the certificate"),
+    ("insecure", "do not verify the certificate"),
+];
 
 impl Form {
     /// Its line in `--help`: the keys by their names alone.
@@ -79,7 +109,7 @@ impl Form {
 }
 
 /// `status=` of `status=LIST`, `cluster` of `cluster`.
-fn name(key: &str) -> &str {
+pub(super) fn name(key: &str) -> &str {
     let end = key.find(['=', '[']).map_or(key.len(), |at| if key[at..].starts_with('=') { at + 1 } else { at });
     &key[..end]
 }
@@ -87,6 +117,28 @@ fn name(key: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::KEYS;
+    use crate::endpoint::schemes::{Grammar, SCHEMES};
+
+    #[test]
+    fn every_scheme_that_is_probed_by_its_own_protocol_is_told_of() {
+        let told: Vec<&str> = FORMS.iter().flat_map(Form::schemes).collect();
+        for scheme in SCHEMES.iter().filter(|row| !matches!(row.grammar, Grammar::Server | Grammar::Refused)) {
+            let variant = ["redshift", "materialize", "risingwave", "smtps", "submission"].contains(&scheme.name);
+            assert!(
+                variant || told.iter().any(|url| url.starts_with(&format!("{}://", scheme.name))),
+                "{}",
+                scheme.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_key_is_told_of() {
+        let told = FORMS.iter().flat_map(|form| form.keys).chain(COMMON).chain(TLS).map(|(key, _)| name(key));
+        let told: Vec<&str> = told.map(|key| key.trim_end_matches('=')).collect();
+        assert!(KEYS.iter().all(|key| told.contains(key)), "{KEYS:?}\n{told:?}");
+    }
 
     #[test]
     fn schemes_and_keys_are_as_they_are_typed() {

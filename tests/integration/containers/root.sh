@@ -17,7 +17,8 @@ for applet in $(busybox --list); do
 done
 # As the base of a build: a cargo that has built already.
 printf '#!/bin/sh\nmkdir -p /out/bin && cp /when-ready /out/bin/\n' >"$root/bin/cargo"
-chmod +x "$root/bin/cargo"
+printf '#!/bin/sh\n' >"$root/bin/rustup"
+chmod +x "$root/bin/cargo" "$root/bin/rustup"
 echo data >"$root/etc/not-executable"
 printf 'root:x:0:0::/:/bin/sh\npostgres:x:70:70::/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:x:0:\npostgres:x:70:\nnogroup:x:65534:\n' >"$root/etc/group"
