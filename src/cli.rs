@@ -67,7 +67,7 @@ impl<'a> Given<'a> {
 
     /// The values of an option, the command line before the environment.
     fn values(&self, option: &Opt) -> Result<(Vec<String>, Source), UsageError> {
-        match self.flags.iter().find(|(name, values)| *name == option.long() && !values.is_empty()) {
+        match self.flags.iter().find(|(name, _)| *name == option.long()) {
             Some((name, values)) => Ok((values.clone(), Source::Flag(name))),
             None => {
                 let variable = option.variable().filter(|_| option.in_check || !self.is_check).unwrap_or_default();
@@ -416,7 +416,9 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
     for option in OPTIONS {
         let found = args.values_from_str::<_, String>(option.flag);
         let values = found.map_err(|error| UsageError(format!("{}: {error}", option.flag)))?;
-        flags.push((option.long(), values));
+        if !values.is_empty() {
+            flags.push((option.long(), values));
+        }
     }
     let mut targets = Vec::new();
     for word in args.finish() {
