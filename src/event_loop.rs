@@ -25,6 +25,8 @@ use crate::signals::Signals;
 
 /// Descriptors that are not for attempts: our own, and what the system's libraries open for a moment.
 const DESCRIPTORS_KEPT: u64 = 24;
+/// Some of those may be had by what is over as soon as it is connected, while conversations that hang hold all others.
+const DESCRIPTORS_LENT: usize = 8;
 /// Descriptors of an attempt that a helper begins: the resolver's, or a few connections side by side.
 const DESCRIPTORS_OF_A_HELPER: usize = 4;
 
@@ -119,7 +121,8 @@ impl<'a> EventLoop<'a> {
     fn cost(&self, target: usize) -> usize {
         match self.places[target] {
             Some(_) => 1,
-            None if matches!(self.context.targets[target].endpoint, Endpoint::File { .. }) => 1,
+            // Looking at a path takes none.
+            None if matches!(self.context.targets[target].endpoint, Endpoint::File { .. }) => 0,
             None => DESCRIPTORS_OF_A_HELPER,
         }
     }
@@ -192,10 +195,10 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// Whether so many more descriptors would be too many, among a part of all.
-    fn is_short(&self, cost: usize, among: usize) -> bool {
+    /// Whether so many more descriptors would be too many, of so many.
+    fn is_short(&self, cost: usize, most: usize) -> bool {
         let in_use = self.held + self.sockets;
-        in_use > 0 && in_use + cost > self.descriptors / among
+        cost > 0 && in_use > 0 && in_use + cost > most
     }
 
     /// Gives up the connections that only repeat others.
@@ -277,10 +280,12 @@ impl World for EventLoop<'_> {
             return false;
         }
         let cost = self.cost(target);
-        if self.is_short(cost, among) && among == 1 {
+        let lent = if takes_a_thread || among > 1 { 0 } else { DESCRIPTORS_LENT };
+        let most = self.descriptors / among + lent;
+        if among == 1 && self.is_short(cost, most) {
             self.spare();
         }
-        !self.is_short(cost, among)
+        !self.is_short(cost, most)
     }
 
     fn start(&mut self, start: Start) -> Result<(), NotReady> {

@@ -125,12 +125,15 @@ fn a_wait_for_a_port_or_socket_takes_one_thread() {
 #[test]
 fn targets_that_hang_starve_no_other_of_its_attempt() {
     let silent = Peer::start(|stream, _| hold(stream));
-    for (count, limit) in [(8, "--nofile=64:64"), (30, "--nofile=64:64"), (60, "--nofile=128:128")] {
-        let hanging = (0..count).map(|n| format!("t{n}={}", silent.url("/")));
-        let run = Run::through("prlimit", &[limit]).args(hanging).target("file:///etc/passwd");
-        let run = run.args(["--any", "-t", "4s"]).command(["echo", "ran"]).finish();
-        println!("{count} hanging targets: the file is found after {:?}", run.elapsed);
-        run.expect_status(0).expect_stdout("ran\n").expect_elapsed(0..=1000);
+    let listening = Peer::start(|stream, _| drop(stream));
+    for (count, limit) in [(8, "--nofile=64:64"), (60, "--nofile=64:64"), (200, "--nofile=128:128")] {
+        for other in ["file:///etc/passwd", &format!("127.0.0.1:{}", listening.port)] {
+            let hanging = (0..count).map(|n| format!("t{n}={}", silent.url("/")));
+            let run = Run::through("prlimit", &[limit]).args(hanging).target(other);
+            let run = run.args(["--any", "-t", "4s"]).command(["echo", "ran"]).finish();
+            println!("{count} hanging targets, {limit}: {other} is found after {:?}", run.elapsed);
+            run.expect_status(0).expect_stdout("ran\n").expect_elapsed(0..=1000);
+        }
     }
 }
 
