@@ -153,6 +153,8 @@ pub fn old_error(bytes: &[u8]) -> OldError<'_> {
         return OldError::None;
     }
     match text.iter().position(|&byte| byte == 0) {
+        // Nothing is said before it.
+        Some(0) => OldError::None,
         Some(end) => OldError::Whole(text[..end].trim_ascii()),
         // Other protocols end their errors so.
         None if text.contains(&b'\r') || text.len() > *ERROR_LENGTHS.end() => OldError::None,
@@ -347,7 +349,7 @@ mod tests {
             assert_eq!(old_error(&fork[..end]), OldError::Begun, "cut at {end}");
         }
         assert_eq!(old_error(fork), OldError::Whole(fork[1..].strip_suffix(b"\n\0").unwrap()));
-        for other in [&b"ERROR\r\n"[..], b"-ERR x", b"", b"S", &frame(b'E', b"SFATAL\0\0")] {
+        for other in [&b"ERROR\r\n"[..], b"E\0\xa0\0\0Maaa\0", b"-ERR x", b"", b"S", &frame(b'E', b"SFATAL\0\0")] {
             assert_eq!(old_error(other), OldError::None, "{other:?}");
         }
     }
