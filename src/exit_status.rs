@@ -39,3 +39,19 @@ impl From<ExitStatus> for std::process::ExitCode {
         status.code().into()
     }
 }
+
+/// Why the process ends before its time, for the one place that says it.
+#[derive(Debug)]
+pub struct Stop {
+    /// A sentence for people.
+    pub message: String,
+    /// How it ends.
+    pub status: ExitStatus,
+}
+
+impl Stop {
+    /// A wrong command line or environment.
+    pub fn usage(message: String) -> Self {
+        Self { message, status: ExitStatus::Usage }
+    }
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::config::Goal;
+use crate::config::{Config, Goal, TlsOptions};
 use crate::endpoint::Target;
 use crate::gate::Start;
 use crate::net::Budget;
@@ -39,6 +39,20 @@ pub struct Context {
     pub goal: Goal,
     /// The TLS configuration.
     pub tls: Tls,
+}
+
+impl Context {
+    /// What `config` comes to. The TLS files are read only where a target can use them: an inherited `SSL_CERT_FILE` that
+    /// names no file stops no wait for a TCP port.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a TLS file.
+    pub fn of(config: &Config) -> Result<Self, String> {
+        let nothing = TlsOptions::default();
+        let options = if config.targets.iter().any(Target::may_use_tls) { &config.tls } else { &nothing };
+        Ok(Self { targets: config.targets.clone(), goal: config.policy.goal, tls: Tls::load(options)? })
+    }
 }
 
 /// An attempt for a helper.

@@ -1,11 +1,11 @@
 //! Waits until TCP, HTTP(S), Postgres and Redis targets are ready.
 //!
-//! The data flows one way: arguments and environment → [`cli`] → [`config::Config`] → [`gate`]
-//! ⇄ [`event_loop`] (each attempt a [`probe`]) → a [`gate::Verdict`] → [`launch`], or an
-//! [`exit_status`].
+//! The data flows one way: arguments and environment → [`cli`] → [`config::Config`] → [`wait`] or [`check`]: [`gate`]
+//! ⇄ [`event_loop`] (each attempt a [`probe`]) → a [`gate::Verdict`] → [`report`] and [`launch`], or an [`exit_status`].
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+pub mod check;
 #[cfg(feature = "exec")]
 pub mod children;
 pub mod cli;
@@ -30,4 +30,5 @@ pub mod retry;
 pub mod scrub;
 pub mod secret;
 pub mod signals;
+pub mod wait;
 mod words;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -126,16 +125,21 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// As the file system has it; nothing is left behind then.
-    pub fn leave(&self, at: &ReportTo, verdict: Verdict) -> io::Result<()> {
+    /// A warning that says why it cannot; nothing is left behind then.
+    pub fn leave(&self, to: &ReportTo, verdict: Verdict) -> Result<(), String> {
         let json = self.to_json();
-        match at {
-            ReportTo::Stdout => Sink::stdout().write(&json, files::from_now(Duration::from_secs(1))),
-            ReportTo::File(path) => {
-                let (patience, path) = (files::patience(path, verdict), path.clone());
-                files::aside(patience, move || files::replace(&path, &json, files::from_now(patience)))
+        let (place, left) = match to {
+            ReportTo::Stdout => {
+                let until = files::from_now(Duration::from_secs(1));
+                ("standard output".into(), Sink::stdout().write(&json, until))
             }
-        }
+            ReportTo::File(file) => {
+                let (patience, path) = (files::patience(file, verdict), file.clone());
+                let replace = move || files::replace(&path, &json, files::from_now(patience));
+                (file.to_string_lossy(), files::aside(patience, replace))
+            }
+        };
+        left.map_err(|error| format!("--report: {place} cannot be written: {error}"))
     }
 
     /// Complete sentences about what is not ready, for `kubectl describe pod`.
