@@ -172,3 +172,70 @@ fn a_list_of_targets_keeps_what_is_quoted_together() {
         assert_eq!(shown, expected, "{list}");
     }
 }
+
+fn shown(env: &[(&str, &str)], args: &[&str]) -> Vec<String> {
+    run_with(env, args).targets.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_target_whose_variable_comes_to_nothing_is_left_out_with_a_note() {
+    let config = run_with(&[("EMPTY", "")], &["db:1", "${EMPTY:-}", "cache=${NOPE:-}"]);
+    assert_eq!(config.targets.len(), 1);
+    assert_eq!(config.notes.len(), 2);
+    assert!(config.notes[1].contains("NOPE"), "{:?}", config.notes);
+    assert!(run_with(&[], &["${NOPE:-}"]).targets.is_empty());
+    let error = parse_with(&[("EMPTY", "")], &["${EMPTY}"]).unwrap_err().to_string();
+    assert!(error.contains("expands to nothing"), "{error}");
+}
+
+#[test]
+fn quotes_keep_a_target_with_blanks_together() {
+    let list = "'host=db user=app dbname=x' cache=\"redis://c:1\" http://h/\n name='host=d2 user=u'";
+    let expected = ["postgres://app@db:5432/x", "redis://c:1", "http://h", "postgres://u@d2:5432"];
+    assert_eq!(shown(&[("WHEN_READY_TARGETS", list)], &[]), expected);
+    assert!(parse_with(&[("WHEN_READY_TARGETS", "'db:1")], &[]).unwrap_err().to_string().contains("not closed"));
+}
+
+#[test]
+fn a_list_with_commas_is_understood_where_it_cannot_be_one_target() {
+    for (word, expected) in [
+        ("tcp://a:1,tcp://b:2", &["tcp://a:1", "tcp://b:2"][..]),
+        ("redis://a:1,redis://b:2", &["redis://a:1", "redis://b:2"]),
+        ("postgres://u:p@a/x,postgres://u:p@b/y", &["postgres://u@a:5432/x", "postgres://u@b:5432/y"]),
+        ("http://a;redis://b", &["http://a", "redis://b:6379"]),
+        ("db:5432,", &["tcp://db:5432"]),
+    ] {
+        assert_eq!(shown(&[], &[word]), expected, "{word}");
+        assert_eq!(shown(&[("LIST", word)], &["${LIST}"]), expected, "{word}");
+    }
+    assert!(error(&["db:5432,cache:6379"]).contains("separate targets by spaces"));
+}
+
+#[test]
+fn an_option_variable_that_is_set_and_empty_is_not_given() {
+    let config = run_with(&[("WHEN_READY_TIMEOUT", ""), ("WHEN_READY_ANY", "")], &["db:1"]);
+    assert_eq!(config.policy, Policy::default());
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_an_error_that_names_it() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let env = |name: &str| {
+        let is_set = ["WHEN_READY_TIMEOUT", "H", "PGUSER", "PGPASSWORD"].contains(&name);
+        is_set.then(|| OsString::from_vec(b"p\xe4ss".to_vec()))
+    };
+    let lookup = Lookup { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    for (args, name) in [
+        (vec!["postgres://db"], "WHEN_READY_TIMEOUT"),
+        (vec!["-t", "1", "${H}:1"], "H"),
+        (vec!["-t", "1", "postgres://db"], "PGUSER"),
+    ] {
+        let error = parse(args.iter().map(OsString::from).collect(), &lookup).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("UTF-8"), "{error}");
+    }
+    // A password is bytes.
+    let Ok(Parsed::Run(config)) = parse(["-t", "1", "postgres://u@db"].map(OsString::from).to_vec(), &lookup) else {
+        panic!("it is no target");
+    };
+    assert_eq!(config.targets[0].secrets()[0].expose_bytes(), b"p\xe4ss");
+}

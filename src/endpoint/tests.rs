@@ -442,3 +442,96 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn libpqs_order_is_query_then_authority_then_service_then_environment() {
+    let env = |name: &str| {
+        let value = match name {
+            "PGUSER" => "env",
+            "PGPASSWORD" => "envpw",
+            "PGDATABASE" => "envdb",
+            "PGPORT" => "77",
+            "HOME" => "/home/x",
+            _ => return None,
+        };
+        Some(value.into())
+    };
+    let file = |path: &str| match path {
+        "/home/x/.pg_service.conf" => Ok(b"[s]\nhost=svc\nport=78\nuser=svcuser\npassword=svcpw\n".to_vec()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let http = HttpDefaults::default();
+    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
+    for (word, expected, password) in [
+        ("postgres://u:p@h:1/d?user=v&password=q&dbname=e&port=2&host=i", "postgres://v@i:2/e", "q"),
+        ("postgres://u:p@h:1/d", "postgres://u@h:1/d", "p"),
+        ("postgres://h", "postgres://env@h:77/envdb", "envpw"),
+        ("postgres://a,b", "postgres://env@a:5432,b:5432/envdb", "envpw"),
+        ("postgres:///?service=s", "postgres://svcuser@svc:78/envdb", "svcpw"),
+        ("postgres://u@h/d?service=s", "postgres://u@h:78/d", "svcpw"),
+        ("service=s", "postgres://svcuser@svc:78/envdb", "svcpw"),
+        ("host=h user=u", "postgres://u@h:77/envdb", "envpw"),
+    ] {
+        let target = Target::parse(word, &context).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((target.to_string().as_str(), target.secrets()[0].expose()), (expected, password), "{word}");
+    }
+    let error = Target::parse("postgres://h/?service=nope", &context).unwrap_err().to_string();
+    assert!(error.contains(".pg_service.conf"), "{error}");
+}
+
+#[test]
+fn a_bad_variable_matters_only_where_it_is_used() {
+    let env = |name: &str| (name == "PGPORT").then(|| OsString::from("tcp://10.0.0.1:5432"));
+    assert!(parse_in(&env, "postgres://h:1/d").is_ok() && parse_in(&env, "redis://h").is_ok());
+    assert!(parse_in(&env, "jdbc:postgresql://h/d").is_ok() && parse_in(&env, "postgres://a,b/d").is_ok());
+    let error = parse_in(&env, "postgres://h/d").unwrap_err().to_string();
+    assert!(error.contains("PGPORT") && !error.contains("10.0.0.1"), "{error}");
+}
+
+#[test]
+fn addresses_are_dialled_and_names_are_kept() {
+    let hosts = postgres("postgres://db.internal/x?hostaddr=10.0.0.1").hosts;
+    assert_eq!((hosts[0].name.as_str(), hosts[0].place.to_string().as_str()), ("db.internal", "10.0.0.1:5432"));
+    let env = |name: &str| (name == "PGHOSTADDR").then(|| OsString::from("10.0.0.2,10.0.0.3"));
+    assert_eq!(
+        parse_in(&env, "postgres://a,b/x").unwrap().to_string(),
+        "postgres://postgres@10.0.0.2:5432,10.0.0.3:5432/x"
+    );
+    assert!(parse("postgres://db/x?hostaddr=db").unwrap_err().to_string().contains("not an IP address"));
+    assert!(parse("postgres://a,b/x?hostaddr=10.0.0.1").unwrap_err().to_string().contains("2 hosts"));
+    for (text, expected) in [("0", None), ("-1", None), ("3", Some(3)), ("%203", Some(3))] {
+        let timeout = postgres(&format!("postgres://h/d?connect_timeout={text}")).connect_timeout;
+        assert_eq!(timeout.map(|timeout| timeout.as_secs()), expected, "{text}");
+    }
+}
+
+#[test]
+fn parameters_about_security_are_taken_or_refused() {
+    use super::postgres::{AuthMethod, ChannelBinding, Negotiation, TlsVersion};
+    let target = postgres(
+        "postgres://h/d?channel_binding=require&require_auth=!password,!md5&sslmode=require&sslnegotiation=direct\
+         &sslsni=0&ssl_min_protocol_version=TLSv1.3&options=-c%20x%3D1#ca=/ca.pem&servername=db.example",
+    );
+    assert_eq!(target.channel_binding, ChannelBinding::Require);
+    let auth = target.require_auth.unwrap();
+    assert!(auth.negated && auth.methods == [AuthMethod::Password, AuthMethod::Md5]);
+    assert_eq!((target.sslnegotiation, target.sslsni), (Negotiation::Direct, false));
+    assert_eq!(target.ssl_min_protocol_version, Some(TlsVersion::V1_3));
+    assert_eq!(target.options.as_deref(), Some("-c x=1"));
+    assert_eq!(target.tls.server_name.as_deref(), Some("db.example"));
+    for word in [
+        "postgres://h/d?require_auth=md5,!password",
+        "postgres://h/d?sslnegotiation=direct",
+        "postgres://h/d?ssl_max_protocol_version=TLSv1.1",
+        "postgres://h/d?sslcertmode=require",
+        "postgres://h/d?scram_client_key=x",
+        "rediss://h?ssl_validate_ocsp=true",
+        "redis://h#insecure",
+    ] {
+        assert!(parse(word).is_err(), "{word}");
+    }
+    let tls =
+        redis("rediss://h?ssl_cert_reqs=required&ssl_check_hostname=false&ssl_ca_certs=/ca#cert=/c&cert-key=/k").tls;
+    let tls = tls.unwrap();
+    assert_eq!((tls.check, tls.ca.is_some(), tls.key.is_some()), (Some(CertificateCheck::Chain), true, true));
+}
