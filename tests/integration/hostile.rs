@@ -238,6 +238,9 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
             (Wire::Postgres, Answer::EndlessMessages | Answer::HundredThousandFields) => {
                 return Expected::Permanent(&["the server has no TLS"]);
             }
+            (Wire::Postgres, Answer::TenMibLine) => {
+                return Expected::Pending(&["the server ended the connection before TLS"]);
+            }
             (_, Answer::EndlessMessages | Answer::ClaimsTwoGib | Answer::RedirectLoop) => return wrong_protocol,
             _ => {}
         }

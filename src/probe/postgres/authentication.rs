@@ -308,7 +308,7 @@ mod tests {
     }
 
     fn ok() -> Vec<u8> {
-        frame(b'R', &[0, 0, 0, 0])
+        [frame(b'R', &[0, 0, 0, 0]), frame(b'S', b"server_version\x0015.1\0")].concat()
     }
 
     fn row(first_type: u8, value: &[u8]) -> Vec<u8> {
@@ -363,6 +363,11 @@ mod tests {
             let answer = [ok(), frame(b'Z', b"I"), failing.clone()].concat();
             assert_eq!(converse(url, &answer, 5).map_err(|failure| shown(&failure.reason)), Err(says.to_owned()));
         }
+        // Without credentials, silence takes nothing from what was proven; an error does.
+        let let_in = [ok(), frame(b'Z', b"I")].concat();
+        assert!(converse("postgres://u@h/d", &let_in, 5).is_ok());
+        assert!(converse("postgres://u:p@h/d", &let_in, 5).is_err());
+        assert!(converse("postgres://u@h/d", &[let_in, failing].concat(), 5).is_err());
         // An error that leaves the session as it is was an answer, if it is not about the database's absence.
         for (state, is_ready) in
             [("42601", true), ("0A000", true), ("08006", false), ("58000", false), ("57P03", false)]

@@ -26,9 +26,23 @@ struct Row {
     first_type: Option<u32>,
 }
 
+/// Why the database has not answered.
+enum NoAnswer {
+    /// Somebody says so.
+    Refusal(NotReady),
+    /// Nothing came, or nothing that could be read.
+    Silence(NotReady),
+}
+
+/// Whether the target asks for no more than that the server accepts connections.
+pub(super) fn is_lenient(target: &Postgres, has_credentials: bool) -> bool {
+    !has_credentials && target.query.is_none() && !target.target_session_attrs.is_condition()
+}
+
 impl<S: Read + Write> Session<S> {
-    /// Whether the session is what the target expects; what was proven.
-    pub(super) fn meet(&mut self, target: &Postgres) -> Result<String, NotReady> {
+    /// Whether the session is what the target expects; what was proven. Without credentials a database that
+    /// stays silent does not matter: it was let in, and more was not asked.
+    pub(super) fn meet(&mut self, target: &Postgres, has_credentials: bool) -> Result<String, NotReady> {
         let database = target.database.as_deref().unwrap_or(&target.user);
         let mut proof = format!("logged in as {} to the database {database}", target.user);
         let mut has_answered = false;
@@ -40,8 +54,18 @@ impl<S: Read + Write> Session<S> {
             let row = self.first_row(query.expose())?;
             expect_truth(row.as_ref())?;
             proof.push_str(", the query returns a row");
-        } else if !has_answered {
-            self.expect_answer()?;
+        } else if !has_answered && self.reported.anything {
+            // What reports nothing is no pooler: they pass on what the server reports, which drivers depend on.
+            match self.expect_answer() {
+                Err(NoAnswer::Silence(_)) if is_lenient(target, has_credentials) => {
+                    return Ok(format!("accepting connections; let in as {}, with no answer yet", target.user));
+                }
+                Err(NoAnswer::Silence(failure) | NoAnswer::Refusal(failure)) => {
+                    let reason = format!("logged in, but the database does not answer: {}", failure.reason);
+                    return Err(NotReady { reason, ..failure });
+                }
+                Ok(()) => {}
+            }
         }
         Ok(proof)
     }
@@ -70,15 +94,11 @@ impl<S: Read + Write> Session<S> {
     /// it, up or down; what comes after that it must pass on.
     ///
     /// An empty statement is parsed and not executed, which no server logs, even with `log_statement=all`.
-    fn expect_answer(&mut self) -> Result<(), NotReady> {
+    fn expect_answer(&mut self) -> Result<(), NoAnswer> {
         let mut request = BytesMut::new();
-        frontend::parse("", "", [], &mut request).map_err(|_| unwritable("query"))?;
+        frontend::parse("", "", [], &mut request).map_err(|_| NoAnswer::Silence(unwritable("query")))?;
         frontend::sync(&mut request);
-        let unanswered = |failure: NotReady| {
-            let reason = format!("logged in, but the database does not answer: {}", failure.reason);
-            NotReady { reason, ..failure }
-        };
-        self.send(&request).map_err(unanswered)?;
+        self.send(&request).map_err(NoAnswer::Silence)?;
         let mut failed = None;
         loop {
             match self.receive() {
@@ -87,15 +107,15 @@ impl<S: Read + Write> Session<S> {
                 Ok(_) => {}
                 // The error says more than the close that follows it.
                 Err(failure) => {
-                    return Err(unanswered(failed.map_or(failure, |error| database_failure(&error))));
+                    let refusal = failed.map(|error| NoAnswer::Refusal(database_failure(&error)));
+                    return Err(refusal.unwrap_or(NoAnswer::Silence(failure)));
                 }
             }
         }
         match failed {
+            Some(error) if is_absence(&error) => Err(NoAnswer::Refusal(database_failure(&error))),
             // An answer all the same: of a server that knows no empty statement, of pgbouncer's console.
-            Some(error) if !is_absence(&error) => Ok(()),
-            Some(error) => Err(unanswered(database_failure(&error))),
-            None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 

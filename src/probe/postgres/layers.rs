@@ -109,19 +109,16 @@ fn request(stream: &mut Stream, budget: &Budget) -> Result<u8, NotReady> {
     }
 }
 
-/// The error that begins with the `E` that was read.
+/// The error that begins with the `E` that was read. Whatever follows, the server has ended it.
 fn early_error(stream: Stream, budget: &Budget) -> NotReady {
     let mut session = Session::new(stream, budget);
     session.buffer.extend_from_slice(b"E");
-    match session.receive() {
-        Ok(BackendMessage::Error(error)) => {
-            let reason =
-                format!("the server ended the connection before TLS: {} ({})", excerpt(&error.message), error.sqlstate);
-            NotReady::new(Kind::NotAccepting, reason)
-        }
-        Ok(_) => wrong_protocol(b""),
-        Err(failure) => failure,
-    }
+    let cause = match session.receive() {
+        Ok(BackendMessage::Error(error)) => format!("{} ({})", excerpt(&error.message), error.sqlstate),
+        Err(failure) if failure.kind == Kind::NotAccepting => failure.reason,
+        Ok(_) | Err(_) => "it is out of processes or memory".to_owned(),
+    };
+    NotReady::new(Kind::NotAccepting, format!("the server ended the connection before TLS: {cause}"))
 }
 
 fn handshake(

@@ -13,6 +13,7 @@ mod startup_errors;
 pub mod wire;
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use super::hosts::first_ready;
 use crate::config::Goal;
@@ -22,9 +23,13 @@ use crate::net::tls::Tls;
 use crate::net::{self, Budget};
 use crate::outcome::{Kind, NotReady, Outcome, Ready};
 use authentication::Reached;
+use expectations::is_lenient;
 use layers::{Layer, layers};
 use login::Login;
 use session::Session;
+
+/// How long a database may take to answer that need not.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 pub(super) fn probe(target: &Postgres, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     first_ready(&target.hosts, goal, budget, |host, budget| probe_host(target, host, tls, budget))
@@ -78,9 +83,11 @@ fn probe_layer(
     let outcome = session.log_in(target, login, secured.binding).and_then(|reached| match reached {
         Reached::Accepting(proof) => Ok(Ready::new(proof)),
         Reached::LoggedIn => {
-            session.stream.lasts(whole);
-            session.budget = whole.clone();
-            Ok(Ready::new(session.finish(target)?))
+            let is_lenient = is_lenient(target, login.has_credentials());
+            let rest = if is_lenient { whole.at_most(PATIENCE.min(whole.remaining() / 2)) } else { whole.clone() };
+            session.stream.lasts(&rest);
+            session.budget = rest;
+            Ok(Ready::new(session.finish(target, login.has_credentials())?))
         }
     });
     if let (Err(LayerFailure { failure: NotReady { kind: Kind::TimedOut, .. }, .. }), Some(key)) =
@@ -103,6 +110,6 @@ pub fn exchange<S: Read + Write>(target: &Postgres, stream: S, budget: &Budget) 
     let mut session = Session::new(stream, budget);
     match session.log_in(target, &login, None).map_err(|end| end.failure)? {
         Reached::Accepting(proof) => Ok(Ready::new(proof)),
-        Reached::LoggedIn => Ok(Ready::new(session.finish(target)?)),
+        Reached::LoggedIn => Ok(Ready::new(session.finish(target, login.has_credentials())?)),
     }
 }

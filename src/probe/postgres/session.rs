@@ -6,13 +6,16 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::wire::{self, BackendMessage, OldError, SessionKey};
+use crate::endpoint::Postgres;
 use crate::net::{self, Budget};
-use crate::outcome::{Kind, NotReady, quoted};
+use crate::outcome::{Kind, NotReady, excerpt, quoted};
 use crate::probe::answered_like;
 
 /// What a server reports about the session.
 #[derive(Debug, Default)]
 pub(super) struct Reported {
+    /// Whether it reports anything, as every server and every pooler does (`server_version`).
+    pub(super) anything: bool,
     /// `in_hot_standby`
     pub(super) in_hot_standby: Option<bool>,
     /// `default_transaction_read_only`
@@ -39,8 +42,8 @@ impl<S: Read + Write> Session<S> {
     }
 
     /// What the target expects beyond the login; then the session ends in order.
-    pub(super) fn finish(&mut self, target: &crate::endpoint::Postgres) -> Result<String, NotReady> {
-        let proven = self.meet(target);
+    pub(super) fn finish(&mut self, target: &Postgres, has_credentials: bool) -> Result<String, NotReady> {
+        let proven = self.meet(target, has_credentials);
         let mut terminate = BytesMut::new();
         frontend::terminate(&mut terminate);
         // The answer is known; a server that is gone by now does not change it.
@@ -66,7 +69,7 @@ impl<S: Read + Write> Session<S> {
                 Ok(None) => {}
                 Err(_) => match wire::old_error(&self.buffer) {
                     OldError::Whole(text) if !self.has_spoken => {
-                        return Err(NotReady::new(Kind::NotAccepting, quoted(text)));
+                        return Err(NotReady::new(Kind::NotAccepting, excerpt(&quoted(text))));
                     }
                     OldError::Begun if !self.has_spoken => {}
                     _ => return Err(wrong_protocol(&self.buffer)),
@@ -98,6 +101,7 @@ impl<S: Read + Write> Session<S> {
     }
 
     pub(super) fn note(&mut self, name: &str, value: &str) {
+        self.reported.anything = true;
         let value = Some(value == "on");
         match name {
             "in_hot_standby" => self.reported.in_hot_standby = value,

@@ -149,12 +149,11 @@ pub enum OldError<'a> {
 pub fn old_error(bytes: &[u8]) -> OldError<'_> {
     let Some((b'E', text)) = bytes.split_first() else { return OldError::None };
     let length = text.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
-    if ERROR_LENGTHS.contains(&length) {
+    // A text does not begin with NUL, as the length of a message below 16 MiB does.
+    if ERROR_LENGTHS.contains(&length) || text.first() == Some(&0) {
         return OldError::None;
     }
     match text.iter().position(|&byte| byte == 0) {
-        // Nothing is said before it.
-        Some(0) => OldError::None,
         Some(end) => OldError::Whole(text[..end].trim_ascii()),
         // Other protocols end their errors so.
         None if text.contains(&b'\r') || text.len() > *ERROR_LENGTHS.end() => OldError::None,
