@@ -74,6 +74,10 @@ pub fn conclude(outcome: Outcome, target: &Target, goal: Goal) -> Outcome {
 ///
 /// The failure that `outcome` is.
 pub fn without_secrets(outcome: Outcome, target: &Target) -> Outcome {
+    // No peer has said anything: these are by far the most, and each look takes its time.
+    if let Err(NotReady { kind: Kind::ConnectionRefused | Kind::Unreachable | Kind::Unresolved, .. }) = &outcome {
+        return outcome.map_err(|failure| NotReady { reason: shown(&failure.reason), ..failure });
+    }
     let mut needles = Needles::default();
     for secret in target.secrets() {
         needles.add_value(secret);
