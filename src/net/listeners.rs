@@ -1,9 +1,8 @@
 //! The kernel's list of sockets that listen (`proc_pid_net(5)`), read once for all who ask at one moment, and as far
 //! as they want: after the listeners, which come first, the kernel looks through all of the host's connections.
 
-use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -22,9 +21,10 @@ struct Reading {
     /// When reading it began.
     began: Instant,
     /// The listeners that have been read.
-    listeners: HashSet<(IpAddr, u16)>,
+    listeners: Vec<(IpAddr, u16)>,
     /// What has not been read yet.
-    rest: Option<Lines<BufReader<File>>>,
+    rest: Option<BufReader<File>>,
+    line: String,
 }
 
 #[derive(Debug)]
@@ -65,27 +65,32 @@ impl Reading {
     fn begin(path: &str) -> Self {
         let began = clock::now();
         // Where it cannot be read, it has nobody.
-        let mut rest = File::open(path).ok().map(|file| BufReader::with_capacity(CHUNK, file).lines());
+        let rest = File::open(path).ok().map(|file| BufReader::with_capacity(CHUNK, file));
+        let mut reading = Self { began, listeners: Vec::new(), rest, line: String::new() };
         // The heading.
-        if let Some(lines) = &mut rest {
-            lines.next();
-        }
-        Self { began, listeners: HashSet::new(), rest }
+        reading.read_line();
+        reading
+    }
+
+    /// Reads the next line; says whether there is one.
+    fn read_line(&mut self) -> bool {
+        self.line.clear();
+        let read = self.rest.as_mut().map(|rest| rest.read_line(&mut self.line));
+        matches!(read, Some(Ok(1..)))
     }
 
     /// Whether somebody listens at the port of one of these addresses.
     fn has<const N: usize>(&mut self, at: [IpAddr; N], port: u16) -> bool {
-        at.iter().any(|ip| self.listeners.contains(&(*ip, port)))
+        self.listeners.iter().any(|(ip, of)| *of == port && at.contains(ip))
             || std::iter::from_fn(|| self.read_on()).any(|(ip, found)| found == port && at.contains(&ip))
     }
 
     /// The next listener of the list, which is one of those that have been read from here on.
     fn read_on(&mut self) -> Option<(IpAddr, u16)> {
-        let line = self.rest.as_mut()?.next();
-        let found = line.and_then(Result::ok).and_then(|line| listener(&line));
+        let found = if self.read_line() { listener(&self.line) } else { None };
         match found {
             Some(found) => {
-                self.listeners.insert(found);
+                self.listeners.push(found);
             }
             None => self.rest = None,
         }
