@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use ureq::http::{HeaderName, HeaderValue, Method, Uri, header};
 
 use super::redirect::without_dots;
 use super::schemes::{self, Grammar, Layer, Scheme};
@@ -38,8 +39,8 @@ pub struct Http {
     pub query_values: Vec<Secret>,
     /// The path as it is shown, without the query.
     pub path: String,
-    /// GET unless told otherwise; in capitals.
-    pub method: String,
+    /// GET unless told otherwise.
+    pub method: Method,
     /// Fields to send, in order; the values are secrets.
     pub headers: Vec<Header>,
     /// The statuses that are accepted.
@@ -76,8 +77,8 @@ pub enum Upgrade {
 /// A header field to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The field's name, in small letters.
-    pub name: String,
+    /// The field's name.
+    pub name: HeaderName,
     /// The field's value, which may be a token.
     pub value: Secret,
 }
@@ -94,8 +95,8 @@ pub struct JsonExpectation {
 /// `--http-method`, `--http-header` and `--http-status`: what targets take unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpDefaults {
-    /// The method, in capitals.
-    pub method: String,
+    /// The method.
+    pub method: Method,
     /// The fields.
     pub headers: Vec<Header>,
     /// The statuses.
@@ -104,7 +105,7 @@ pub struct HttpDefaults {
 
 impl Default for HttpDefaults {
     fn default() -> Self {
-        Self { method: "GET".to_owned(), headers: Vec::new(), status: Statuses::default() }
+        Self { method: Method::GET, headers: Vec::new(), status: Statuses::default() }
     }
 }
 
@@ -173,7 +174,7 @@ impl Http {
         let path = if path.is_empty() { "/".to_owned() } else { without_dots(path) };
         let path_and_query = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
         let path_and_query = utf8_percent_encode(&path_and_query, &NOT_IN_TARGET).to_string();
-        can_be_sent(&path_and_query)?;
+        path_and_query.parse::<Uri>().map_err(|_| "its path or query cannot be sent in a request".to_owned())?;
         let mut headers = reading.http.headers.clone();
         if let Some(userinfo) = userinfo {
             let (user, password) = url::user_and_password(userinfo, Percent::Lenient)?;
@@ -201,14 +202,14 @@ impl Http {
     /// The opening handshake of RFC 6455, section 4.1. Whether the server switches or says why not, it is there.
     fn ask_for_a_web_socket(&mut self) {
         for (name, value) in [
-            ("connection", "Upgrade"),
-            ("upgrade", "websocket"),
-            ("sec-websocket-version", "13"),
+            (header::CONNECTION, "Upgrade"),
+            (header::UPGRADE, "websocket"),
+            (header::SEC_WEBSOCKET_VERSION, "13"),
             // Sixteen bytes in base64; nothing here depends on them.
-            ("sec-websocket-key", "d2hlbi1yZWFkeS1wcm9iZQ=="),
+            (header::SEC_WEBSOCKET_KEY, "d2hlbi1yZWFkeS1wcm9iZQ=="),
         ] {
             if !self.headers.iter().any(|field| field.name == name) {
-                self.headers.push(Header { name: name.to_owned(), value: Secret::new(value) });
+                self.headers.push(Header { name, value: Secret::new(value) });
             }
         }
         self.upgrade = Upgrade::WebSocket;
@@ -241,7 +242,7 @@ impl Http {
             Some("any") => Follow::Any,
             Some(_) => return Err("`follow` stays on the host, `follow=any` goes everywhere".to_owned()),
         };
-        if self.expects_body() && self.method == "HEAD" {
+        if self.expects_body() && self.method == Method::HEAD {
             return Err("a response to HEAD has no body to look at; leave `method=HEAD` out".to_owned());
         }
         Ok(())
@@ -254,7 +255,7 @@ impl Http {
 
     pub(super) fn secrets(&self) -> Vec<&Secret> {
         // What asks for a WebSocket is no secret, and stands in answers.
-        let is_ours = |name: &str| matches!(name, "connection" | "upgrade");
+        let is_ours = |name: &HeaderName| *name == header::CONNECTION || *name == header::UPGRADE;
         let given = self.headers.iter().filter(|field| !is_ours(&field.name));
         given.map(|field| &field.value).chain(&self.query_values).collect()
     }
@@ -315,7 +316,7 @@ fn set(headers: &mut Vec<Header>, header: Header) {
 fn basic(user: &str, password: &[u8]) -> Header {
     use base64::Engine as _;
     let credentials = base64::engine::general_purpose::STANDARD.encode([user.as_bytes(), b":", password].concat());
-    Header { name: "authorization".to_owned(), value: Secret::new(format!("Basic {credentials}")) }
+    Header { name: HeaderName::from_static("authorization"), value: Secret::new(format!("Basic {credentials}")) }
 }
 
 /// `host[:port]` for the `Host` field: curl leaves out the scheme's own port, and the zone of an address, which
@@ -341,29 +342,11 @@ fn socket_of<'a>(hosts: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
 /// Says what a field looks like.
 pub fn parse_header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once(':').ok_or("a header is written `Name: value`")?;
-    let name = name.trim();
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err("what stands before `:` is not a header's name".to_owned());
-    }
+    let name =
+        HeaderName::try_from(name.trim()).map_err(|_| "what stands before `:` is not a header's name".to_owned())?;
     let value = value.trim();
-    if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
-        return Err("its value cannot be sent in a header".to_owned());
-    }
-    Ok(Header { name: name.to_ascii_lowercase(), value: Secret::new(value) })
-}
-
-/// What names of fields consist of (RFC 9110, section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// A path and query as they are sent: what could not be is encoded already.
-pub(super) fn can_be_sent(path_and_query: &str) -> Result<(), String> {
-    const LONGEST: usize = 65_534;
-    if path_and_query.len() > LONGEST || !path_and_query.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("its path or query cannot be sent in a request".to_owned());
-    }
-    Ok(())
+    HeaderValue::try_from(value).map_err(|_| "its value cannot be sent in a header".to_owned())?;
+    Ok(Header { name, value: Secret::new(value) })
 }
 
 /// A method's token (RFC 9110, section 9).
@@ -371,11 +354,9 @@ pub(super) fn can_be_sent(path_and_query: &str) -> Result<(), String> {
 /// # Errors
 ///
 /// Names what is not one.
-pub fn parse_method(text: &str) -> Result<String, String> {
-    let is_method = !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
-    is_method
-        .then(|| text.to_owned())
-        .ok_or_else(|| format!("`{}` is not a method (try GET, HEAD or POST)", beginning_of(text)))
+pub fn parse_method(text: &str) -> Result<Method, String> {
+    let method = Method::try_from(text).ok().filter(|_| text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'));
+    method.ok_or_else(|| format!("`{}` is not a method (try GET, HEAD or POST)", beginning_of(text)))
 }
 
 /// A list of statuses and ranges of them, like `200,204,300-399`.

@@ -1,8 +1,9 @@
 //! Where a redirect leads (RFC 9110, section 15.4; references as in RFC 3986, section 5.2).
 
 use percent_encoding::utf8_percent_encode;
+use ureq::http::{Method, Uri, header};
 
-use super::http::{Follow, Http, NOT_IN_TARGET, authority, can_be_sent, query_values, shown_path};
+use super::http::{Follow, Http, NOT_IN_TARGET, authority, query_values, shown_path};
 use super::url::{self, Userinfo};
 use super::{Address, Place, TargetTls};
 use crate::secret::Secret;
@@ -49,7 +50,7 @@ impl Http {
         let path = if parts.path.is_empty() { "/".to_owned() } else { without_dots(parts.path) };
         let path_and_query = parts.query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
         let path_and_query = utf8_percent_encode(&path_and_query, &NOT_IN_TARGET).to_string();
-        can_be_sent(&path_and_query)?;
+        path_and_query.parse::<Uri>().map_err(|_| "its path or query cannot be sent in a request".to_owned())?;
 
         let mut next = self.clone();
         let port = port.unwrap_or(if tls { 443 } else { 80 });
@@ -57,7 +58,7 @@ impl Http {
             let is_upgrade = self.tls.is_none() && tls && self.port() == Some(80) && port == 443;
             let is_same_place = is_same_host && self.port() == Some(port) && (tls || self.tls.is_none());
             if !(is_same_place || is_same_host && is_upgrade) {
-                next.headers.retain(|field| matches!(field.name.as_str(), "accept" | "user-agent"));
+                next.headers.retain(|field| field.name == header::ACCEPT || field.name == header::USER_AGENT);
             }
             let address = Address { host: host.clone(), port };
             next.authority = authority(&address, if tls { 443 } else { 80 });
@@ -74,8 +75,8 @@ impl Http {
         next.path = shown_path(&path);
         next.path_and_query = Secret::new(path_and_query);
         // As browsers and curl do.
-        if matches!(status, 301..=303) && next.method == "POST" || status == 303 && next.method != "HEAD" {
-            "GET".clone_into(&mut next.method);
+        if matches!(status, 301..=303) && next.method == Method::POST || status == 303 && next.method != Method::HEAD {
+            next.method = Method::GET;
         }
         Ok(Redirect::Next(Box::new(next)))
     }

@@ -1,4 +1,4 @@
-//! Reads responses as servers send them (RFC 9112). Pure.
+//! Responses as servers send them, made as strict as ureq's parser wants them (RFC 9112). Pure.
 //!
 //! What is taken for a response is what curl takes for one: lines that end in LF, folded fields, blanks before
 //! colons, any number of fields with any characters, a status line without a reason, interim responses with
@@ -77,32 +77,10 @@ enum State {
 
 const CHUNK_SIZE: State = State::ChunkSize { size: 0, digits: 0, in_extension: false };
 
-/// A response without its body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// Between 100 and 999.
-    pub status: u16,
-    fields: Vec<Field>,
-}
-
-impl Head {
-    /// The values of a field, whose name is given in small letters. They hold no control characters.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_slice())
-    }
-
-    /// The first of them.
-    pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_slice())
-    }
-}
-
 /// Takes a response in pieces of any size.
 #[derive(Debug)]
 pub struct Cleaner {
     state: State,
-    /// The final response's header section, once it is whole.
-    response: Option<Head>,
     /// The header section so far.
     head: Vec<u8>,
     /// Where its last line begins.
@@ -116,12 +94,7 @@ pub struct Cleaner {
 impl Cleaner {
     /// For the response to one request.
     pub fn new(is_head_request: bool) -> Self {
-        Self { state: State::Head, response: None, head: Vec::new(), line: 0, without_body: is_head_request, body: 0 }
-    }
-
-    /// The status and the fields, once they have come. They can be taken once.
-    pub fn take_head(&mut self) -> Option<Head> {
-        self.response.take()
+        Self { state: State::Head, head: Vec::new(), line: 0, without_body: is_head_request, body: 0 }
     }
 
     /// Whether the response is whole: what follows is none of it.
@@ -129,7 +102,7 @@ impl Cleaner {
         self.state == State::End
     }
 
-    /// Takes the next piece, and appends to `out` what it holds of the body.
+    /// Takes the next piece, and appends to `out` what it is when it is clean.
     ///
     /// # Errors
     ///
@@ -139,7 +112,7 @@ impl Cleaner {
             let taken = match self.state {
                 State::End => return Ok(()),
                 State::Head => {
-                    self.head_byte(byte, input)?;
+                    self.head_byte(byte, input, out)?;
                     1
                 }
                 State::UntilClose => self.pass(input, u64::MAX, out),
@@ -179,11 +152,6 @@ impl Cleaner {
         }
     }
 
-    /// Nothing more will come.
-    pub fn finish(&mut self) {
-        self.state = State::End;
-    }
-
     /// Whether nothing has come yet.
     pub fn is_empty(&self) -> bool {
         self.state == State::Head && self.head.is_empty()
@@ -196,7 +164,7 @@ impl Cleaner {
         n
     }
 
-    fn head_byte(&mut self, byte: u8, input: &[u8]) -> Result<(), Malformed> {
+    fn head_byte(&mut self, byte: u8, input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         const BEGIN: &[u8] = b"HTTP/";
         if let Some(expected) = BEGIN.get(self.head.len())
             && !expected.eq_ignore_ascii_case(&byte)
@@ -216,26 +184,29 @@ impl Cleaner {
         if is_blank {
             let head = std::mem::take(&mut self.head);
             let fields = &head[..std::mem::take(&mut self.line)];
-            self.state = self.begin(fields)?;
+            self.state = self.begin(fields, out)?;
         } else {
             self.line = self.head.len();
         }
         Ok(())
     }
 
-    /// Keeps a whole header section, and says what follows it (RFC 9112, section 6.3).
-    fn begin(&mut self, head: &[u8]) -> Result<State, Malformed> {
-        let (status, mut fields) = parse(head)?;
+    /// Hands a whole header section on, and says what follows it (RFC 9112, section 6.3).
+    fn begin(&self, head: &[u8], out: &mut Vec<u8>) -> Result<State, Malformed> {
+        let (status, fields) = parse(head)?;
         let framing = match status {
             101 => State::End,
             100..=199 => return Ok(State::Head),
             _ => framing(&fields)?,
         };
-        fields.retain(|(name, _)| KEPT.contains(&name.as_str()));
-        for byte in fields.iter_mut().flat_map(|(_, value)| value).filter(|byte| byte.is_ascii_control()) {
-            *byte = b' ';
+        out.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
+        for (name, value) in fields.iter().filter(|(name, _)| KEPT.contains(&name.as_str())) {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend(value.iter().map(|&byte| if byte.is_ascii_control() { b' ' } else { byte }));
+            out.extend_from_slice(b"\r\n");
         }
-        self.response = Some(Head { status, fields });
+        out.extend_from_slice(b"\r\n");
         let has_none =
             self.without_body || matches!(status, 204 | 304) || matches!(framing, State::Length { of: 0, .. });
         Ok(if has_none { State::End } else { framing })
@@ -340,21 +311,14 @@ fn frame(state: State, byte: u8) -> Result<State, Malformed> {
 mod tests {
     use super::*;
 
-    /// What is taken of a response that comes in pieces of `step` bytes, and how it ends.
+    /// What is handed on of a response that comes in pieces of `step` bytes, and how it ends.
     fn cleaned(response: &[u8], step: usize) -> (String, Result<(), Malformed>) {
         let (mut cleaner, mut out) = (Cleaner::new(false), Vec::new());
         let pushed = response.chunks(step).try_for_each(|piece| cleaner.push(piece, &mut out));
-        let mut clean = String::new();
-        if let Some(head) = cleaner.take_head() {
-            clean = head.status.to_string();
-            for (name, value) in &head.fields {
-                clean += &[" ", name, ": ", &String::from_utf8_lossy(value)].concat();
-            }
-        }
-        (clean + "\n" + &String::from_utf8_lossy(&out), pushed.and_then(|()| cleaner.end()))
+        (String::from_utf8_lossy(&out).into_owned(), pushed.and_then(|()| cleaner.end()))
     }
 
-    const CLEAN: &str = "200\nok";
+    const CLEAN: &str = "HTTP/1.1 200\r\n\r\nok";
 
     #[test]
     fn what_curl_takes_is_made_clean_however_it_is_cut() {
@@ -382,7 +346,7 @@ mod tests {
     fn what_is_looked_at_is_handed_on_without_control_characters() {
         let (clean, _) =
             cleaned(b"HTTP/1.1 302 \xff\r\nLOCATION : /a\x01b\r\nSet-Cookie: x\r\nContent-Length: 0\r\n\r\n", 5);
-        assert_eq!(clean, "302 location: /a b\n");
+        assert_eq!(clean, "HTTP/1.1 302\r\nlocation: /a b\r\n\r\n");
     }
 
     #[test]

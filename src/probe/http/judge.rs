@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 
 use serde_json::Value;
+use ureq::http::{StatusCode, header};
 
-use super::status::show;
 use super::{Answer, failure, json};
 use crate::endpoint::Http;
 use crate::endpoint::http::{Follow, JsonExpectation, Statuses, Upgrade};
@@ -31,22 +31,17 @@ const PROXIES: [(&str, &str); 10] = [
 ];
 
 /// Judges an answer. `redirects_to` is another host, to which it leads and where it is not followed to.
-pub(super) fn judge<S: Read>(
-    target: &Http,
-    answer: &mut Answer<S>,
-    redirects_to: Option<&str>,
-    budget: &Budget,
-) -> Outcome {
-    let status = answer.head.status;
+pub(super) fn judge(target: &Http, answer: &mut Answer, redirects_to: Option<&str>, budget: &Budget) -> Outcome {
+    let status = answer.response.status();
     let shown = show(status);
-    if !target.status.accepts(status) {
+    if !target.status.accepts(status.as_u16()) {
         let but = expected(&target.status);
         let hint = way_out(answer);
-        return Err(NotReady::new(Kind::HttpStatus(status), format!("{shown}{but}{hint}")));
+        return Err(NotReady::new(Kind::HttpStatus(status.as_u16()), format!("{shown}{but}{hint}")));
     }
     if target.upgrade == Upgrade::WebSocket && !target.expects_body() {
         return Ok(Ready::new(match status {
-            101 => format!("{shown}: a WebSocket was opened"),
+            StatusCode::SWITCHING_PROTOCOLS => format!("{shown}: a WebSocket was opened"),
             _ => format!("{shown}: it answers, but opened no WebSocket"),
         }));
     }
@@ -57,17 +52,25 @@ pub(super) fn judge<S: Read>(
     Ok(Ready::new(format!("{shown}, the body as expected")))
 }
 
+fn show(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("HTTP {} {reason}", status.as_u16()),
+        None => format!("HTTP {}", status.as_u16()),
+    }
+}
+
 /// What is expected instead, where somebody said so.
 fn expected(statuses: &Statuses) -> String {
     if *statuses == Statuses::default() { String::new() } else { format!(", but {statuses} is expected") }
 }
 
 /// A redirect that counts as ready says so: it often leads to a page that is not.
-fn taken_for_ready<S>(target: &Http, answer: &Answer<S>, redirects_to: Option<&str>) -> String {
+fn taken_for_ready(target: &Http, answer: &Answer, redirects_to: Option<&str>) -> String {
     if let Some(host) = redirects_to {
         return format!(": a redirect to another host, {host}, taken for ready (follow=any follows it)");
     }
-    let is_redirect = (300..400).contains(&answer.head.status) && answer.head.get("location").is_some();
+    let is_redirect =
+        answer.response.status().is_redirection() && answer.response.headers().contains_key(header::LOCATION);
     if is_redirect && target.follow == Follow::None {
         ": a redirect, taken for ready (follow would follow it)".to_owned()
     } else {
@@ -76,13 +79,14 @@ fn taken_for_ready<S>(target: &Http, answer: &Answer<S>, redirects_to: Option<&s
 }
 
 /// What to do about a status, where that is known.
-fn way_out<S: Read>(answer: &Answer<S>) -> String {
-    let status = answer.head.status;
+fn way_out(answer: &mut Answer) -> String {
+    let status = answer.response.status().as_u16();
+    let field = |name| answer.response.headers().get_all(name).iter().map(|value| quoted(value.as_bytes()));
     let hint = match status {
         101 => ": it changed to another protocol though nobody asked for that",
         300..=399 => ": a redirect, which is not followed; probe the place it leads to, or use #follow",
         401 => {
-            let schemes: Vec<String> = answer.head.all("www-authenticate").map(quoted).collect();
+            let schemes: Vec<String> = field(header::WWW_AUTHENTICATE).collect();
             return match only_scheme(&schemes) {
                 Some(scheme) => format!(
                     ": it wants {scheme} authentication, which is not spoken here; probe a place that wants none, or \
@@ -130,44 +134,46 @@ fn only_scheme(challenges: &[String]) -> Option<String> {
 }
 
 /// Node's answer to HTTP/1.1 where it has an HTTP/2 server.
-fn speaks_http2<S: Read>(answer: &Answer<S>) -> bool {
-    let text = String::from_utf8_lossy(answer.beginning());
+fn speaks_http2(answer: &mut Answer) -> bool {
+    let text = String::from_utf8_lossy(&answer.beginning()).into_owned();
     text.contains("Unknown ALPN Protocol") || text.contains("allowHTTP1")
 }
 
 /// What nginx, Go, Apache and Tomcat say to HTTP where they expect TLS.
-fn is_https<S: Read>(answer: &Answer<S>) -> bool {
+fn is_https(answer: &mut Answer) -> bool {
     const SAID: [&str; 4] = [
         "plain HTTP request was sent to HTTPS port",
         "HTTP request to an HTTPS server",
         "plain HTTP to an SSL-enabled server",
         "combination of host and port requires TLS",
     ];
-    let text = String::from_utf8_lossy(answer.beginning());
+    let text = String::from_utf8_lossy(&answer.beginning()).into_owned();
     SAID.iter().any(|said| text.contains(said))
 }
 
 /// The proxy whose own page this is.
-fn proxy<S: Read>(answer: &Answer<S>) -> Option<&'static str> {
-    if answer.head.get("x-squid-error").is_some() {
+fn proxy(answer: &mut Answer) -> Option<&'static str> {
+    let headers = answer.response.headers();
+    if headers.contains_key("x-squid-error") {
         return Some("Squid");
     }
-    let server = answer.head.get("server").map(quoted).unwrap_or_default();
-    let page = server + "\n" + &String::from_utf8_lossy(answer.beginning());
+    let server = headers.get(header::SERVER).map(|value| quoted(value.as_bytes())).unwrap_or_default();
+    let page = server + "\n" + &String::from_utf8_lossy(&answer.beginning());
     let page = page.to_ascii_lowercase();
     PROXIES.iter().find(|(needle, _)| page.contains(needle)).map(|(_, proxy)| *proxy)
 }
 
 /// Reads the body as far as needed: texts count as soon as they have come, for some bodies never end.
-fn read_body<S: Read>(target: &Http, answer: &mut Answer<S>, shown: &str, budget: &Budget) -> Result<(), NotReady> {
+fn read_body(target: &Http, answer: &mut Answer, shown: &str, budget: &Budget) -> Result<(), NotReady> {
     let unexpected = |what: &str| NotReady::new(Kind::Unexpected, format!("{shown}, but {what}"));
-    let encoding = answer.head.get("content-encoding").map(quoted);
-    let encoding = encoding.filter(|value| !value.eq_ignore_ascii_case("identity"));
+    let encoding = answer.response.headers().get(header::CONTENT_ENCODING);
+    let encoding =
+        encoding.map(|value| quoted(value.as_bytes())).filter(|value| !value.eq_ignore_ascii_case("identity"));
     budget.enter(Stage::InBody);
     let mut missing: Vec<&[u8]> = target.body.iter().map(String::as_bytes).collect();
     let longest = missing.iter().map(|text| text.len()).max().unwrap_or(0);
     let mut body = Vec::new();
-    let reader = &mut answer.body;
+    let mut reader = answer.response.body_mut().as_reader();
     let mut piece = [0; 8 << 10];
     loop {
         missing.retain(|text| !text.is_empty());
@@ -182,7 +188,7 @@ fn read_body<S: Read>(target: &Http, answer: &mut Answer<S>, shown: &str, budget
                 body.extend_from_slice(&piece[..n]);
                 missing.retain(|text| !contains(&body[from..], text));
             }
-            Err(error) => return Err(interrupted(&error, shown, budget)),
+            Err(error) => return Err(interrupted(error, shown, budget)),
         }
     }
     if let Some(encoding) = encoding {
@@ -204,8 +210,8 @@ fn read_body<S: Read>(target: &Http, answer: &mut Answer<S>, shown: &str, budget
 }
 
 /// Why the rest of a body did not come.
-fn interrupted(error: &io::Error, shown: &str, budget: &Budget) -> NotReady {
-    let failure = failure(error, budget);
+fn interrupted(error: io::Error, shown: &str, budget: &Budget) -> NotReady {
+    let failure = failure(ureq::Error::from(error), budget);
     if failure.kind == Kind::TimedOut {
         // The gate may be the first to say it, in the same words.
         return failure;

@@ -1,20 +1,27 @@
-//! HTTP/1.1 (RFC 9112), as tolerant of servers as curl.
+//! HTTP/1.1 by ureq, over our own connections, and as tolerant of servers as curl.
 
 mod clean;
 mod json;
 mod judge;
-mod status;
 
+use std::fmt::Debug;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ureq::http::{HeaderValue, Method, Request, Response, header};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
+use ureq::{Agent, Body};
 
 use crate::endpoint::Http;
-use crate::endpoint::http::{Follow, Header};
+use crate::endpoint::http::Follow;
 use crate::endpoint::redirect::Redirect;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget, Stream};
-use crate::outcome::{Kind, NotReady, Outcome};
-use clean::{Cleaner, Head, Malformed};
+use crate::outcome::{Kind, NotReady, Outcome, quoted};
+use clean::{Cleaner, MAX_HEAD, Malformed};
 
 /// The most that is read in all: interim responses, trailers and the framing of chunks may have no end.
 pub const MAX_READ: usize = 2 << 20;
@@ -50,17 +57,21 @@ pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
 }
 
 /// Where an answer leads that is a redirect, if redirects are followed.
-fn redirect<S>(target: &Http, answer: &Answer<S>) -> Result<Option<Redirect>, NotReady> {
-    let status = answer.head.status;
+fn redirect(target: &Http, answer: &Answer) -> Result<Option<Redirect>, NotReady> {
+    let status = answer.response.status().as_u16();
     if target.follow == Follow::None || !matches!(status, 301..=303 | 307 | 308) {
         return Ok(None);
     }
-    let Some(location) = answer.head.get("location") else { return Ok(None) };
-    let location = String::from_utf8_lossy(location);
+    let Some(location) = answer.response.headers().get(header::LOCATION) else { return Ok(None) };
+    let location = String::from_utf8_lossy(location.as_bytes());
     target.redirected(status, &location).map(Some).map_err(|problem| {
         NotReady::new(Kind::Unexpected, format!("HTTP {status}: the redirect cannot be followed: {problem}"))
     })
 }
+
+/// What a connected stream can be; ureq asks for no less.
+pub trait Wire: Read + Write + Debug + Send + Sync + 'static {}
+impl<T: Read + Write + Debug + Send + Sync + 'static> Wire for T {}
 
 /// Asks over a stream that is connected already, and judges the answer. It follows no redirect.
 ///
@@ -68,75 +79,100 @@ fn redirect<S>(target: &Http, answer: &Answer<S>) -> Result<Option<Redirect>, No
 ///
 /// Why the answer is not the one expected. What the peer said may be in the reason: see
 /// [`super::without_secrets`].
-pub fn exchange(target: &Http, stream: impl Read + Write, budget: &Budget) -> Outcome {
+pub fn exchange(target: &Http, stream: impl Wire, budget: &Budget) -> Outcome {
     judge::judge(target, &mut ask(target, stream, budget)?, None, budget)
 }
 
 /// A response whose body has not been read.
-struct Answer<S> {
-    head: Head,
-    body: Body<S>,
+struct Answer {
+    response: Response<Body>,
+    /// Once set, the body ends with what has come already.
+    is_enough: Arc<AtomicBool>,
 }
 
-impl<S: Read> Answer<S> {
+impl Answer {
     /// What of the body came along with the header section.
-    fn beginning(&self) -> &[u8] {
-        self.body.here()
+    fn beginning(&mut self) -> Vec<u8> {
+        self.is_enough.store(true, Ordering::Relaxed);
+        let mut body = Vec::new();
+        // What cannot be read says nothing.
+        drop(self.response.body_mut().as_reader().take(PIECE as u64).read_to_end(&mut body));
+        body
     }
 }
 
-fn ask<S: Read + Write>(target: &Http, mut stream: S, budget: &Budget) -> Result<Answer<S>, NotReady> {
-    let sent = stream.write_all(&request(target)).and_then(|()| stream.flush());
-    sent.map_err(|error| failure(&error, budget))?;
-    let cleaner = Cleaner::new(target.method == "HEAD");
-    let mut body = Body { stream, cleaner, clean: Vec::new(), used: 0, failure: None, read: 0 };
-    loop {
-        if let Some(head) = body.cleaner.take_head() {
-            return Ok(Answer { head, body });
-        }
-        if let Some(malformed) = body.failure.take() {
-            return Err(explain(&malformed));
-        }
-        body.read_more().map_err(|error| failure(&error, budget))?;
-    }
-}
-
-/// The request as it is sent (RFC 9112, sections 2 and 3).
-fn request(target: &Http) -> Vec<u8> {
-    let given = |name: &str| target.headers.iter().any(|field| field.name == name);
-    let place = if target.method == "CONNECT" { &target.authority } else { target.path_and_query.expose() };
-    let mut out = format!("{} {place} HTTP/1.1\r\n", target.method).into_bytes();
-    let mut field = |name: &str, value: &[u8]| {
-        out.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+fn ask(target: &Http, stream: impl Wire, budget: &Budget) -> Result<Answer, NotReady> {
+    let is_enough = Arc::new(AtomicBool::new(false));
+    let stream = Cleaned {
+        stream,
+        cleaner: Cleaner::new(target.method == Method::HEAD),
+        clean: Vec::new(),
+        used: 0,
+        failure: None,
+        read: 0,
+        is_enough: Arc::clone(&is_enough),
     };
-    for (name, value) in [
-        ("user-agent", concat!("when-ready/", env!("CARGO_PKG_VERSION"))),
-        ("accept", "*/*"),
-        ("host", &target.authority),
-        ("connection", "close"),
-    ] {
-        if !given(name) {
-            field(name, value.as_bytes());
-        }
+    let agent = Agent::with_parts(config(), OneStream(Mutex::new(Some(stream))), NoResolver);
+    let response = agent.run(request(target)?).map_err(|error| failure(error, budget))?;
+    Ok(Answer { response, is_enough })
+}
+
+fn config() -> ureq::config::Config {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .max_idle_connections(0)
+        .allow_non_standard_methods(true)
+        .user_agent(concat!("when-ready/", env!("CARGO_PKG_VERSION")))
+        .max_response_header_size(MAX_HEAD)
+        // More than a header section: a full buffer would look like the end of the connection.
+        .input_buffer_size(MAX_HEAD + PIECE)
+        .output_buffer_size(16 << 10)
+        .build()
+}
+
+fn request(target: &Http) -> Result<Request<()>, NotReady> {
+    // The scheme is http whatever the target's is: TLS is the business of our stream.
+    let uri = format!("http://{}{}", target.authority, target.path_and_query.expose());
+    let mut request = Request::builder().method(target.method.clone()).uri(uri);
+    if !target.headers.iter().any(|field| field.name == header::HOST) {
+        request = request.header(header::HOST, &target.authority);
+    }
+    if !target.headers.iter().any(|field| field.name == header::CONNECTION) {
+        request = request.header(header::CONNECTION, "close");
     }
     // A server may wait for a body whose length it is not told (RFC 9110, section 8.6).
-    if matches!(target.method.as_str(), "POST" | "PUT" | "PATCH") && !given("content-length") {
-        field("content-length", b"0");
+    let has_no_body = matches!(target.method, Method::POST | Method::PUT | Method::PATCH);
+    if has_no_body && !target.headers.iter().any(|field| field.name == header::CONTENT_LENGTH) {
+        request = request.header(header::CONTENT_LENGTH, "0");
     }
-    for Header { name, value } in &target.headers {
-        field(name, value.expose_bytes());
+    for field in &target.headers {
+        if let Ok(mut value) = HeaderValue::from_str(field.value.expose()) {
+            value.set_sensitive(true);
+            request = request.header(&field.name, value);
+        }
     }
-    out.extend_from_slice(b"\r\n");
-    out
+    request.body(()).map_err(|_| NotReady::new(Kind::Forbidden, "the request cannot be written"))
 }
 
-fn failure(error: &io::Error, budget: &Budget) -> NotReady {
-    if error.kind() == io::ErrorKind::FileTooLarge {
-        return NotReady::new(Kind::WrongProtocol, "the response does not end: 2 MiB of it were read");
-    }
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Malformed>()) {
-        Some(malformed) => explain(malformed),
-        None => net::io_failure(error, budget),
+fn failure(error: ureq::Error, budget: &Budget) -> NotReady {
+    match error {
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            NotReady::new(Kind::WrongProtocol, "the response does not end: 2 MiB of it were read")
+        }
+        ureq::Error::Io(error) => {
+            let inner = error.get_ref();
+            if let Some(malformed) = inner.and_then(|inner| inner.downcast_ref::<Malformed>()) {
+                return explain(malformed);
+            }
+            net::io_failure(inner.and_then(|inner| inner.downcast_ref::<io::Error>()).unwrap_or(&error), budget)
+        }
+        ureq::Error::Protocol(error) => not_http(&quoted(error.to_string().as_bytes())),
+        ureq::Error::LargeResponseHeader(..) => explain(&Malformed::HeadTooLarge),
+        ureq::Error::BodyStalled => net::closed(),
+        other => NotReady::new(Kind::ServerError, format!("HTTP failed: {}", quoted(other.to_string().as_bytes()))),
     }
 }
 
@@ -167,33 +203,35 @@ fn is_http2(first: &[u8]) -> bool {
     matches!(first, [0, _, length, SETTINGS, 0, 0, 0, 0, 0, ..] if length % 6 == 0)
 }
 
-/// A response's body, without its framing.
-struct Body<S> {
+/// A stream from which responses come clean.
+#[derive(Debug)]
+struct Cleaned<S> {
     stream: S,
     cleaner: Cleaner,
-    /// What has come of it, and how much of that is handed on.
+    /// What is clean, and how much of it is handed on.
     clean: Vec<u8>,
     used: usize,
     /// What is wrong with that which comes after it.
     failure: Option<Malformed>,
-    /// How much of the response has been read.
+    /// How much has been read.
     read: usize,
+    is_enough: Arc<AtomicBool>,
 }
 
-impl<S: Read> Read for Body<S> {
+impl<S: Wire> Read for Cleaned<S> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         loop {
-            let here = self.here();
-            if !here.is_empty() || room.is_empty() {
-                let n = here.len().min(room.len());
-                room[..n].copy_from_slice(&here[..n]);
+            let rest = &self.clean[self.used..];
+            if !rest.is_empty() || room.is_empty() {
+                let n = rest.len().min(room.len());
+                room[..n].copy_from_slice(&rest[..n]);
                 self.used += n;
                 return Ok(n);
             }
             if let Some(failure) = self.failure.take() {
                 return Err(io::Error::other(failure));
             }
-            if self.cleaner.is_at_end() {
+            if self.cleaner.is_at_end() || self.is_enough.load(Ordering::Relaxed) {
                 return Ok(0);
             }
             self.read_more()?;
@@ -201,19 +239,18 @@ impl<S: Read> Read for Body<S> {
     }
 }
 
-impl<S: Read> Body<S> {
-    /// What has come, and is not handed on.
-    fn here(&self) -> &[u8] {
-        &self.clean[self.used..]
-    }
-
+impl<S: Wire> Cleaned<S> {
     fn read_more(&mut self) -> io::Result<()> {
         let mut piece = [0; PIECE];
         let n = PIECE.min(MAX_READ - self.read);
         if n == 0 {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let n = self.stream.read(&mut piece[..n])?;
+        // ureq takes a reset for the end of a body; wrapped up, it is an error.
+        let n = self.stream.read(&mut piece[..n]).map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => io::Error::other(error),
+            _ => error,
+        })?;
         self.read += n;
         self.clean.clear();
         self.used = 0;
@@ -225,7 +262,69 @@ impl<S: Read> Body<S> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.cleaner.end().map_err(io::Error::other)?;
-        self.cleaner.finish();
+        self.is_enough.store(true, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// Hands ureq the stream that is already connected.
+#[derive(Debug)]
+struct OneStream<S>(Mutex<Option<Cleaned<S>>>);
+
+impl<S: Wire> Connector<()> for OneStream<S> {
+    type Out = Buffered<S>;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Buffered<S>>, ureq::Error> {
+        let stream = self.0.lock().ok().and_then(|mut slot| slot.take());
+        Ok(stream.map(|stream| Buffered {
+            stream,
+            buffers: LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size()),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Buffered<S> {
+    stream: Cleaned<S>,
+    buffers: LazyBuffers,
+}
+
+impl<S: Wire> Transport for Buffered<S> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    // The stream has the deadline of the attempt; ureq's own time-outs are not set.
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.stream.write_all(&self.buffers.output()[..amount])?;
+        self.stream.stream.flush()?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let n = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(n);
+        Ok(n > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+/// The stream is connected before ureq is asked: there is nothing to resolve.
+#[derive(Debug)]
+struct NoResolver;
+
+impl Resolver for NoResolver {
+    fn resolve(
+        &self,
+        _: &ureq::http::Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+        Ok(addresses)
     }
 }
