@@ -3,7 +3,7 @@
 use super::{Endpoint, url};
 
 /// Every key of every kind; what is none is not shown.
-pub(crate) const KEYS: [&str; 21] = [
+pub(crate) const KEYS: [&str; 22] = [
     "timeout",
     "successes",
     "status",
@@ -19,6 +19,7 @@ pub(crate) const KEYS: [&str; 21] = [
     "nonempty",
     "exit",
     "queue",
+    "topic",
     "attempt-timeout",
     "insecure",
     "ca",

@@ -50,6 +50,9 @@ pub enum Protocol {
     /// MongoDB's wire protocol.
     #[cfg(feature = "mongodb")]
     Mongodb,
+    /// Kafka's protocol.
+    #[cfg(feature = "kafka")]
+    Kafka,
     /// gRPC's health service.
     #[cfg(feature = "grpc")]
     Grpc,
@@ -85,6 +88,8 @@ impl Protocol {
             Self::Amqp => "timeout, successes, queue",
             #[cfg(feature = "mongodb")]
             Self::Mongodb => "timeout, successes",
+            #[cfg(feature = "kafka")]
+            Self::Kafka => "timeout, successes, topic",
             #[cfg(feature = "grpc")]
             Self::Grpc => "timeout, successes",
             Self::Memcached | Self::Nats | Self::Smtp => "timeout, successes",
@@ -100,6 +105,8 @@ impl Protocol {
             Self::Amqp => "AMQP 0-9-1",
             #[cfg(feature = "mongodb")]
             Self::Mongodb => "MongoDB's protocol",
+            #[cfg(feature = "kafka")]
+            Self::Kafka => "Kafka's protocol",
             #[cfg(feature = "grpc")]
             Self::Grpc => "gRPC (HTTP/2)",
             Self::Memcached => "memcached's protocol",
@@ -124,6 +131,8 @@ impl Protocol {
             "amqp" | "amqps" => Some(Self::Amqp),
             #[cfg(feature = "mongodb")]
             "mongodb" => Some(Self::Mongodb),
+            #[cfg(feature = "kafka")]
+            "kafka" | "kafkas" => Some(Self::Kafka),
             #[cfg(feature = "grpc")]
             "grpc" | "grpcs" => Some(Self::Grpc),
             "memcached" => Some(Self::Memcached),
@@ -186,6 +195,10 @@ impl Service {
         service.user = parts.user;
         service.password = parts.password;
         service.name = protocol.name_in(&parts.path);
+        #[cfg(feature = "kafka")]
+        if protocol == Protocol::Kafka {
+            service.object = reading.expectations.take("topic")?;
+        }
         #[cfg(feature = "amqp")]
         if protocol == Protocol::Amqp {
             service.object = reading.expectations.take("queue")?;
@@ -240,7 +253,7 @@ impl Service {
             "keyfile" | "ssl_keyfile" => self.tls.key = Some(value.into()),
             "server_name_indication" => self.tls.server_name = Some(value),
             "verify" if value == "verify_none" => self.tls.check = Some(CertificateCheck::Nothing),
-            "auth_mechanism" => self.mechanism = Some(value.to_ascii_uppercase()),
+            "auth_mechanism" | "sasl_mechanism" | "sasl.mechanism" => self.mechanism = Some(value.to_ascii_uppercase()),
             _ => reading.ignored.add(key),
         }
     }

@@ -64,6 +64,12 @@ pub(super) const FORMS: &[Form] = &[
         ready: "logged in, the virtual host takes messages",
         keys: &[("queue=NAME", "the queue exists")],
     },
+    #[cfg(feature = "kafka")]
+    Form {
+        url: "kafka://USER:PASSWORD@HOST",
+        ready: "brokers and a controller are known",
+        keys: &[("topic=NAME", "the topic exists, and its partitions have leaders")],
+    },
     Form { url: "memcached://HOST, nats://HOST, smtp://HOST", ready: "the server answers in its protocol", keys: &[] },
     Form { url: "tls://HOST:PORT", ready: "a TLS handshake with a certificate that verifies", keys: &[] },
     Form { url: "file:///PATH", ready: "the path exists", keys: &[("nonempty", "the file is not empty")] },

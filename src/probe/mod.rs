@@ -11,6 +11,8 @@ mod file;
 pub mod grpc;
 mod hosts;
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod memcached;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;

@@ -51,6 +51,8 @@ fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Ou
         }
         #[cfg(feature = "mongodb")]
         Protocol::Mongodb => super::mongodb::exchange(talk, service),
+        #[cfg(feature = "kafka")]
+        Protocol::Kafka => super::kafka::exchange(talk, service),
         #[cfg(feature = "grpc")]
         Protocol::Grpc => super::grpc::exchange(talk, service, &place.to_string()),
         Protocol::Memcached => memcached::exchange(talk),

@@ -103,6 +103,19 @@ fn what_servers_might_say_to_a_mongodb_probe() {
     });
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn what_servers_might_say_to_a_kafka_probe() {
+    use when_ready::probe::kafka::wire;
+    each("kafka_wire", |bytes| {
+        if let Ok(Some((body, used))) = wire::answer(bytes, 1) {
+            assert!(used > body.len() && used <= bytes.len());
+            wire::read_anything(&body);
+        }
+        wire::read_anything(bytes);
+    });
+}
+
 #[cfg(feature = "grpc")]
 #[test]
 fn what_servers_might_say_to_a_grpc_probe() {

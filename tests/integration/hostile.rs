@@ -38,6 +38,8 @@ enum Wire {
     Amqp,
     #[cfg(feature = "mongodb")]
     Mongodb,
+    #[cfg(feature = "kafka")]
+    Kafka,
     #[cfg(feature = "grpc")]
     Grpc,
     Nats,
@@ -91,6 +93,8 @@ const PROTOCOLS: &[Protocol] = &[
     protocol("amqp", Wire::Amqp, Layer::Plain, ("amqp://u:p@127.0.0.1:", "/v#queue=q")),
     #[cfg(feature = "mongodb")]
     protocol("mongodb", Wire::Mongodb, Layer::Plain, ("mongodb://127.0.0.1:", "/?replicaSet=rs0")),
+    #[cfg(feature = "kafka")]
+    protocol("kafka", Wire::Kafka, Layer::Plain, ("kafka://127.0.0.1:", "")),
     #[cfg(feature = "grpc")]
     protocol("grpc", Wire::Grpc, Layer::Plain, ("grpc://127.0.0.1:", "/my.Service")),
     protocol("nats", Wire::Nats, Layer::Plain, ("nats://u:p@127.0.0.1:", "")),
@@ -222,6 +226,8 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         (_, Wire::Amqp) => Expected::Permanent(&["does not speak AMQP 0-9-1"]),
         #[cfg(feature = "mongodb")]
         (_, Wire::Mongodb) => Expected::Permanent(&["does not speak MongoDB's protocol"]),
+        #[cfg(feature = "kafka")]
+        (_, Wire::Kafka) => Expected::Permanent(&["does not speak Kafka's protocol"]),
         #[cfg(feature = "grpc")]
         (_, Wire::Grpc) => Expected::Permanent(&["does not speak gRPC"]),
         (_, Wire::Nats) => Expected::Permanent(&["does not speak NATS"]),
@@ -361,6 +367,13 @@ fn answer(protocol: &Protocol) -> Vec<u8> {
         #[cfg(feature = "mongodb")]
         Wire::Mongodb => mongodb_message(b"\x08ismaster\0\x01\x02setName\0\x04\0\0\0rs0\0\x10ok\0\x01\0\0\0"),
         // Settings, `:status: 200`, SERVING, `grpc-status: 0`.
+        // ApiVersions: Metadata up to 12; then Metadata: one broker, which is the controller.
+        #[cfg(feature = "kafka")]
+        Wire::Kafka => [
+            &b"\0\0\0\x10\0\0\0\x01\0\0\0\0\0\x01\0\x03\0\0\0\x0c"[..],
+            b"\0\0\0\x23\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\x01\0\x01k\0\0\x23\x84\xff\xff\0\0\0\0\0\x01\0\0\0\0",
+        ]
+        .concat(),
         #[cfg(feature = "grpc")]
         Wire::Grpc => [
             &b"\0\0\0\x04\0\0\0\0\0"[..],
@@ -386,6 +399,8 @@ fn preamble(protocol: &Protocol) -> Vec<u8> {
         Wire::Amqp => b"\x08\0\0\0\0\0\0\xce".to_vec(),
         #[cfg(feature = "mongodb")]
         Wire::Mongodb => mongodb_message(b"\x10ok\0\x01\0\0\0"),
+        #[cfg(feature = "kafka")]
+        Wire::Kafka => b"\0\0\0\x06\0\0\0\x09\0\0".to_vec(),
         #[cfg(feature = "grpc")]
         Wire::Grpc => b"\0\0\0\x04\0\0\0\0\0".to_vec(),
         Wire::Nats => b"INFO {}\r\n".to_vec(),
@@ -428,6 +443,8 @@ fn succeed(protocol: &Protocol, conn: &mut Conn) {
         }
         #[cfg(feature = "mongodb")]
         Wire::Mongodb => drop(conn.send(&answer(protocol))),
+        #[cfg(feature = "kafka")]
+        Wire::Kafka => drop(conn.send(&answer(protocol))),
         #[cfg(feature = "grpc")]
         Wire::Grpc => drop(conn.send(&answer(protocol))),
         Wire::Nats => {
@@ -545,6 +562,8 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 Wire::Amqp => [&b"\x01\0\0"[..], &TWO_GIB.to_be_bytes()].concat(),
                 #[cfg(feature = "mongodb")]
                 Wire::Mongodb => TWO_GIB.to_le_bytes().to_vec(),
+                #[cfg(feature = "kafka")]
+                Wire::Kafka => TWO_GIB.to_be_bytes().to_vec(),
                 #[cfg(feature = "grpc")]
                 Wire::Grpc => b"\x7f\xff\xff".to_vec(),
                 Wire::Nats => b"INFO {\"x\":\"".to_vec(),
@@ -576,6 +595,8 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 Wire::Amqp => b"\x01\0\0\0\xa0\0\0",
                 #[cfg(feature = "mongodb")]
                 Wire::Mongodb => b"\0\0\xa0\0",
+                #[cfg(feature = "kafka")]
+                Wire::Kafka => b"\0\xa0\0\0",
                 #[cfg(feature = "grpc")]
                 Wire::Grpc => b"\0\xa0\0",
                 Wire::Nats => b"INFO ",

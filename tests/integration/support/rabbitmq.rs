@@ -50,6 +50,8 @@ impl RabbitMq {
         let mut epmd = Leash::command(&erlang("epmd"));
         epmd.args(["-port", &names.to_string(), "-address", "127.0.0.1"]);
         let epmd = Leash::start(&mut epmd);
+        // A node that finds none starts one that outlives it.
+        eventually("epmd", || std::net::TcpStream::connect(("127.0.0.1", names)).is_ok());
         let mut command = Leash::command(Path::new("/bin/sh"));
         command.args(["-c", "exec \"$0\""]).arg(script("rabbitmq-server"));
         environment(&mut command, path, names);
