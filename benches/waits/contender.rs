@@ -26,7 +26,7 @@ fn floor_executable() -> String {
     let build = || {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/waits/floor.c");
         let built = concat!(env!("CARGO_MANIFEST_DIR"), "/target/floor");
-        let compiler = tool(&["musl-gcc", "cc"], "gcc");
+        let compiler = tool(&["cc"], "gcc");
         let status = Command::new(compiler).args(["-O2", "-static", "-o", built, source]).status().expect("a compiler");
         assert!(status.success(), "{source} does not compile");
         built.to_owned()
