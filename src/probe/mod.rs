@@ -43,7 +43,7 @@ use hosts::Evidence;
 pub fn run(target: &Target, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     let outcome = match &target.endpoint {
         Endpoint::Connection(place) => connection::probe(place, budget),
-        Endpoint::Http(http) => http::probe(http, tls, budget),
+        Endpoint::Http(http) => http::probe(http, goal, tls, budget),
         Endpoint::Postgres(postgres) => postgres::probe(postgres, goal, tls, budget),
         Endpoint::Redis(redis) => redis::probe(redis, goal, tls, budget),
         Endpoint::Tls(server) => connection::probe_tls(server, tls, budget),

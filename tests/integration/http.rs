@@ -198,3 +198,14 @@ fn the_first_answer_wins_while_others_hang() {
     });
     Run::new().target(peer.url("/")).finish().expect_status(0).expect_elapsed(500..=4900);
 }
+
+#[test]
+fn a_server_whose_redirect_leads_nowhere_is_not_down() {
+    let gone = crate::support::free_port();
+    let peer =
+        Peer::http(format!("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{gone}/\r\nContent-Length: 0\r\n\r\n"));
+    for follow in ["follow", "follow=any"] {
+        let run = Run::new().args(["--until-down", "-t", "300ms"]).target(peer.url(&format!("/#{follow}")));
+        run.finish().expect_status(124).expect_stderr("still up");
+    }
+}

@@ -14,6 +14,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
 use ureq::{Agent, Body};
 
+use crate::config::Goal;
 use crate::endpoint::Http;
 use crate::endpoint::http::Follow;
 use crate::endpoint::redirect::Redirect;
@@ -30,7 +31,7 @@ const PIECE: usize = 8 << 10;
 /// The most redirects that are followed, as the kubelet does.
 const MAX_HOPS: usize = 10;
 
-pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
+pub(super) fn probe(target: &Http, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     let mut next;
     let mut current = target;
     for _ in 0..=MAX_HOPS {
@@ -44,7 +45,9 @@ pub(super) fn probe(target: &Http, tls: &Tls, budget: &Budget) -> Outcome {
             None => Stream::Plain(connection),
         };
         let mut answer = ask(current, stream, budget)?;
-        match redirect(current, &answer)? {
+        // Where a redirect leads tells nothing about whether this server is down: it has answered.
+        let followed = if goal == Goal::Down { None } else { redirect(current, &answer)? };
+        match followed {
             Some(Redirect::Next(request)) => {
                 next = request;
                 current = &next;
