@@ -54,11 +54,13 @@ impl Running {
 
 struct Children {
     running: Vec<Running>,
+    /// How many are about to run: the file system that a command lies on may not answer.
+    starting: usize,
     /// Whether none may be started any more.
     closed: bool,
 }
 
-static CHILDREN: Mutex<Children> = Mutex::new(Children { running: Vec::new(), closed: false });
+static CHILDREN: Mutex<Children> = Mutex::new(Children { running: Vec::new(), starting: 0, closed: false });
 
 fn lock() -> MutexGuard<'static, Children> {
     CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,11 +92,20 @@ pub fn start(command: &mut Command) -> io::Result<u32> {
     if children.closed {
         return Err(io::ErrorKind::Interrupted.into());
     }
+    children.starting += 1;
+    // Nobody is held up by what may take for ever.
+    drop(children);
     command.process_group(0);
-    let child = signals::with_original_mask(|| command.spawn())?;
-    let id = child.id();
-    children.running.push(Running { child, status: None });
-    Ok(id)
+    let spawned = signals::with_original_mask(|| command.spawn());
+    let mut children = lock();
+    children.starting -= 1;
+    let running = Running { child: spawned?, status: None };
+    let (id, is_late) = (running.child.id(), children.closed);
+    if is_late {
+        running.signal(Signal::SIGKILL);
+    }
+    children.running.push(running);
+    if is_late { Err(io::ErrorKind::Interrupted.into()) } else { Ok(id) }
 }
 
 /// How the command ended, if it has. One that was ended from elsewhere counts as interrupted.
@@ -123,7 +134,11 @@ pub fn end(id: u32, grace: Duration) -> Option<ExitStatus> {
 /// Ends all of them, and lets none begin until [`reopen`].
 pub fn end_all() {
     lock().closed = true;
-    end_those(|_| true, GRACE);
+    let until = clock::now() + GRACE;
+    while lock().starting > 0 && clock::now() < until {
+        let _ = poll(&mut [], PollTimeout::from(TICK));
+    }
+    end_those(|_| true, until.saturating_duration_since(clock::now()));
 }
 
 /// Commands may begin again: for the next round of a watch.

@@ -13,7 +13,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::clock;
 use crate::endpoint::{Endpoint, Place};
 use crate::gate::{Arrival, Start, World};
 use crate::helpers::{Context, Done, Helpers, Job};
@@ -22,6 +21,7 @@ use crate::outcome::{NotReady, Outcome, Stage};
 use crate::probe;
 use crate::retry::MAX_IN_FLIGHT;
 use crate::signals::Signals;
+use crate::{clock, mounts};
 
 /// Descriptors that are not for attempts: our own, and what the system's libraries open for a moment.
 const DESCRIPTORS_KEPT: u64 = 24;
@@ -79,7 +79,11 @@ impl<'a> EventLoop<'a> {
         let context = Arc::new(context);
         Self {
             signals,
-            places: context.targets.iter().map(|target| target.endpoint.only_place()).collect(),
+            places: context
+                .targets
+                .iter()
+                .map(|target| target.endpoint.only_place().filter(is_reached_at_once))
+                .collect(),
             taken: vec![0; context.targets.len()],
             helpers: Helpers::new(Arc::clone(&context)),
             context,
@@ -253,6 +257,14 @@ impl<'a> EventLoop<'a> {
                 }
             }
         }
+    }
+}
+
+/// Whether to connect there never blocks. The path to a socket may lead over a file system that does not answer.
+fn is_reached_at_once(place: &Place) -> bool {
+    match place {
+        Place::Tcp(_) => true,
+        Place::Unix(path) => !mounts::is_remote_path(path),
     }
 }
 

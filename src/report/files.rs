@@ -16,14 +16,29 @@ use super::sink::wait_until_writable;
 use crate::gate::Verdict;
 use crate::{clock, mounts, signals};
 
+/// Who has waited in vain may take this long to say so.
+const TO_SAY: Duration = Duration::from_millis(5);
+
 /// How long a file may take: what is on a disk of this host is not waited for in vain; what comes over a network may
 /// delay COMMAND, but neither the deadline nor the answer to a signal.
 pub(super) fn patience(path: &Path, verdict: Verdict) -> Duration {
     match verdict {
-        _ if !mounts::is_remote_path(path) => Duration::from_secs(5),
+        _ if !mounts::is_remote_path(path) => match fs::metadata(path) {
+            Ok(there) if !there.is_file() => of_a_reader(verdict),
+            _ => Duration::from_secs(5),
+        },
         Verdict::Ready => Duration::from_secs(1),
         Verdict::TimedOut | Verdict::Failed(_) => Duration::from_millis(80),
         Verdict::Interrupted(_) => Duration::from_millis(30),
+    }
+}
+
+/// How long a pipe's reader may take that does not read: of a report and a termination message, each may have to wait.
+pub(super) fn of_a_reader(verdict: Verdict) -> Duration {
+    match verdict {
+        Verdict::Ready | Verdict::Failed(_) => Duration::from_secs(1),
+        Verdict::TimedOut => Duration::from_millis(40),
+        Verdict::Interrupted(_) => Duration::from_millis(10),
     }
 }
 
@@ -38,7 +53,7 @@ pub(super) fn aside(patience: Duration, work: impl FnOnce() -> io::Result<()> + 
     let builder = thread::Builder::new().name("file".to_owned()).stack_size(64 << 10);
     signals::held_back(|| builder.spawn(move || done.send(work())))?;
     result
-        .recv_timeout(patience)
+        .recv_timeout(patience + TO_SAY)
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer")))
 }
 
@@ -124,7 +139,8 @@ pub(super) fn write_special(path: &Path, text: &str, until: Instant) -> io::Resu
     while !left.is_empty() {
         match file.write(left) {
             Ok(written) => left = &left[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_until_writable(&file, until)?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_until_writable(&file, until)
+                .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "it is full, and nobody reads it"))?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -130,7 +130,7 @@ impl Report {
         let json = self.to_json();
         let (place, left) = match to {
             ReportTo::Stdout => {
-                let until = files::from_now(Duration::from_secs(1));
+                let until = files::from_now(files::of_a_reader(verdict));
                 ("standard output".into(), Sink::stdout().write(&json, until))
             }
             ReportTo::File(file) => {

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::hung_mount::HungMount;
 use crate::support::peer::Peer;
-use crate::support::{Finished, Run, executable};
+use crate::support::{Finished, Run, directory, executable};
 
 /// The deadline of every cell, and how much later than that it may end.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -770,4 +771,52 @@ fn no_peer_makes_the_gate_late_large_wrong_or_panic() {
     let late = rows.iter().filter(|row| row.is_late()).map(|row| format!("late: {}", row.shown));
     let wrong: Vec<String> = late.chain(rows.iter().flat_map(|row| row.wrong.iter().cloned())).collect();
     assert!(wrong.is_empty(), "{} cells are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_file_system_that_does_not_answer_holds_up_neither_the_deadline_nor_a_signal() {
+    let Some(mount) = HungMount::new() else {
+        println!("nothing can be mounted here: not tested");
+        return;
+    };
+    let path = |name: &str| mount.path(name).display().to_string();
+    for target in [
+        format!("file://{}", path("file")),
+        format!("unix://{}", path("socket")),
+        format!("redis+unix://{}", path("redis")),
+        #[cfg(feature = "exec")]
+        format!("exec:{}", path("command")),
+    ] {
+        let run = Run::new().target(target.clone()).timeout("600ms").finish().expect_status(124);
+        assert!(run.taken() <= Duration::from_millis(600) + SLACK, "{target}: {:?}", run.taken());
+        let begun = std::time::Instant::now();
+        let run = Run::new().target(target.clone()).timeout("1h").spawn();
+        run.wait_for_stderr("waiting for 1 target");
+        std::thread::sleep(Duration::from_millis(100));
+        let sent = begun.elapsed();
+        run.signal(nix::sys::signal::Signal::SIGTERM);
+        // What hangs in the kernel may keep the streams open, but not the gate.
+        let took = run.finish().expect_status(143).taken().saturating_sub(sent);
+        assert!(took <= SLACK, "{target}: {took:?}");
+    }
+}
+
+#[test]
+fn a_full_pipe_for_a_report_holds_up_neither_the_deadline_nor_a_signal() {
+    let directory = directory();
+    let fifo = directory.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut kept = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+    // The capacity of a pipe (pipe(7)).
+    kept.write_all(&vec![b'.'; 65536]).unwrap();
+    let fifo = fifo.to_str().unwrap();
+    let run = || Run::new().args(["--report", fifo, "--termination-log", fifo]).target("127.0.0.1:1");
+    let finished = run().timeout("500ms").finish().expect_status(124).expect_stderr("nobody reads it");
+    assert!(finished.taken() <= Duration::from_millis(500) + SLACK, "{:?}", finished.taken());
+    let running = run().timeout("1h").spawn();
+    running.wait_for_stderr("not ready");
+    let sent = std::time::Instant::now();
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    running.finish().expect_status(143);
+    assert!(sent.elapsed() <= SLACK, "{:?}", sent.elapsed());
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 pub mod certificates;
+pub mod hung_mount;
 #[cfg(feature = "mysql")]
 pub mod mariadb;
 pub mod name_server;
