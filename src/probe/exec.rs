@@ -60,11 +60,9 @@ fn watch(
         let left = budget.remaining().saturating_sub(reserve);
         let wait = if is_open { TICK.max(pause) } else { pause };
         if is_open && is_readable(reader, wait.min(left)) {
+            // It may have ended, and others go on writing: that is looked at each time.
             is_open = tail.read(reader)?;
             pause = Duration::from_millis(1);
-            if is_open && !left.is_zero() {
-                continue;
-            }
         } else if !is_open {
             let _ = poll(&mut [], timeout(wait.min(left)));
             pause = (pause * 2).min(TICK);

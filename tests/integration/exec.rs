@@ -256,3 +256,9 @@ fn what_is_no_command_is_a_usage_error() {
         Run::new().target(target).finish().expect_status(2).expect_stderr(problem);
     }
 }
+
+#[test]
+fn a_command_has_ended_though_what_it_leaves_behind_goes_on_talking() {
+    let run = Run::new().target("exec:sh -c 'yes & exit 0'").timeout("20s");
+    run.finish().expect_status(0).expect_elapsed(0..=2000);
+}
