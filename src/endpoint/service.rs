@@ -194,6 +194,10 @@ impl Service {
         service.want_primary();
         service.user = parts.user;
         service.password = parts.password;
+        // What stands there alone is a token.
+        if protocol == Protocol::Nats && service.password.is_none() {
+            service.password = service.user.take().map(Secret::new);
+        }
         service.name = protocol.name_in(&parts.path);
         #[cfg(feature = "kafka")]
         if protocol == Protocol::Kafka {

@@ -53,7 +53,7 @@ fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service, info: &Va
             connect["pass"] = json!(password);
         }
         // A token stands alone.
-        (Some(token), None) | (None, Some(token)) if !token.is_empty() => connect["auth_token"] = json!(token),
+        (None, Some(token)) if !token.is_empty() => connect["auth_token"] = json!(token),
         _ if info["auth_required"] == true => {
             return Ok(Ready::new("accepting connections; no password given, login not tried"));
         }
@@ -115,10 +115,18 @@ mod tests {
         let (refused, heard) = outcome((Some("app"), Some("p\"w")), closed);
         assert_eq!(refused, Err(Kind::CredentialsRejected));
         assert!(heard.contains(r#""pass":"p\"w""#) && heard.contains(r#""user":"app""#), "{heard}");
-        assert!(outcome((Some("t0ken"), None), closed).1.contains(r#""auth_token":"t0ken""#));
+        assert!(outcome((None, Some("t0ken")), closed).1.contains(r#""auth_token":"t0ken""#));
         assert_eq!(outcome((None, None), b"INFO {\"ldm\":true}\r\n").0, Err(Kind::NotAccepting));
         assert_eq!(outcome((None, None), b"INFO {x\r\n").0, Err(Kind::WrongProtocol));
         assert_eq!(outcome((None, None), b"-ERR 'maximum connections exceeded'\r\n").0, Err(Kind::TooManyConnections));
         assert_eq!(outcome((None, None), b"HTTP/1.1 400\r\n").0, Err(Kind::WrongProtocol));
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let target = crate::probe::scripted::target("nats://t0ken-of-ours@db");
+        assert_eq!(target.to_string(), "nats://db:4222");
+        assert_eq!(target.secrets(), [&Secret::new("t0ken-of-ours")]);
+        assert_eq!(crate::probe::scripted::target("nats://app:pw@db").to_string(), "nats://app@db:4222");
     }
 }
