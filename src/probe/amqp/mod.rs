@@ -12,6 +12,8 @@ use wire::{Frame, method};
 
 /// Who the clients are without a user in the URL, and that user's password.
 const GUEST: &str = "guest";
+/// The login by the certificate.
+const EXTERNAL: &str = "EXTERNAL";
 /// Our only channel.
 const CHANNEL: u16 = 1;
 /// A queue that nobody has.
@@ -42,8 +44,10 @@ pub(super) fn exchange<S: Read + Write>(
     let arguments = [wire::client_properties(), wire::short(mechanism), wire::long(&response), wire::short("en_US")];
     talk.send(&wire::method_frame(0, method::START_OK, &arguments.each_ref().map(Vec::as_slice)));
     let tune = match expect(talk, method::TUNE, Step::Login) {
-        // As for servers that ask for a password where none is given: it accepts.
-        Err(failure) if failure.kind == Kind::CredentialsRejected && target.password.is_none() => {
+        // As for servers that ask for a password where none is given: it accepts. A certificate is one.
+        Err(failure)
+            if failure.kind == Kind::CredentialsRejected && target.password.is_none() && mechanism != EXTERNAL =>
+        {
             let proof = format!("accepting connections; no password given, login as {user} refused");
             return Ok(Ready::new(proof));
         }
@@ -60,7 +64,7 @@ pub(super) fn exchange<S: Read + Write>(
 
 /// The user and the response of the login; none where a user is named without a password.
 fn credentials(target: &Service) -> Option<(&str, Vec<u8>)> {
-    if target.mechanism.as_deref() == Some("EXTERNAL") {
+    if target.mechanism.as_deref() == Some(EXTERNAL) {
         return Some((target.user_or("the certificate's name"), Vec::new()));
     }
     let user = target.user_or(GUEST);
@@ -133,8 +137,17 @@ enum Step {
 
 /// Waits for a method; what may come at any time is passed over.
 fn expect<S: Read + Write>(talk: &mut Talk<'_, S>, wanted: (u16, u16), step: Step) -> Result<Vec<u8>, NotReady> {
+    let mut blocked = None;
     loop {
-        let (found, arguments) = match talk.receive(wire::frame)? {
+        let frame = match (talk.receive(wire::frame), blocked.take()) {
+            (Ok(frame), why) => {
+                blocked = why;
+                frame
+            }
+            (Err(_), Some(why)) => return Err(NotReady::new(Kind::NotAccepting, why)),
+            (Err(failure), None) => return Err(failure),
+        };
+        let (found, arguments) = match frame {
             Frame::Method(found, arguments) => (found, arguments),
             Frame::Other => continue,
             Frame::Header(version) => {
@@ -153,22 +166,16 @@ fn expect<S: Read + Write>(talk: &mut Talk<'_, S>, wanted: (u16, u16), step: Ste
                 talk.send(&wire::method_frame(CHANNEL, method::CHANNEL_CLOSE_OK, &[]));
                 return Err(refusal(step, &arguments));
             }
-            method::BLOCKED => return until_unblocked(talk, &arguments),
+            // A server with an alarm (memory, disk) keeps the connections that it blocks until the alarm is over, even
+            // those that we have closed. So this one is used for as long as its attempt lasts, and not followed by
+            // another at once. The answer comes after that.
+            method::BLOCKED => {
+                let why = quoted(&wire::short_text(&arguments));
+                blocked = Some(format!("the server takes no messages: {} (an alarm)", excerpt(&why)));
+            }
+            method::UNBLOCKED => blocked = None,
+            _ if blocked.is_some() => {}
             _ => return Err(talk.out_of_order()),
-        }
-    }
-}
-
-/// A server with an alarm (memory, disk) keeps the connections that it blocks until the alarm is over, even those
-/// that we have closed. So this one is used for as long as its attempt lasts, and not followed by another at once.
-fn until_unblocked<S: Read + Write>(talk: &mut Talk<'_, S>, blocked: &[u8]) -> Result<Vec<u8>, NotReady> {
-    let why = quoted(&wire::short_text(blocked));
-    let reason = format!("the server takes no messages: {} (an alarm)", excerpt(&why));
-    loop {
-        match talk.receive(wire::frame) {
-            Ok(Frame::Method(method::UNBLOCKED, _)) => return Ok(Vec::new()),
-            Ok(_) => {}
-            Err(_) => return Err(NotReady::new(Kind::NotAccepting, reason)),
         }
     }
 }
@@ -321,6 +328,37 @@ mod tests {
         for end in 0..complete {
             let (outcome, _) = outcome(&target(Some("app"), Some("secret")), &[whole[..end].to_vec()]);
             assert_eq!(kind(&outcome), Some(Kind::ConnectionClosed), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_a_refusal() {
+        let mut target = target(None, None);
+        target.mechanism = Some("EXTERNAL".to_owned());
+        let arguments = [&[0, 9][..], &wire::long(b""), &wire::long(b"EXTERNAL"), &wire::long(b"en_US")];
+        let start = wire::method_frame(0, method::START, &arguments);
+        let (outcome, _) = outcome(&target, &[start, closed(0, 403, "ACCESS_REFUSED - Login was refused")]);
+        assert_eq!(kind(&outcome), Some(Kind::CredentialsRejected));
+    }
+
+    #[test]
+    fn an_alarm_that_ends_answers_nothing_that_was_asked() {
+        let alarm = || {
+            let blocked = wire::method_frame(0, method::BLOCKED, &[&wire::short("low on memory")]);
+            [blocked, wire::method_frame(0, method::UNBLOCKED, &[])].concat()
+        };
+        let mut target = target(Some("app"), Some("secret"));
+        target.object = Some("jobs".to_owned());
+        let refused = closed(1, 403, "ACCESS_REFUSED - read access to queue 'jobs'");
+        let (refusal, _) = outcome(&target, &[opened(), vec![alarm(), refused, reply(0, method::CLOSE_OK)]].concat());
+        assert_eq!(kind(&refusal), Some(Kind::Forbidden), "{refusal:?}");
+        // Whenever it comes, what is asked is answered after it.
+        let all = [opened(), vec![reply(1, method::QUEUE_DECLARE_OK), returned(), reply(0, method::CLOSE_OK)]].concat();
+        for at in 0..=5 {
+            let mut messages = all.clone();
+            messages.insert(at, alarm());
+            let (outcome, _) = outcome(&target, &messages);
+            assert!(outcome.is_ok(), "{at}: {outcome:?}");
         }
     }
 }

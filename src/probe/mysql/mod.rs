@@ -320,7 +320,7 @@ fn unsupported(plugin: &str) -> NotReady {
 
 /// Numbers of the servers' manuals: ER_…
 fn judge(target: &Service, error: &wire::ServerError, login: Login) -> Outcome {
-    let demands_login = target.password.is_some() || target.query.is_some();
+    let demands_login = target.password.is_some() || target.tls.cert.is_some() || target.query.is_some();
     // 1045 and 1698: the account, its password or its way of authentication; 1251: its plugin.
     if matches!(error.code, 1045 | 1251 | 1698) && !demands_login {
         let text = quoted(&error.message);
@@ -515,5 +515,15 @@ mod tests {
             let (outcome, _) = outcome(&target(None), false, &[other]);
             assert_eq!(kind(&outcome), Some(Kind::WrongProtocol), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_a_refusal() {
+        let refused = wire::framed(2, b"\xff\x15\x04#28000Access denied for user 'app'");
+        let mut target = target(None);
+        assert!(outcome(&target, true, &[&mysql8(0x8_0000), &refused]).0.is_ok());
+        target.tls.cert = Some("/client.pem".into());
+        let (outcome, _) = outcome(&target, true, &[&mysql8(0x8_0000), &refused]);
+        assert_eq!(kind(&outcome), Some(Kind::CredentialsRejected));
     }
 }
