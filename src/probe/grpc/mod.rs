@@ -44,14 +44,22 @@ fn call(target: &Service, authority: &str) -> Vec<u8> {
     );
     let service = target.name.as_deref().unwrap_or_default().as_bytes();
     // HealthCheckRequest: the field 1 is the service's name; empty, it is left out.
-    let message = match u8::try_from(service.len()) {
-        Ok(length @ 1..=127) => [&[0x0a, length], service].concat(),
-        _ => Vec::new(),
-    };
+    let message = if service.is_empty() { Vec::new() } else { [&[0x0a][..], &varint(service.len()), service].concat() };
     let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
     let body = [&[0][..], &length, &message].concat();
     let headers = http2::framed(kind::HEADERS, flag::END_HEADERS, STREAM, &fields);
     [headers, http2::framed(kind::DATA, flag::END_STREAM, STREAM, &body)].concat()
+}
+
+/// A length as Protocol Buffers write it: seven bits at a time, the lowest first.
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while number > 127 {
+        out.push(u8::try_from(number & 127).unwrap_or(0) | 128);
+        number >>= 7;
+    }
+    out.push(u8::try_from(number).unwrap_or(0));
+    out
 }
 
 /// What came on the stream.
@@ -185,6 +193,17 @@ mod tests {
         let whole = answer(1).concat();
         for end in 0..whole.len() {
             assert_eq!(outcome(&[whole[..end].to_vec()]), Err(Kind::ConnectionClosed), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_asked_for_by_its_whole_name() {
+        for (length, head) in [(127, &[0x0a, 127][..]), (128, &[0x0a, 0x80, 1]), (300, &[0x0a, 0xac, 2])] {
+            let mut target = Service::new(Protocol::Grpc, "grpc", Vec::new());
+            target.name = Some("s".repeat(length));
+            let message = [head, "s".repeat(length).as_bytes()].concat();
+            let sent = call(&target, "db:1");
+            assert!(sent.ends_with(&message), "{length}");
         }
     }
 }
