@@ -62,10 +62,12 @@ impl Race {
 
     /// What is to be done `now`, which is the time since the race began.
     pub(super) fn next(&mut self, now: Duration) -> Move {
-        if self.pending.is_empty() && self.begun >= self.addresses.len() {
+        // One that made room for others has not failed, and nothing is proven about it.
+        if self.pending.is_empty() && self.addresses.iter().all(|address| self.has_failed(*address)) {
             return Move::Lost;
         }
-        if now < self.next && !self.pending.is_empty() {
+        let is_first_round = self.begun < self.addresses.len();
+        if now < self.next && !(self.pending.is_empty() && is_first_round) {
             return Move::Wait(self.next);
         }
         if self.is_sparing && self.begun >= self.addresses.len() {
@@ -76,7 +78,7 @@ impl Race {
         if self.pending.len() >= MAX_PENDING {
             self.pending.remove(MAX_PENDING / 2);
         }
-        // One of the addresses has not failed, or none would be pending.
+        // One of the addresses has not failed, or the race would be lost.
         while self.has_failed(self.address_of(self.begun)) {
             self.begun += 1;
         }
@@ -222,5 +224,33 @@ mod tests {
         assert!(race.is_pending(1) && !race.is_pending(4));
         race.failed(1, Errno::ECONNREFUSED);
         assert_eq!(race.next(TIME), Move::Lost);
+    }
+
+    #[test]
+    fn what_made_room_for_others_has_not_failed() {
+        let mut race = Race::new(addresses(40), TIME);
+        let mut now = Duration::ZERO;
+        let mut begun = std::collections::HashSet::new();
+        while begun.len() < 40 {
+            match race.next(now) {
+                Move::Begin(number, _) => drop(begun.insert(number)),
+                Move::Wait(later) => now = later,
+                Move::Lost => panic!("lost with {} begun", begun.len()),
+            }
+        }
+        // All that are still awaited are refused at once.
+        for number in 0..40 {
+            if race.is_pending(number) {
+                race.failed(number, Errno::ECONNREFUSED);
+            }
+        }
+        let left = race.silent();
+        assert!(!left.is_empty());
+        assert!(matches!(race.next(now), Move::Wait(_)), "the others are asked again");
+        let Move::Begin(number, address) = race.next(race.next) else { panic!("not asked again") };
+        assert!(left.contains(&address));
+        // That one could not begin proves nothing either, and is no reason to spin.
+        race.not_begun(number, Errno::EMFILE);
+        assert!(matches!(race.next(race.next.saturating_sub(MS)), Move::Wait(_)));
     }
 }
