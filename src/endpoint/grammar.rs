@@ -36,7 +36,18 @@ impl Target {
             return Err(error("this build runs no commands; use one with the feature exec".to_owned()));
         }
         let expanded = variables::expand_target(template, &context.lookup).map_err(error)?;
-        Self::parse_expanded(&expanded.text, Own::new(template), expanded.doubts, context).map_err(error)
+        let target = Self::parse_expanded(&expanded.text, Own::new(template), expanded.doubts, context);
+        target.map(|target| target.hiding_contributed(template)).map_err(error)
+    }
+
+    /// What a variable or a file contributed to an expectation is not shown where the answer is another.
+    fn hiding_contributed(mut self, template: &str) -> Self {
+        if let Endpoint::Http(http) = &mut self.endpoint
+            && template.contains("${")
+        {
+            http.hide_expected(|part| Own::new(template).is_written(part));
+        }
+        self
     }
 
     /// Parses a word that may hold several targets with commas or semicolons between them, where it cannot be
@@ -52,7 +63,10 @@ impl Target {
         };
         let Ok(expanded) = variables::expand_target(template, &context.lookup) else { return Err(problem) };
         let parts = parts_of_list(&expanded.text);
-        let parse = |part: &&str| Self::parse_expanded(part, Own::new(template), expanded.doubts.clone(), context);
+        let parse = |part: &&str| {
+            let target = Self::parse_expanded(part, Own::new(template), expanded.doubts.clone(), context);
+            target.map(|target| target.hiding_contributed(template))
+        };
         match parts.iter().map(parse).collect::<Result<Vec<_>, _>>() {
             Ok(targets) if targets.len() > 1 => Ok(targets),
             _ => Err(problem),

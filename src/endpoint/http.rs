@@ -253,6 +253,16 @@ impl Http {
         !self.body.is_empty() || !self.json.is_empty()
     }
 
+    /// Takes what is expected in the body for a secret, where the user has not written it out.
+    pub(super) fn hide_expected(&mut self, is_written: impl Fn(&str) -> bool) {
+        let parts = |json: &JsonExpectation| {
+            let tokens = json.pointer.split('/').map(str::to_owned);
+            tokens.chain(json.value.iter().flat_map(|value| value.split('|')).map(str::to_owned)).collect::<Vec<_>>()
+        };
+        let contributed = self.json.iter().flat_map(parts).filter(|part| !part.is_empty() && !is_written(part));
+        self.query_values.extend(contributed.map(Secret::new).collect::<Vec<_>>());
+    }
+
     pub(super) fn secrets(&self) -> Vec<&Secret> {
         // What asks for a WebSocket is no secret, and stands in answers.
         let is_ours = |name: &HeaderName| *name == header::CONNECTION || *name == header::UPGRADE;

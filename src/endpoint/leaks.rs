@@ -214,3 +214,21 @@ fn what_is_shown_of_a_target_cannot_write_to_a_terminal() {
         assert!(!said.chars().any(crate::outcome::is_unprintable), "{word}: {said:?}");
     }
 }
+
+#[test]
+fn what_a_variable_says_is_expected_of_a_body_is_a_secret() {
+    let (env, file) = (
+        |name: &str| (name == "PW").then(|| OsString::from("hunter2")),
+        |_: &str| Err(std::io::ErrorKind::NotFound.into()),
+    );
+    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
+    let hidden = |word: &str| {
+        let target = Target::parse(word, &context).unwrap();
+        target.secrets().into_iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(hidden("http://h/#json=/a=${PW}"), ["hunter2"]);
+    assert_eq!(hidden("http://h/#json=/a=up|${PW}"), ["hunter2"]);
+    assert_eq!(hidden("http://h/#json=/${PW}=up"), ["hunter2"]);
+    assert!(hidden("http://h/${PW}#json=/a=up").is_empty());
+    assert!(hidden("http://h/#json=/a=hunter2").is_empty());
+}
