@@ -166,13 +166,24 @@ fn serve(port: u16) {
     });
 }
 
+/// What a variable of that name holds.
+fn example_of(name: &str) -> &'static str {
+    match name {
+        "URL" => "http://api:8000",
+        _ if name.ends_with("URL") || name.ends_with("CONN") => "postgres://app:secret@db/app",
+        _ if name.ends_with("PORT") => "5432",
+        _ if name.ends_with("HOST") => "db",
+        _ => "app",
+    }
+}
+
 /// Where the pages' commands run: with the executable on PATH, and applications that say that they run.
 struct Desk(tempfile::TempDir);
 
 impl Desk {
     fn new() -> Self {
         let directory = directory();
-        for name in ["app", "worker", "serve", "manage.py", "python", "check"] {
+        for name in ["app", "worker", "serve", "manage.py", "python", "check", "rails", "php", "airflow", "bundle"] {
             let path = directory.path().join(name);
             fs::write(&path, format!("#!/bin/sh\necho {name} runs\n")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -188,7 +199,11 @@ impl Desk {
         let mut command = Command::new("sh");
         command.args(["-e", "-c", script]).current_dir(self.0.path()).stdin(Stdio::null());
         command.env("PATH", path).env("URL", "http://api:8000").env("PW", "secret").env("WHEN_READY_TIMEOUT", "300ms");
-        command.env("WHEN_READY_ON_TIMEOUT", "run").output().unwrap()
+        command.env("WHEN_READY_ON_TIMEOUT", "run");
+        for name in script.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next()) {
+            command.env(name, example_of(name));
+        }
+        command.output().unwrap()
     }
 }
 
