@@ -137,7 +137,7 @@ enum Step {
 
 /// Waits for a method; what may come at any time is passed over.
 fn expect<S: Read + Write>(talk: &mut Talk<'_, S>, wanted: (u16, u16), step: Step) -> Result<Vec<u8>, NotReady> {
-    let mut blocked = None;
+    let (mut blocked, mut answer) = (None, None);
     loop {
         let frame = match (talk.receive(wire::frame), blocked.take()) {
             (Ok(frame), why) => {
@@ -157,7 +157,9 @@ fn expect<S: Read + Write>(talk: &mut Talk<'_, S>, wanted: (u16, u16), step: Ste
             }
         };
         match found {
-            _ if found == wanted => return Ok(arguments),
+            _ if found == wanted && blocked.is_none() => return Ok(arguments),
+            // RabbitMQ goes on with what it had read when it blocked.
+            _ if found == wanted => answer = Some(arguments),
             method::CLOSE => {
                 talk.send(&wire::method_frame(0, method::CLOSE_OK, &[]));
                 return Err(refusal(step, &arguments));
@@ -168,12 +170,17 @@ fn expect<S: Read + Write>(talk: &mut Talk<'_, S>, wanted: (u16, u16), step: Ste
             }
             // A server with an alarm (memory, disk) keeps the connections that it blocks until the alarm is over, even
             // those that we have closed. So this one is used for as long as its attempt lasts, and not followed by
-            // another at once. The answer comes after that.
+            // another at once. No answer counts before that.
             method::BLOCKED => {
                 let why = quoted(&wire::short_text(&arguments));
                 blocked = Some(format!("the server takes no messages: {} (an alarm)", excerpt(&why)));
             }
-            method::UNBLOCKED => blocked = None,
+            method::UNBLOCKED => {
+                blocked = None;
+                if let Some(arguments) = answer.take() {
+                    return Ok(arguments);
+                }
+            }
             _ if blocked.is_some() => {}
             _ => return Err(talk.out_of_order()),
         }
@@ -352,6 +359,12 @@ mod tests {
         let refused = closed(1, 403, "ACCESS_REFUSED - read access to queue 'jobs'");
         let (refusal, _) = outcome(&target, &[opened(), vec![alarm(), refused, reply(0, method::CLOSE_OK)]].concat());
         assert_eq!(kind(&refusal), Some(Kind::Forbidden), "{refusal:?}");
+        // What is answered while it lasts is not taken for its end.
+        let blocked = wire::method_frame(0, method::BLOCKED, &[&wire::short("low on memory")]);
+        let during = [opened(), vec![reply(1, method::QUEUE_DECLARE_OK), blocked, returned()]].concat();
+        assert_eq!(kind(&outcome(&target, &during).0), Some(Kind::NotAccepting));
+        let over = vec![wire::method_frame(0, method::UNBLOCKED, &[]), reply(0, method::CLOSE_OK)];
+        assert!(outcome(&target, &[during, over].concat()).0.is_ok());
         // Whenever it comes, what is asked is answered after it.
         let all = [opened(), vec![reply(1, method::QUEUE_DECLARE_OK), returned(), reply(0, method::CLOSE_OK)]].concat();
         for at in 0..=5 {
