@@ -66,6 +66,10 @@ pub enum Protocol {
 
 impl Protocol {
     /// What the path of a URL names.
+    #[cfg_attr(
+        not(any(feature = "amqp", feature = "mongodb", feature = "grpc")),
+        expect(unused_variables, reason = "to none of the others it means anything")
+    )]
     fn name_in(self, path: &str) -> Option<String> {
         match self {
             // No path, `/` and `//` are the virtual host `/`.

@@ -187,6 +187,15 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// The connection, where there is no TLS on it yet.
+    pub fn plain(self) -> Option<Connection> {
+        match self {
+            Self::Plain(connection) => Some(connection),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => None,
+        }
+    }
+
     fn connection(&self) -> &Connection {
         match self {
             Self::Plain(connection) => connection,

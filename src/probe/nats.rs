@@ -20,7 +20,7 @@ pub(super) fn probe(target: &Service, place: &Place, stream: Stream, tls: &Tls, 
     let info = info(&mut talk)?;
     if let (Place::Tcp(address), true) = (place, info["tls_required"] == true || target.encryption != Encryption::Never)
     {
-        let Stream::Plain(connection) = talk.upgrade()? else { return Err(crate::net::closed()) };
+        let connection = talk.upgrade()?.plain().ok_or_else(crate::net::closed)?;
         let stream = tls.connect(connection, &Settings::new(&address.host, &target.tls), budget)?;
         talk = Talk::new(stream, PROTOCOL, budget);
     }

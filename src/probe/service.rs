@@ -18,6 +18,10 @@ use crate::outcome::{NotReady, Outcome};
 #[cfg(feature = "amqp")]
 const GOOD_BYE: Duration = Duration::from_millis(200);
 
+/// How long before its attempt a conversation ends that has only to tell why.
+#[cfg(feature = "amqp")]
+const SAY_SO: Duration = Duration::from_millis(150);
+
 pub(super) fn probe(service: &Service, goal: Goal, tls: &Tls, budget: &Budget) -> Outcome {
     first_ready(&service.places, goal, budget, |place, budget| ask(service, place, tls, budget))
 }
@@ -32,6 +36,7 @@ fn ask(service: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Outcome 
             nats::probe(service, place, stream, tls, budget)
         }
         _ => {
+            let budget = &budget_of(service, budget);
             let mut talk = Talk::new(connect(service, place, tls, budget)?, service.protocol.name(), budget);
             let outcome = exchange(service, place, &mut talk);
             talk.into_stream().close();
@@ -40,6 +45,19 @@ fn ask(service: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Outcome 
     }
 }
 
+/// The time of a conversation. One with RabbitMQ lasts as long as an alarm does, and must have the time to say so
+/// before its attempt is given up.
+#[cfg_attr(not(feature = "amqp"), expect(unused_variables, reason = "AMQP alone"))]
+fn budget_of(service: &Service, budget: &Budget) -> Budget {
+    #[cfg(feature = "amqp")]
+    if service.protocol == Protocol::Amqp {
+        let left = budget.remaining();
+        return budget.at_most(left.saturating_sub(SAY_SO.min(left / 5)));
+    }
+    budget.clone()
+}
+
+#[cfg_attr(not(feature = "grpc"), expect(unused_variables, reason = "gRPC alone names the host that it asks"))]
 fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Outcome {
     match service.protocol {
         #[cfg(feature = "mysql")]

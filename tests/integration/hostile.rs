@@ -539,6 +539,7 @@ fn end(protocol: &Protocol, then: Then, rest: &[u8], mut conn: Conn) {
     conn.hold();
 }
 
+#[allow(clippy::match_wildcard_for_single_variants, reason = "what there is depends on the features")]
 fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
     let begin: &[u8] = match protocol.wire {
         Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\n",

@@ -63,9 +63,7 @@ pub(super) fn probe(target: &Service, place: &Place, tls: &Tls, budget: &Budget)
 
 /// TLS, as much verified as the target says: by itself, nothing is.
 fn secure(stream: Stream, target: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
-    let Stream::Plain(connection) = stream else {
-        return Err(net::closed());
-    };
+    let connection = stream.plain().ok_or_else(net::closed)?;
     let host = match place {
         Place::Tcp(address) => address.host.as_str(),
         Place::Unix(_) => "localhost",
