@@ -54,7 +54,7 @@ pub(crate) struct Expanded {
 ///
 /// # Errors
 ///
-/// As [`expand_target`].
+/// As `expand_target`.
 pub fn expand(template: &str, lookup: &Lookup<'_>) -> Result<String, String> {
     expand_target(template, lookup).map(|expanded| expanded.text)
 }

@@ -19,7 +19,7 @@ use crate::outcome::NotReady;
 /// How long this host may take to refuse a connection to itself; it does so at once, if it is not busy.
 const DECIDES: Duration = Duration::from_millis(200);
 
-/// A [`Race`] and its sockets.
+/// A `Race` and its sockets.
 #[derive(Debug)]
 pub struct Dial {
     race: Race,

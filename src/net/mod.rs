@@ -77,7 +77,7 @@ impl Budget {
         Self { begun, ends, progress, resolver, made: Arc::default() }
     }
 
-    /// Leaves a connection to `place` for the probe, which takes it with its first [`connect`].
+    /// Leaves a connection to `place` for the probe, which takes it with its first [`connect()`].
     pub fn leave(&self, place: Place, made: Made) {
         *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, made));
     }
