@@ -21,12 +21,17 @@ impl MariaDb {
     pub fn prepared() -> TempDir {
         let directory = directory();
         let output = unprivileged(&tool(&["mariadb-install-db"], "mariadb-server"))
-            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--innodb-use-native-aio=0",
+            ])
             .arg(format!("--datadir={}", directory.path().join("data").display()))
             .current_dir(directory.path())
             .output()
             .expect("mariadb-install-db");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(output.status.success(), "{output:?}");
         directory
     }
 
@@ -36,7 +41,13 @@ impl MariaDb {
         let option = |name: &str, file: &str| format!("--{name}={}", path.join(file).display());
         let mut command = Leash::command(&tool(&["mariadbd"], "mariadb-server"));
         command
-            .args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-buffer-pool-size=8M", "--key-buffer-size=1M"])
+            .args([
+                "--no-defaults",
+                "--bind-address=127.0.0.1",
+                "--innodb-use-native-aio=0",
+                "--innodb-buffer-pool-size=8M",
+                "--key-buffer-size=1M",
+            ])
             .args([option("datadir", "data"), option("socket", "socket"), option("pid-file", "pid")])
             .args([option("log-error", "log"), format!("--port={port}")])
             .args(args)

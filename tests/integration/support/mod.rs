@@ -547,7 +547,7 @@ impl Leash {
     pub fn command(program: &Path) -> Command {
         let mut command = unprivileged(Path::new("/bin/sh"));
         // The end of its standard input is the end of the tests.
-        command.args(["-c", "\"$@\" </dev/null & cat >/dev/null; kill -9 $!; wait", "sh"]).arg(program);
+        command.args(["-c", "setsid \"$@\" </dev/null & cat >/dev/null; kill -9 -$!; wait", "sh"]).arg(program);
         command
     }
 
