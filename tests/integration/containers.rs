@@ -154,14 +154,13 @@ fn a_confined_container_of_nothing_but_the_executable_waits_for_twenty_targets()
     let network = sandbox.network(&[]);
     let targets = twenty();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-    // Two is the least: the thread that keeps the deadline, and the one that catches signals, leave
-    // no room for an attempt.
+    // Two is the least: names are asked for, and HTTP is spoken, by a thread beside the one that keeps the deadline.
     let start = |limit: &str, args: &[&str]| {
         let limit = format!("--pids-limit={limit}");
         let options = [&CONFINED[..], &[&limit, "--network", &network]].concat();
         sandbox.start_limited(&options, &sandbox.images.alone, &[args, &targets].concat())
     };
-    let waiting = ["64", "8", "3"].map(|limit| start(limit, &["--timeout", "100s"]));
+    let waiting = ["64", "8", "2"].map(|limit| start(limit, &["--timeout", "100s"]));
     for container in &waiting {
         container.wait_for_log("not ready");
     }
@@ -171,15 +170,10 @@ fn a_confined_container_of_nothing_but_the_executable_waits_for_twenty_targets()
         assert_eq!(container.logs().matches(": ready: ").count(), 20, "{}", container.logs());
         assert_eq!(container.inspect("{{.State.OOMKilled}}"), "false");
     }
-    for limit in ["64", "8", "3"] {
+    for limit in ["64", "8", "2"] {
         let check = start(limit, &["--check", "--attempt-timeout", "20s"]);
         assert_eq!(check.wait(), 0, "pids limit {limit}:\n{}", check.logs());
         check.wait_for_log("20 of 20 targets are healthy");
-    }
-    for (args, code) in [(&["--check"][..], 1), (&["--timeout", "500ms"], 124)] {
-        let starved = start("2", args);
-        assert_eq!(starved.wait(), code, "{}", starved.logs());
-        starved.wait_for_log("raise the limit of processes or memory");
     }
 }
 

@@ -55,12 +55,12 @@ fn completions_work_in_each_shell_sourced_and_from_a_file() {
         terminal.keys(&["-l", "ru"]);
         terminal.keys(&["Tab"]);
         terminal.wait_for("when-ready --on-timeout run");
-        terminal.keys(&["-l", "rediss"]);
+        terminal.keys(&["-l", "memc"]);
         terminal.keys(&["Tab"]);
-        terminal.wait_for("rediss://");
+        terminal.wait_for("memcached://");
         terminal.keys(&["-l", "cache -- applicationx"]);
         terminal.keys(&["Tab"]);
-        let screen = terminal.wait_for("rediss://cache -- applicationxyz");
+        let screen = terminal.wait_for("memcached://cache -- applicationxyz");
         assert!(!screen.contains("can only be called"), "{shell}: {load}\n{screen}");
     }
 }

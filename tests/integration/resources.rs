@@ -67,7 +67,12 @@ fn without_any_thread_it_says_so_until_the_deadline() {
     let peer = Peer::http(response("200 OK", ""));
     let run = with_processes(&copy, 1).target(peer.url("/")).timeout("1s");
     let finished = run.command(["echo", "ran"]).finish();
-    finished.expect_status(124).expect_stdout("").expect_stderr("no thread").expect_elapsed(1000..=1000 + SLACK);
+    finished
+        .expect_status(124)
+        .expect_stdout("")
+        .expect_stderr("no thread can be started")
+        .expect_stderr("raise the limit of processes or memory")
+        .expect_elapsed(1000..=1000 + SLACK);
     // And a signal still ends it.
     let run = with_processes(&copy, 1).target(peer.url("/")).timeout("60s").spawn();
     run.wait_for_stderr("no thread");
