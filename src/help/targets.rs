@@ -70,6 +70,14 @@ pub(super) const FORMS: &[Form] = &[
         ready: "brokers and a controller are known",
         keys: &[("topic=NAME", "the topic exists, and its partitions have leaders")],
     },
+    #[cfg(feature = "mongodb")]
+    Form {
+        url: "mongodb://USER:PASSWORD@HOST/DB",
+        ready: "a primary or secondary, logged in where there is a password",
+        keys: &[],
+    },
+    #[cfg(feature = "grpc")]
+    Form { url: "grpc://HOST:PORT[/SERVICE]", ready: "the health service says SERVING", keys: &[] },
     Form { url: "memcached://HOST, nats://HOST, smtp://HOST", ready: "the server answers in its protocol", keys: &[] },
     Form { url: "tls://HOST:PORT", ready: "a TLS handshake with a certificate that verifies", keys: &[] },
     Form { url: "file:///PATH", ready: "the path exists", keys: &[("nonempty", "the file is not empty")] },
