@@ -776,10 +776,7 @@ fn no_peer_makes_the_gate_late_large_wrong_or_panic() {
 
 #[test]
 fn a_file_system_that_does_not_answer_holds_up_neither_the_deadline_nor_a_signal() {
-    let Some(mount) = HungMount::new() else {
-        println!("nothing can be mounted here: not tested");
-        return;
-    };
+    let mount = HungMount::new().expect("a mount: run the tests as root, where /dev/fuse is (tests/run does)");
     let path = |name: &str| mount.path(name).display().to_string();
     for target in [
         format!("file://{}", path("file")),
