@@ -286,10 +286,6 @@ fn of_scheme(
         Grammar::Redis => Endpoint::Redis(Box::new(Redis::from_url(found, rest, reading)?)),
         Grammar::RedisUnix => Endpoint::Redis(Box::new(Redis::from_socket_url(rest, reading)?)),
         Grammar::Sentinel => Endpoint::Redis(Box::new(Redis::from_sentinel_url(found, rest, master, reading)?)),
-        #[cfg(feature = "mysql")]
-        Grammar::Mysql => Endpoint::Service(Box::new(super::mysql::parse(rest, found.dialect, reading)?)),
-        #[cfg(not(feature = "mysql"))]
-        Grammar::Mysql => Endpoint::Server(Box::new(Server::from_url(found, rest, reading)?)),
         Grammar::Server => match Service::from_url(found, rest, reading)? {
             Some(service) => Endpoint::Service(Box::new(service)),
             None => Endpoint::Server(Box::new(Server::from_url(found, rest, reading)?)),

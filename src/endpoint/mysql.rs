@@ -1,129 +1,100 @@
 //! MySQL and MariaDB, in the URLs of their clients: SQLAlchemy, Django, Rails, Go, JDBC, Node, Prisma.
 
-use std::path::PathBuf;
-
-use super::schemes::Dialect;
-use super::service::{Encryption, Protocol, Service};
-use super::url::{self, Percent, Userinfo};
+use super::service::{Encryption, Service};
 use super::variables::doubt_about;
-use super::{CertificateCheck, Place, Reading, server};
+use super::{CertificateCheck, Place, Reading};
 use crate::secret::Secret;
 
-/// The port that MySQL is assigned.
-const DEFAULT_PORT: u16 = 3306;
-
-/// Parses what stands behind `mysql://`: `user:password@host:port/database?…`, JDBC's without userinfo too.
-pub(super) fn parse(rest: &str, dialect: Dialect, reading: &mut Reading<'_>) -> Result<Service, String> {
-    let (whole, socket) = server::without_go_socket(rest);
-    let parts = url::split(&whole, Userinfo::UntilSlashOrQuery)?;
-    let credentials = parts.userinfo.map(|userinfo| url::user_and_password(userinfo, Percent::Lenient)).transpose()?;
-    let (user, password) = credentials.unwrap_or_default();
-    let mut service = Service::new(Protocol::Mysql, "mysql", Vec::new());
-    service.encryption = Encryption::IfOffered;
-    service.user = Some(user).filter(|user| !user.is_empty());
-    let mut password = password;
-    let mut socket = socket.map(PathBuf::from);
-    // JDBC's drivers decode a `+` as forms do.
-    let is_jdbc = dialect == Dialect::Jdbc;
-    let query = parts.query.unwrap_or_default();
-    let query = if is_jdbc { query.replace('+', "%20") } else { query.to_owned() };
-    for pair in url::pairs(&query) {
-        let (key, value) = pair?;
-        let value = value.unwrap_or_default();
-        match key.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-            "user" | "username" => service.user = Some(value),
-            "password" => password = Some(Secret::new(value)),
-            "unixsocket" | "socket" | "socketpath" | "localsocket" => socket = Some(PathBuf::from(value)),
-            "database" | "dbname" => service.name = Some(value),
-            "sslmode"
-            | "ssl"
-            | "usessl"
-            | "tls"
-            | "requiressl"
-            | "sslaccept"
-            | "ssldisabled"
-            | "verifyservercertificate"
-            | "sslverifycert"
-            | "sslverifyidentity"
-            | "trustservercertificate" => {
-                set_tls(&mut service, &key, &value)?;
+impl Service {
+    /// A parameter of the clients' URLs, in any case, with dashes, with underscores or without.
+    ///
+    /// # Errors
+    ///
+    /// Names the key whose value is not known; the value may be a secret.
+    pub(super) fn take_mysql(&mut self, key: &str, value: &str, is_prisma: bool) -> Result<bool, String> {
+        match plain(key).as_str() {
+            "user" | "username" => self.user = Some(value.to_owned()),
+            "password" => self.password = Some(Secret::new(value)),
+            "unixsocket" | "socket" | "socketpath" | "localsocket" if !value.is_empty() => {
+                self.places = vec![Place::Unix(value.into())];
             }
+            "database" | "dbname" => self.name = Some(value.to_owned()),
             "sslca" | "sslcafile" | "tlsca" => {
-                service.tls.ca = Some(PathBuf::from(value));
-                verify(&mut service, CertificateCheck::Chain);
+                self.tls.ca = Some(value.into());
+                self.verify(CertificateCheck::Chain);
             }
-            // Prisma's `sslcert` is the CA.
-            "sslcert" if parts.query.is_some_and(|query| query.contains("sslaccept=")) => {
-                service.tls.ca = Some(PathBuf::from(value));
+            // Prisma's is the CA.
+            "sslcert" if is_prisma => self.tls.ca = Some(value.into()),
+            "sslcert" => self.tls.cert = Some(value.into()),
+            "sslkey" => self.tls.key = Some(value.into()),
+            name => {
+                let unknown =
+                    "is not known; write ssl-mode=DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY";
+                return self.take_tls_mode(name, value).ok_or_else(|| format!("the value of `{key}` {unknown}"));
             }
-            "sslcert" => service.tls.cert = Some(PathBuf::from(value)),
-            "sslkey" => service.tls.key = Some(PathBuf::from(value)),
-            _ => reading.ignored.add(&key),
         }
+        Ok(true)
     }
-    let path = url::decode(parts.path.trim_matches('/'))?;
-    service.name = Some(path).filter(|path| !path.is_empty()).or(service.name);
-    service.password = password.filter(|password| !password.expose_bytes().is_empty()).or_else(|| {
-        let value = reading.lookup.bytes("MYSQL_PWD").filter(|value| !value.is_empty())?;
-        reading.doubts.extend(doubt_about(&value, "MYSQL_PWD"));
-        Some(Secret::new(value))
-    });
-    service.places = match socket {
-        Some(path) => vec![Place::Unix(path)],
-        None => server::places(parts.hosts, DEFAULT_PORT)?,
-    };
-    service.tls = std::mem::take(&mut service.tls).take(&mut reading.expectations)?;
-    service.query = reading.expectations.take("query")?.map(Secret::new);
-    Ok(service)
+
+    /// What the fragment and the environment add.
+    pub(super) fn finish_mysql(&mut self, reading: &mut Reading<'_>) -> Result<(), String> {
+        let given = self.password.take().filter(|password| !password.expose_bytes().is_empty());
+        self.password = given.or_else(|| {
+            let value = reading.lookup.bytes("MYSQL_PWD").filter(|value| !value.is_empty())?;
+            reading.doubts.extend(doubt_about(&value, "MYSQL_PWD"));
+            Some(Secret::new(value))
+        });
+        self.query = reading.expectations.take("query")?.map(Secret::new);
+        Ok(())
+    }
+
+    /// The clients' words: `ssl-mode` of MySQL's, `sslMode` of both JDBC drivers, `tls` of Go's, `sslaccept` of
+    /// Prisma's. Whether it is about TLS; `None` for a word that is not known.
+    fn take_tls_mode(&mut self, name: &str, value: &str) -> Option<bool> {
+        let value = plain(value);
+        let yes = match value.as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        };
+        match name {
+            "sslmode" | "ssl" | "usessl" | "tls" | "requiressl" | "sslaccept" => match (value.as_str(), yes) {
+                ("disabled" | "disable", _) | (_, Some(false)) => self.encryption = Encryption::Never,
+                ("preferred" | "prefer" | "", _) => self.encryption = Encryption::IfOffered,
+                ("true", _) if name == "tls" => self.verify(CertificateCheck::ChainAndName),
+                ("required" | "require" | "trust" | "skipverify" | "acceptinvalidcerts", _) | (_, Some(true)) => {
+                    self.encryption = Encryption::Always;
+                }
+                ("verifyca", _) => self.verify(CertificateCheck::Chain),
+                ("verifyidentity" | "verifyfull" | "strict", _) => self.verify(CertificateCheck::ChainAndName),
+                // Node's `ssl={"rejectUnauthorized":true}`.
+                (json, _) if json.starts_with('{') => self.encryption = Encryption::Always,
+                _ => return None,
+            },
+            "ssldisabled" if yes? => self.encryption = Encryption::Never,
+            "verifyservercertificate" | "sslverifycert" if yes? => self.verify(CertificateCheck::Chain),
+            "sslverifyidentity" if yes? => self.verify(CertificateCheck::ChainAndName),
+            "ssldisabled" | "verifyservercertificate" | "sslverifycert" | "sslverifyidentity" => {}
+            "trustservercertificate" => drop(yes?),
+            _ => return Some(false),
+        }
+        Some(true)
+    }
+
+    /// Of two checks the stricter wins: what a client would refuse is not ready.
+    fn verify(&mut self, check: CertificateCheck) {
+        if self.tls.check != Some(CertificateCheck::ChainAndName) {
+            self.tls.check = Some(check);
+        }
+        self.encryption = Encryption::Always;
+    }
 }
 
-fn verify(service: &mut Service, check: CertificateCheck) {
-    // The stricter of two wins: what a client would refuse is not ready.
-    let strictness = |check: &Option<CertificateCheck>| match check {
-        None | Some(CertificateCheck::Nothing) => 0,
-        Some(CertificateCheck::Chain) => 1,
-        Some(CertificateCheck::ChainAndName) => 2,
-    };
-    if strictness(&Some(check)) > strictness(&service.tls.check) {
-        service.tls.check = Some(check);
-    }
-    service.encryption = Encryption::Always;
-}
-
-/// The clients' words: `ssl-mode` of MySQL's, `sslMode` of both JDBC drivers, `tls` of Go's, `sslaccept` of Prisma's.
-fn set_tls(service: &mut Service, key: &str, value: &str) -> Result<(), String> {
-    let is_inverted =
-        matches!(key.to_ascii_lowercase().replace(['-', '_'], "").as_str(), "ssldisabled" | "trustservercertificate");
-    let is_about_certificate = key.to_ascii_lowercase().contains("verif");
-    match value.to_ascii_lowercase().replace('-', "_").as_str() {
-        "true" | "1" | "yes" if is_inverted && key.to_ascii_lowercase().contains("disabled") => {
-            service.encryption = Encryption::Never;
-        }
-        "true" | "1" | "yes" | "false" | "0" | "no" if is_inverted => {}
-        "true" | "1" | "yes" if is_about_certificate => {
-            let is_name = key.to_ascii_lowercase().contains("identity");
-            verify(service, if is_name { CertificateCheck::ChainAndName } else { CertificateCheck::Chain });
-        }
-        "false" | "0" | "no" if is_about_certificate => {}
-        "disabled" | "disable" | "false" | "0" | "no" | "off" => service.encryption = Encryption::Never,
-        "preferred" | "prefer" | "" => service.encryption = Encryption::IfOffered,
-        "required" | "require" | "trust" | "skip_verify" | "accept_invalid_certs" | "1" | "yes" | "on" => {
-            service.encryption = Encryption::Always;
-        }
-        "true" if key.eq_ignore_ascii_case("tls") => verify(service, CertificateCheck::ChainAndName),
-        "true" => service.encryption = Encryption::Always,
-        "verify_ca" => verify(service, CertificateCheck::Chain),
-        "verify_identity" | "verify_full" | "strict" => verify(service, CertificateCheck::ChainAndName),
-        // Node's `ssl={"rejectUnauthorized":true}`.
-        json if json.starts_with('{') => service.encryption = Encryption::Always,
-        _ => {
-            return Err(format!(
-                "the value of `{key}` is not known; write ssl-mode=DISABLED, PREFERRED, REQUIRED, VERIFY_CA or \
-                 VERIFY_IDENTITY"
-            ));
-        }
-    }
-    Ok(())
+/// In small letters, without dashes and underscores.
+fn plain(text: &str) -> String {
+    let mut text = text.to_ascii_lowercase();
+    text.retain(|c| c != '-' && c != '_');
+    text
 }
 
 #[cfg(test)]
@@ -181,6 +152,29 @@ mod tests {
                 None,
             ),
             ("mysql://u:p@h/d?ssl_disabled=true", "mysql://u@h:3306/d", "p", Encryption::Never, None),
+            ("mysql://u:p;w@h/d?ssl-disabled=no", "mysql://u@h:3306/d", "p;w", Encryption::IfOffered, None),
+            ("mysql://u:p@unix(/run/my.sock)/d", "mysql://u@/run/my.sock/d", "p", Encryption::IfOffered, None),
+            (
+                "jdbc:mariadb://h/?user=u&password=a+b&database=d&sslMode=verify-ca&trustServerCertificate=false",
+                "mysql://u@h:3306/d",
+                "a b",
+                Encryption::Always,
+                Some(CertificateCheck::Chain),
+            ),
+            (
+                "mysql://u:p@h/d?sslaccept=strict&sslcert=/ca.pem",
+                "mysql://u@h:3306/d",
+                "p",
+                Encryption::Always,
+                Some(CertificateCheck::ChainAndName),
+            ),
+            (
+                "mysql://u:p@h/d/?tls=true&ssl_verify_cert=true",
+                "mysql://u@h:3306/d",
+                "p",
+                Encryption::Always,
+                Some(CertificateCheck::ChainAndName),
+            ),
         ] {
             let service = parse_with(text);
             assert_eq!(service.to_string(), shown, "{text}");
@@ -190,8 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn the_certificate_is_prismas_ca_and_all_others_own() {
+        let tls = |text: &str| parse_with(text).tls;
+        assert_eq!(tls("mysql://h/?sslaccept=strict&sslcert=/x.pem").ca, Some("/x.pem".into()));
+        assert_eq!(tls("mysql://h/?ssl_cert=/x.pem&ssl_key=/k.pem").cert, Some("/x.pem".into()));
+    }
+
+    #[test]
     fn a_mode_that_is_not_known_is_refused() {
-        let error = parse("mysql://h/?ssl-mode=VERIFY").unwrap_err().to_string();
-        assert!(error.contains("VERIFY_IDENTITY"), "{error}");
+        for text in ["mysql://h/?ssl-mode=VERIFY", "mysql://h/?ssl_verify_cert=x", "mysql://h/?ssl_disabled=x"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains("VERIFY_IDENTITY"), "{error}");
+        }
     }
 }

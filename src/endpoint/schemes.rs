@@ -29,9 +29,7 @@ pub enum Grammar {
     RedisUnix,
     /// Redis' sentinels.
     Sentinel,
-    /// MySQL or MariaDB.
-    Mysql,
-    /// Another server: a TCP connection.
+    /// Another server: asked in its own protocol where the build has it, or else a TCP connection.
     Server,
     /// No server to wait for; the row's `name_of` says what to do.
     Refused,
@@ -78,11 +76,6 @@ const fn tls(scheme: Scheme) -> Scheme {
 /// A server of which a TCP connection is asked.
 const fn server(name: &'static str, aliases: &'static [&'static str], port: u16, protocol: &'static str) -> Scheme {
     Scheme { name, aliases, grammar: Grammar::Server, layer: Layer::Plain, port: Some(port), protocol }
-}
-
-/// Servers whose protocol is spoken where the build has it.
-const fn mysql(scheme: Scheme) -> Scheme {
-    Scheme { grammar: if cfg!(feature = "mysql") { Grammar::Mysql } else { Grammar::Server }, ..scheme }
 }
 
 const fn refused(name: &'static str, aliases: &'static [&'static str], instead: &'static str) -> Scheme {
@@ -201,12 +194,12 @@ pub const SCHEMES: &[Scheme] = &[
     // Of these a TCP connection is asked, and the message says so.
     server("amqp", &["pyamqp", "librabbitmq", "rabbitmq", "rabbit", "amqp091"], 5672, "AMQP"),
     tls(server("amqps", &["amqp+ssl", "amqp+tls", "pyamqps"], 5671, "AMQP")),
-    mysql(server(
+    server(
         "mysql",
         &["mysql2", "mariadb", "mysqlgis", "percona", "aurora-mysql", "mysql-connector", "trilogy"],
         3306,
         "MySQL",
-    )),
+    ),
     server("mysqlx", &[], 33060, "MySQL's X protocol"),
     server("tidb", &[], 4000, "MySQL"),
     server("mongodb", &["mongo"], 27017, "MongoDB"),
@@ -456,7 +449,7 @@ pub(crate) fn find(written: &str) -> Option<Found> {
 
 /// `SQLAlchemy` has drivers for databases; `https+x` or `tcp+x` are nobody's.
 fn takes_driver(scheme: &Scheme) -> bool {
-    matches!(scheme.grammar, Grammar::Postgres | Grammar::Redis | Grammar::Mysql | Grammar::Server | Grammar::Refused)
+    matches!(scheme.grammar, Grammar::Postgres | Grammar::Redis | Grammar::Server | Grammar::Refused)
 }
 
 fn exact(name: &str) -> Option<&'static Scheme> {
@@ -468,12 +461,7 @@ fn exact(name: &str) -> Option<&'static Scheme> {
 fn wrapped(name: &str) -> Option<&'static Scheme> {
     let parts: Vec<&str> = name.split(':').collect();
     let by_end = (0..parts.len()).find_map(|begin| exact(&parts[begin..].join(":")));
-    by_end.or_else(|| {
-        parts
-            .iter()
-            .find_map(|part| exact(part))
-            .filter(|scheme| matches!(scheme.grammar, Grammar::Mysql | Grammar::Server))
-    })
+    by_end.or_else(|| parts.iter().find_map(|part| exact(part)).filter(|scheme| scheme.grammar == Grammar::Server))
 }
 
 /// The scheme that a misspelt one was most likely meant to be.
@@ -496,7 +484,7 @@ pub(crate) fn by_port(port: u16) -> Option<&'static Scheme> {
     SCHEMES.iter().find(|scheme| {
         scheme.port == Some(port)
             && match scheme.grammar {
-                Grammar::Postgres | Grammar::Redis | Grammar::Sentinel | Grammar::Mysql => true,
+                Grammar::Postgres | Grammar::Redis | Grammar::Sentinel => true,
                 Grammar::Server => matches!(
                     scheme.name,
                     "amqp"

@@ -91,15 +91,21 @@ pub(super) fn without_go_socket(rest: &str) -> (Cow<'_, str>, Option<&str>) {
     }
 }
 
-/// The URL itself, and those that kombu has behind a `;`. SQL Server's properties stand there too.
+/// The URL itself, and those that kombu has behind a `;`.
 fn alternatives(rest: &str) -> (&str, Vec<&str>) {
     let mut parts = rest.split(';');
     let first = parts.next().unwrap_or_default();
     let others: Vec<&str> = parts.filter_map(|part| part.split_once("://").map(|(_, rest)| rest)).collect();
-    match rest.find(['/', '?']) {
-        // A `;` in a path or a query is theirs.
-        Some(end) if others.is_empty() && first.len() > end => (rest, others),
-        _ => (first, others),
+    // Any other `;` is a character like others.
+    if others.is_empty() { (rest, others) } else { (first, others) }
+}
+
+/// The URL without the properties that SQL Server has behind a `;`. In a path or a query it is theirs.
+fn without_properties(rest: &str) -> &str {
+    let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+    match authority.find(';') {
+        Some(end) if !rest[end..].contains("://") => &rest[..end],
+        _ => rest,
     }
 }
 
@@ -125,7 +131,7 @@ impl Server {
     /// A URL, of which `rest` stands behind `://`.
     pub(super) fn from_url(found: Found, rest: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
         let rest = if found.scheme.name == "oracle" { of_oracle(rest) } else { rest };
-        let parts = Parts::of(rest, found.scheme.port.unwrap_or_default())?;
+        let parts = Parts::of(without_properties(rest), found.scheme.port.unwrap_or_default())?;
         let mut secrets: Vec<Secret> = parts.password.iter().cloned().collect();
         for (key, value) in &parts.query {
             reading.ignored.add(key);
@@ -183,7 +189,9 @@ mod tests {
         };
         assert_eq!(places("h1:1,h2/x"), ["h1:1", "h2:5672"]);
         assert_eq!(places("u:p@h1//;amqp://u:p@h2:2"), ["h1:5672", "h2:2"]);
-        assert_eq!(places("db;user=sa;password=x"), ["db:5672"]);
+        assert_eq!(places("u:p;w@db"), ["db:5672"]);
+        assert_eq!(places(without_properties("db;user=sa;password=x@y")), ["db:5672"]);
+        assert_eq!(places(without_properties("u:p@db/x;y=z")), ["db:5672"]);
         assert_eq!(places("db\\EXPRESS:1433/x;y=z"), ["db:5672"]);
         assert_eq!(places("u:p@tcp(db:3306)/x"), ["db:3306"]);
         assert_eq!(places("u:p@unix(/run/m.sock)/x").len(), 1);

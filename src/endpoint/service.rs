@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::schemes::{Found, Layer};
+use super::schemes::{Dialect, Found, Layer};
 use super::server::Parts;
 use super::{CertificateCheck, Place, Reading, TargetTls};
 use crate::secret::Secret;
@@ -67,11 +67,13 @@ pub enum Protocol {
 impl Protocol {
     /// What the path of a URL names.
     #[cfg_attr(
-        not(any(feature = "amqp", feature = "mongodb", feature = "grpc")),
+        not(any(feature = "mysql", feature = "amqp", feature = "mongodb", feature = "grpc")),
         expect(unused_variables, reason = "to none of the others it means anything")
     )]
     fn name_in(self, path: &str) -> Option<String> {
         match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql => Some(path.trim_matches('/').to_owned()).filter(|path| !path.is_empty()),
             // No path, `/` and `//` are the virtual host `/`.
             #[cfg(feature = "amqp")]
             Self::Amqp => Some(path.to_owned()).filter(|path| !path.is_empty()),
@@ -119,6 +121,15 @@ impl Protocol {
         }
     }
 
+    /// When TLS is used where the URL does not say it.
+    fn usual_encryption(self) -> Encryption {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql => Encryption::IfOffered,
+            _ => Encryption::Never,
+        }
+    }
+
     /// The protocol that TLS agrees on (RFC 7301), where one must be.
     pub fn alpn(self) -> Option<&'static [u8]> {
         match self {
@@ -131,6 +142,8 @@ impl Protocol {
     /// That of a scheme.
     fn of(scheme: &str) -> Option<Self> {
         match scheme {
+            #[cfg(feature = "mysql")]
+            "mysql" => Some(Self::Mysql),
             #[cfg(feature = "amqp")]
             "amqp" | "amqps" => Some(Self::Amqp),
             #[cfg(feature = "mongodb")]
@@ -181,13 +194,27 @@ impl Service {
     /// What a URL of a scheme leads to, where its protocol is spoken.
     pub(super) fn from_url(found: Found, rest: &str, reading: &mut Reading<'_>) -> Result<Option<Self>, String> {
         let Some(protocol) = Protocol::of(found.scheme.name) else { return Ok(None) };
-        let parts = Parts::of(rest, found.scheme.port.unwrap_or_default())?;
-        let mut service = Self::new(protocol, found.scheme.name, Vec::new());
-        if found.scheme.layer == Layer::Tls {
-            service.encryption = Encryption::Always;
-        }
-        service.places = parts.places;
+        // JDBC's drivers decode a `+` as forms do.
+        let form = rest.split_once('?').filter(|_| found.dialect == Dialect::Jdbc);
+        let form = form.map(|(before, query)| format!("{before}?{}", query.replace('+', "%20")));
+        let parts = Parts::of(form.as_deref().unwrap_or(rest), found.scheme.port.unwrap_or_default())?;
+        let mut service = Self::new(protocol, found.scheme.name, parts.places);
+        service.encryption = match found.scheme.layer {
+            Layer::Tls => Encryption::Always,
+            Layer::Plain => protocol.usual_encryption(),
+        };
+        service.user = parts.user;
+        service.password = parts.password;
+        #[cfg(feature = "mysql")]
+        let is_prisma = parts.query.iter().any(|(key, _)| key == "sslaccept");
         for (key, value) in parts.query {
+            #[cfg(feature = "mysql")]
+            if protocol == Protocol::Mysql {
+                if !service.take_mysql(&key, &value, is_prisma)? {
+                    reading.ignored.add(&key);
+                }
+                continue;
+            }
             #[cfg(feature = "mongodb")]
             if protocol == Protocol::Mongodb && service.take_mongodb(&key, &value) {
                 continue;
@@ -196,13 +223,15 @@ impl Service {
         }
         #[cfg(feature = "mongodb")]
         service.want_primary();
-        service.user = parts.user;
-        service.password = parts.password;
         // What stands there alone is a token.
         if protocol == Protocol::Nats && service.password.is_none() {
             service.password = service.user.take().map(Secret::new);
         }
-        service.name = protocol.name_in(&parts.path);
+        service.name = protocol.name_in(&parts.path).or(service.name);
+        #[cfg(feature = "mysql")]
+        if protocol == Protocol::Mysql {
+            service.finish_mysql(reading)?;
+        }
         #[cfg(feature = "kafka")]
         if protocol == Protocol::Kafka {
             service.object = reading.expectations.take("topic")?;

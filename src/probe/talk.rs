@@ -37,28 +37,32 @@ impl<'a, S: Read + Write> Talk<'a, S> {
     /// Receives a message.
     pub(super) fn receive<T>(&mut self, mut decode: impl FnMut(&[u8]) -> Decoded<T>) -> Result<T, NotReady> {
         loop {
-            if let Some((message, used)) = decode(&self.buffer).map_err(|_| self.wrong_protocol())? {
-                // A peer that never comes to the point has only so much time for it.
-                if self.budget.remaining().is_zero() {
-                    return Err(self.budget.timed_out());
-                }
-                self.buffer.drain(..used);
-                return Ok(message);
-            }
+            let found = decode(&self.buffer).map_err(|_| self.wrong_protocol())?;
+            // A peer that never comes to the point has only so much time for it.
             if self.budget.remaining().is_zero() {
                 return Err(self.budget.timed_out());
             }
-            let mut chunk = [0; 4096];
-            let failure = match self.stream.read(&mut chunk) {
-                Ok(0) => net::closed(),
-                Ok(n) => {
-                    self.buffer.extend_from_slice(&chunk[..n]);
-                    continue;
-                }
-                Err(error) => net::io_failure(&error, self.budget),
-            };
-            return Err(self.unsent.take().map_or(failure, |error| net::io_failure(&error, self.budget)));
+            if let Some((message, used)) = found {
+                self.buffer.drain(..used);
+                return Ok(message);
+            }
+            self.read_more()?;
         }
+    }
+
+    /// Apart, for it is the same for messages of all kinds.
+    #[inline(never)]
+    fn read_more(&mut self) -> Result<(), NotReady> {
+        let mut chunk = [0; 4096];
+        let failure = match self.stream.read(&mut chunk) {
+            Ok(0) => net::closed(),
+            Ok(n) => {
+                self.buffer.extend_from_slice(&chunk[..n]);
+                return Ok(());
+            }
+            Err(error) => net::io_failure(&error, self.budget),
+        };
+        Err(self.unsent.take().map_or(failure, |error| net::io_failure(&error, self.budget)))
     }
 
     /// The time that there is for it.

@@ -72,27 +72,33 @@ fn secure(stream: Stream, target: &Service, place: &Place, tls: &Tls, budget: &B
     Ok(tls.connect(connection, &settings, budget)?)
 }
 
-fn handshake_packet(bytes: &[u8]) -> super::talk::Decoded<Packet> {
-    wire::packet(bytes, wire::MAX_HANDSHAKE)
+/// A packet; one that begins a conversation is of this protocol, or is shown as what it is.
+fn receive<S: Read + Write>(talk: &mut Talk<'_, S>, max: usize, is_first: bool) -> Result<Packet, NotReady> {
+    talk.receive(|bytes| {
+        let found = wire::packet(bytes, max)?;
+        match &found {
+            Some((packet, _)) if is_first && wire::error(&packet.payload).is_none() => {
+                wire::greeting(&packet.payload).map(|_| found)
+            }
+            _ => Ok(found),
+        }
+    })
 }
 
 /// What the server says first: who it is, or why it will not talk to us.
 fn greet<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Greeting, NotReady> {
-    talk.receive(|bytes| {
-        let Some((packet, used)) = handshake_packet(bytes)? else { return Ok(None) };
-        let greeting = match wire::error(&packet.payload) {
-            Some(error) => Err(refusal(&error, Login::Unknown)),
-            None => Ok(wire::greeting(&packet.payload)?),
-        };
-        Ok(Some((greeting, used)))
-    })?
+    let packet = receive(talk, wire::MAX_HANDSHAKE, true)?;
+    match wire::error(&packet.payload) {
+        Some(error) => Err(refusal(&error, Login::Unknown)),
+        None => wire::greeting(&packet.payload).map_err(|_| talk.out_of_order()),
+    }
 }
 
 /// Ends the handshake in order where there is nothing more to be asked.
 fn decline<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service) {
     if let Some(answer) = wire::answer(capability::USUAL, target.user_or(NOBODY), b"", None, NATIVE) {
         talk.send(&wire::framed(1, &answer));
-        drop(talk.receive(handshake_packet));
+        drop(receive(talk, wire::MAX_HANDSHAKE, false));
     }
 }
 
@@ -134,7 +140,7 @@ impl<S: Read + Write> Session<'_, S> {
     }
 
     fn receive(&mut self) -> Result<Vec<u8>, NotReady> {
-        let packet = self.talk.receive(handshake_packet)?;
+        let packet = receive(&mut self.talk, wire::MAX_HANDSHAKE, false)?;
         self.number = packet.sequence.wrapping_add(1);
         Ok(packet.payload)
     }
@@ -149,7 +155,7 @@ impl<S: Read + Write> Session<'_, S> {
             None => {
                 // The server asks again with the plugin of the account.
                 NATIVE.clone_into(&mut plugin);
-                wire::native_password(password, &nonce).to_vec()
+                wire::native_password(password, &nonce)
             }
         };
         let capabilities = capability::USUAL | if self.is_encrypted() { capability::SSL } else { 0 };
@@ -170,7 +176,7 @@ impl<S: Read + Write> Session<'_, S> {
                         return Err(unsupported("passwords of the time before 4.1"));
                     };
                     match self.response(&wanted, password, &nonce) {
-                        Some(response) => self.send_response(&response),
+                        Some(response) => self.send(&response),
                         None => {
                             // Refused in order, so that it does not count against this host.
                             self.send(&[0]);
@@ -188,20 +194,13 @@ impl<S: Read + Write> Session<'_, S> {
                 [1, 4] => {
                     self.send(&[0]);
                     drop(self.receive());
-                    let reason = format!(
-                        "the account's {CACHING_SHA2} wants TLS for its first login: turn TLS on in the server and here \
-                         (ssl-mode), or let another client log in first"
-                    );
+                    let reason = "the account's caching_sha2_password wants TLS for its first login: turn TLS on in \
+                                  the server and here (ssl-mode), or let another client log in first";
                     return Err(NotReady::new(Kind::TlsRefused, reason));
                 }
                 _ => return Err(self.talk.out_of_order()),
             }
         }
-    }
-
-    /// An empty response is a packet of its own only where a plugin asks for it.
-    fn send_response(&mut self, response: &[u8]) {
-        self.talk.send(&wire::framed(self.number, response));
     }
 
     fn is_encrypted(&self) -> bool {
@@ -212,9 +211,9 @@ impl<S: Read + Write> Session<'_, S> {
     fn response(&self, plugin: &str, password: &[u8], nonce: &[u8]) -> Option<Vec<u8>> {
         match plugin {
             NATIVE | "" if password.is_empty() => Some(Vec::new()),
-            NATIVE | "" => Some(wire::native_password(password, nonce).to_vec()),
+            NATIVE | "" => Some(wire::native_password(password, nonce)),
             CACHING_SHA2 | SHA256 if password.is_empty() => Some(vec![0]),
-            CACHING_SHA2 => Some(wire::caching_sha2(password, nonce).to_vec()),
+            CACHING_SHA2 => Some(wire::caching_sha2(password, nonce)),
             SHA256 if self.is_private => Some([password, &[0]].concat()),
             _ => None,
         }
@@ -250,11 +249,12 @@ impl<S: Read + Write> Session<'_, S> {
 
     /// A statement that hangs would go on after we have gone.
     fn limit_time(&mut self) {
-        let left = self.talk.budget().remaining();
+        // 0 would be no limit.
+        let left = u64::try_from(self.talk.budget().remaining().as_millis()).unwrap_or(u64::MAX).max(1);
         let statement = if self.greeting.version.contains("MariaDB") {
-            format!("set max_statement_time={}", left.as_secs_f64())
+            format!("set max_statement_time={}.{:03}", left / 1000, left % 1000)
         } else {
-            format!("set max_execution_time={}", left.as_millis())
+            format!("set max_execution_time={left}")
         };
         // A server without it does without.
         drop(self.first_row(&Secret::new(statement)));
@@ -291,7 +291,7 @@ impl<S: Read + Write> Session<'_, S> {
 
     /// A packet of a result.
     fn result(&mut self) -> Result<Vec<u8>, NotReady> {
-        let packet = self.talk.receive(|bytes| wire::packet(bytes, wire::MAX_ROW))?;
+        let packet = receive(&mut self.talk, wire::MAX_ROW, false)?;
         match wire::error(&packet.payload) {
             Some(error) => {
                 let text = quoted(&error.message);

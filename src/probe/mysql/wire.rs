@@ -1,7 +1,6 @@
 //! The messages of the MySQL client/server protocol, as its manual and MariaDB's describe them. Pure.
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::probe::ProtocolError;
 
@@ -215,24 +214,39 @@ pub fn auth_switch(payload: &[u8]) -> Option<(String, Vec<u8>)> {
     (!plugin.is_empty()).then_some((plugin, nonce))
 }
 
-fn xor<const N: usize>(a: [u8; N], b: [u8; N]) -> [u8; N] {
-    std::array::from_fn(|index| a[index] ^ b[index])
+/// Puts one of two hashes over the other.
+fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
+    a.iter().zip(b).map(|(a, b)| a ^ b).collect()
+}
+
+/// The hash of TLS builds: they have ring anyway, and this one costs the least there.
+#[cfg(feature = "tls")]
+fn sha1(bytes: &[u8]) -> impl AsRef<[u8]> {
+    ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes)
+}
+
+#[cfg(not(feature = "tls"))]
+fn sha1(bytes: &[u8]) -> impl AsRef<[u8]> {
+    <[u8; 20]>::from(sha1::Sha1::digest(bytes))
+}
+
+/// As much of a nonce as counts.
+fn nonce_of(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(20)]
 }
 
 /// `mysql_native_password`: SHA1(password) XOR SHA1(the nonce and SHA1(SHA1(password))).
-pub fn native_password(password: &[u8], nonce: &[u8]) -> [u8; 20] {
-    let once: [u8; 20] = Sha1::digest(password).into();
-    let nonce = &nonce[..nonce.len().min(20)];
-    let salted = Sha1::new().chain_update(nonce).chain_update(Sha1::digest(once)).finalize();
-    xor(once, salted.into())
+pub fn native_password(password: &[u8], nonce: &[u8]) -> Vec<u8> {
+    let once = sha1(password);
+    let salted = [nonce_of(nonce), sha1(once.as_ref()).as_ref()].concat();
+    xor(once.as_ref(), sha1(&salted).as_ref())
 }
 
 /// `caching_sha2_password`: SHA256(password) XOR SHA256(SHA256(SHA256(password)) and the nonce).
-pub fn caching_sha2(password: &[u8], nonce: &[u8]) -> [u8; 32] {
-    let once: [u8; 32] = Sha256::digest(password).into();
-    let nonce = &nonce[..nonce.len().min(20)];
-    let salted = Sha256::new().chain_update(Sha256::digest(once)).chain_update(nonce);
-    xor(once, salted.finalize().into())
+pub fn caching_sha2(password: &[u8], nonce: &[u8]) -> Vec<u8> {
+    let once = Sha256::digest(password);
+    let salted = [&Sha256::digest(once), nonce_of(nonce)].concat();
+    xor(&once, &Sha256::digest(&salted))
 }
 
 /// How many columns a result has; `None` for a statement that has no result.
