@@ -8,46 +8,45 @@ use std::process::{Command, Stdio};
 use crate::support::terminal::Terminal;
 use crate::support::{executable, tool};
 
-/// How the scripts are loaded: sourced, or from a file where the shell looks for them.
-const SHELLS: [(&str, &str, &str); 6] = [
-    ("bash", "--norc -i", "source <(when-ready --completions bash)"),
-    ("bash", "--norc -i", "when-ready --completions bash >script; source ./script"),
-    ("zsh", "-f -i", "autoload -U compinit; compinit -u -d dump; source <(when-ready --completions zsh)"),
-    (
-        "zsh",
-        "-f -i",
-        "when-ready --completions zsh >_when-ready; fpath=($PWD $fpath); autoload -U compinit; compinit -u -d dump",
-    ),
-    ("fish", "--no-config -i", "when-ready --completions fish | source"),
-    (
-        "fish",
-        "--no-config -i",
-        "when-ready --completions fish >when-ready.fish; set -g fish_complete_path $PWD $fish_complete_path",
-    ),
+/// Each shell twice, for the ways that docs/shells.md shows in this order: how it is started, and what
+/// people have in its start-up file before and after the lines of the page.
+const SHELLS: [(&str, &str, &str, &str); 6] = [
+    ("bash", "--norc -i", "true", "true"),
+    ("bash", "--norc -i", "true", "source /usr/share/bash-completion/bash_completion"),
+    ("zsh", "-f -i", "autoload -U compinit; compinit -u -d dump", "true"),
+    ("zsh", "-f -i", "true", "autoload -U compinit; compinit -u -d dump"),
+    ("fish", "-i", "true", "true"),
+    ("fish", "-i", "true", "true"),
 ];
 
 #[test]
-fn completions_work_in_each_shell_sourced_and_from_a_file() {
-    for (shell, options, load) in SHELLS {
-        let directory = tempfile::tempdir().unwrap();
-        let bin = directory.path().join("bin");
+fn completions_work_in_each_shell_in_both_ways_that_the_page_shows() {
+    let page = include_str!("../../docs/shells.md");
+    let blocks = page.split("\n```").filter_map(|block| block.split_once('\n'));
+    let blocks: Vec<(&str, &str)> = blocks.filter(|(name, _)| ["bash", "zsh", "fish"].contains(name)).collect();
+    assert_eq!(blocks.len(), SHELLS.len(), "{blocks:?}");
+    for ((name, block), (shell, options, before, after)) in blocks.into_iter().zip(SHELLS) {
+        assert_eq!(name, shell);
+        let home = tempfile::tempdir().unwrap();
+        let bin = home.path().join("bin");
         fs::create_dir(&bin).unwrap();
         symlink(executable(), bin.join("when-ready")).unwrap();
-        let program = tool(&[shell], shell);
         // A command of a name that nothing else begins with.
         symlink("/bin/true", bin.join("applicationxyz")).unwrap();
         let terminal = Terminal::start(
             100,
             50,
             &format!(
-                "cd {0}; HOME={0} PATH={1}:$PATH {2} {options}",
-                directory.path().display(),
+                "cd {0}; env -u XDG_DATA_HOME -u XDG_CONFIG_HOME HOME={0} PATH={1}:$PATH {2} {options}",
+                home.path().display(),
                 bin.display(),
-                program.display()
+                tool(&[shell], shell).display()
             ),
         );
-        terminal.keys(&["-l", &format!("{load}; echo load''ed")]);
-        terminal.keys(&["Enter"]);
+        for line in [before].into_iter().chain(block.lines()).chain([after, "echo load''ed"]) {
+            terminal.keys(&["-l", line]);
+            terminal.keys(&["Enter"]);
+        }
         terminal.wait_for("loaded");
         terminal.keys(&["-l", "when-ready --on-tim"]);
         terminal.keys(&["Tab"]);
@@ -61,7 +60,7 @@ fn completions_work_in_each_shell_sourced_and_from_a_file() {
         terminal.keys(&["-l", "cache -- applicationx"]);
         terminal.keys(&["Tab"]);
         let screen = terminal.wait_for("memcached://cache -- applicationxyz");
-        assert!(!screen.contains("can only be called"), "{shell}: {load}\n{screen}");
+        assert!(!screen.contains("can only be called"), "{shell}: {block}\n{screen}");
     }
 }
 
