@@ -1,25 +1,13 @@
 //! Links the static release executable without what it never uses.
 //!
-//! It aborts on panic, so nothing reads tables that say how to unwind the stack, and nothing can walk
-//! it for a backtrace: a fifth of its size.
+//! It aborts on panic, so nothing reads tables that say how to unwind the stack.
 
 use std::env;
 use std::path::Path;
 
-/// What walks the stack, by the name of the C library's harmless function that stands in for it: the
-/// first of them finds no frame, the others are then never called.
-const UNWINDER: [(&str, &str); 10] = [
-    ("_Unwind_Backtrace", "pthread_getconcurrency"),
-    ("_Unwind_GetDataRelBase", "abort"),
-    ("_Unwind_GetIP", "abort"),
-    ("_Unwind_GetIPInfo", "abort"),
-    ("_Unwind_GetLanguageSpecificData", "abort"),
-    ("_Unwind_GetRegionStart", "abort"),
-    ("_Unwind_GetTextRelBase", "abort"),
-    ("_Unwind_Resume", "abort"),
-    ("_Unwind_SetGR", "abort"),
-    ("_Unwind_SetIP", "abort"),
-];
+/// What only names another thread than the one that asks, which nothing does: `printf` and its
+/// floating point would come with it.
+const NEVER_CALLED: [(&str, &str); 1] = [("snprintf", "abort")];
 
 /// ring's C code without its large tables (`OPENSSL_SMALL`, set in .cargo/config.toml) lacks two
 /// functions that are faster versions of others, which take the same and give the same. The names
@@ -45,13 +33,12 @@ fn main() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/no-unwind-tables.ld");
     link(&format!("--script={}", script.display()));
     link("--no-eh-frame-hdr");
-    if !is_lld {
-        return;
-    }
-    link("--icf=all");
-    link("-znoseparate-code");
     let stand_in = |(name, other): &(&str, &str)| link(&format!("--defsym={name}={other}"));
-    UNWINDER.iter().for_each(stand_in);
+    if is_lld {
+        link("--icf=all");
+        link("-znoseparate-code");
+        NEVER_CALLED.iter().for_each(stand_in);
+    }
     let flags = variable(&format!("CFLAGS_{}", variable("TARGET").replace('-', "_")));
     if !variable("CARGO_CFG_FEATURE").split(',').all(|feature| feature != "tls") && flags.contains("-DOPENSSL_SMALL") {
         let fewer = if variable("CARGO_CFG_TARGET_ARCH") == "x86_64" { 2 } else { 1 };

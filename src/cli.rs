@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pico_args::Arguments;
 
@@ -334,8 +335,8 @@ fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
 }
 
 fn parse_factor(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(factor) if factor.is_finite() && factor >= 1.0 => Ok(factor),
+    match duration::decimal(text) {
+        Some(factor) if factor >= Duration::from_secs(1) => Ok(factor.as_secs_f64()),
         _ => Err(format!("`{}` is not a factor of at least 1 (try `1.5`)", beginning_of(text))),
     }
 }

@@ -22,14 +22,27 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             None => format!("`{shown}` is not a duration (try `10s`, `500ms` or `1m30s`)"),
         }
     };
-    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let duration = if is_number {
-        let seconds: f64 = text.parse().map_err(|_| wrong())?;
-        Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?
-    } else {
-        humantime::parse_duration(text).map_err(|_| wrong())?
+    let duration = match decimal(text) {
+        Some(seconds) => seconds,
+        None => humantime::parse_duration(text).map_err(|_| wrong())?,
     };
     Ok(duration.min(MAX))
+}
+
+/// A number such as `5`, `0.5` or `.5`, as seconds: to the nanosecond, what is finer is left out.
+pub fn decimal(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let are_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) {
+        return None;
+    }
+    let nanos = fraction
+        .bytes()
+        .chain(std::iter::repeat(b'0'))
+        .take(9)
+        .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let whole = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    Some(Duration::new(whole, nanos))
 }
 
 /// A duration that must be longer than nothing.
@@ -97,6 +110,9 @@ mod tests {
     fn bare_numbers_are_seconds_and_units_are_humantimes() {
         assert_eq!(parse("5"), Ok(Duration::from_secs(5)));
         assert_eq!(parse("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse(".5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse("1."), Ok(Duration::from_secs(1)));
+        assert_eq!(parse("007.0000000019"), Ok(Duration::new(7, 1)));
         assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
     }

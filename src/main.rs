@@ -1,5 +1,5 @@
 //! Waits until targets are ready, then runs the command in its own place.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,6 +13,13 @@ use when_ready::gate::Verdict;
 use when_ready::report::{Level, Sink, leave_termination_message, say};
 use when_ready::signals::Signals;
 use when_ready::{check, clock, help, secret, wait};
+
+#[cfg(all(
+    target_env = "musl",
+    panic = "abort",
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "x86")
+))]
+mod no_unwinder;
 
 fn main() -> ExitCode {
     let begun = clock::now();

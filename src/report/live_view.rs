@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use terminal_size::{Height, Width, terminal_size_of};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar;
 
 use super::log_text::title;
-use super::{Sink, last_reason};
+use super::{Sink, columns, last_reason};
 use crate::deadline::Deadline;
 use crate::duration::human;
 use crate::endpoint::Target;
@@ -59,7 +59,7 @@ impl View {
             out.push_str("\r\n");
         }
         if sink.raw(out.as_bytes()) {
-            self.drawn = lines.iter().map(|line| line.width()).collect();
+            self.drawn = lines.iter().map(|line| columns(line)).collect();
         }
     }
 
@@ -82,12 +82,12 @@ impl View {
         // The last column stays free: some terminals wrap a line that fills it.
         let width = size.width.saturating_sub(1);
         let (is_narrow, most) = if size.width < NARROW { (true, width / 3) } else { (false, width / 2) };
-        let titles_fit = !is_narrow && order.iter().all(|&index| self.names[index].0.width() <= most);
+        let titles_fit = !is_narrow && order.iter().all(|&index| columns(&self.names[index].0) <= most);
         let name = |index: usize| {
             let (title, label) = &self.names[index];
             if titles_fit { title } else { label }
         };
-        let names = order.iter().map(|&index| name(index).width()).max().unwrap_or(0).min(most);
+        let names = order.iter().map(|&index| columns(name(index))).max().unwrap_or(0).min(most);
         let frame = usize::try_from(now.as_millis() / FRAME.as_millis()).unwrap_or(0);
         let mut out: Vec<String> = order
             .iter()
@@ -102,7 +102,7 @@ impl View {
                     }
                 };
                 let name = fit(name(index), names);
-                let blanks = " ".repeat(names.saturating_sub(name.width()));
+                let blanks = " ".repeat(names.saturating_sub(columns(&name)));
                 fit(&format!("{sign} {name}{blanks}  {text}"), width)
             })
             .collect();
@@ -151,7 +151,7 @@ fn whole_seconds(duration: Duration) -> String {
 
 /// At most `width` columns.
 fn fit(line: &str, width: usize) -> String {
-    if line.width() <= width {
+    if columns(line) <= width {
         return line.to_owned();
     }
     let mut out = String::new();

@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthChar;
+
 use crate::config::{Config, Format, Goal, OnPermanent, Policy, Quorum, Terminal, Verbosity};
 use crate::deadline::Deadline;
 use crate::duration::human;
@@ -348,6 +350,11 @@ pub fn say(format: Format, level: Level, text: &str) {
     let mut log = Log { format, threshold: level, sink: Sink::stderr() };
     let topic = if level == Level::Error { Topic::Failed } else { Topic::Note };
     log.say(&Entry { reason: Some(text), ..Entry::new(level, topic, Duration::ZERO) });
+}
+
+/// Columns that a text takes on the terminal.
+fn columns(text: &str) -> usize {
+    text.chars().filter_map(UnicodeWidthChar::width).sum()
 }
 
 #[cfg(test)]

@@ -3,10 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use unicode_width::UnicodeWidthStr;
-
 use super::log_text::count;
-use super::{Readiness, Report, TargetReport};
+use super::{Readiness, Report, TargetReport, columns};
 use crate::duration::human;
 
 const GREEN: &str = "\x1b[32m";
@@ -52,7 +50,7 @@ impl Watch {
 impl Report {
     /// One row a target, in the order given, and a summary.
     pub fn to_table(&self, in_colour: bool, watch: Option<(&Watch, Instant)>) -> String {
-        let column = |cell: fn(&TargetReport) -> &str| self.targets.iter().map(|t| cell(t).width()).max().unwrap_or(0);
+        let column = |cell: fn(&TargetReport) -> &str| self.targets.iter().map(|t| columns(cell(t))).max().unwrap_or(0);
         let (names, urls) = (column(|target| &target.name), column(|target| &target.url));
         // Where no target has a name of its own, the address says it once.
         let named = self.targets.iter().any(|target| target.name != target.url);
@@ -76,5 +74,5 @@ impl Report {
 }
 
 fn padded(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }
