@@ -41,6 +41,9 @@ enum Wire {
     Mongodb,
     #[cfg(feature = "kafka")]
     Kafka,
+    /// A listener that wants a login, and gets none.
+    #[cfg(feature = "kafka")]
+    KafkaLogin,
     #[cfg(feature = "grpc")]
     Grpc,
     Nats,
@@ -96,6 +99,8 @@ const PROTOCOLS: &[Protocol] = &[
     protocol("mongodb", Wire::Mongodb, Layer::Plain, ("mongodb://127.0.0.1:", "/?replicaSet=rs0")),
     #[cfg(feature = "kafka")]
     protocol("kafka", Wire::Kafka, Layer::Plain, ("kafka://127.0.0.1:", "")),
+    #[cfg(feature = "kafka")]
+    protocol("kafka login", Wire::KafkaLogin, Layer::Plain, ("kafka://127.0.0.1:", "")),
     #[cfg(feature = "grpc")]
     protocol("grpc", Wire::Grpc, Layer::Plain, ("grpc://127.0.0.1:", "/my.Service")),
     protocol("nats", Wire::Nats, Layer::Plain, ("nats://u:p@127.0.0.1:", "")),
@@ -228,7 +233,7 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         #[cfg(feature = "mongodb")]
         (_, Wire::Mongodb) => Expected::Permanent(&["does not speak MongoDB's protocol"]),
         #[cfg(feature = "kafka")]
-        (_, Wire::Kafka) => Expected::Permanent(&["does not speak Kafka's protocol"]),
+        (_, Wire::Kafka | Wire::KafkaLogin) => Expected::Permanent(&["does not speak Kafka's protocol"]),
         #[cfg(feature = "grpc")]
         (_, Wire::Grpc) => Expected::Permanent(&["does not speak gRPC"]),
         (_, Wire::Nats) => Expected::Permanent(&["does not speak NATS"]),
@@ -367,7 +372,6 @@ fn answer(protocol: &Protocol) -> Vec<u8> {
         Wire::Amqp => amqp_method(0, 10, 10, b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US"),
         #[cfg(feature = "mongodb")]
         Wire::Mongodb => mongodb_message(b"\x08ismaster\0\x01\x02setName\0\x04\0\0\0rs0\0\x10ok\0\x01\0\0\0"),
-        // Settings, `:status: 200`, SERVING, `grpc-status: 0`.
         // ApiVersions: Metadata up to 12; then Metadata: one broker, which is the controller.
         #[cfg(feature = "kafka")]
         Wire::Kafka => [
@@ -375,6 +379,14 @@ fn answer(protocol: &Protocol) -> Vec<u8> {
             b"\0\0\0\x23\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\x01\0\x01k\0\0\x23\x84\xff\xff\0\0\0\0\0\x01\0\0\0\0",
         ]
         .concat(),
+        // ApiVersions: SaslHandshake too; then it takes PLAIN.
+        #[cfg(feature = "kafka")]
+        Wire::KafkaLogin => [
+            &b"\0\0\0\x16\0\0\0\x01\0\0\0\0\0\x02\0\x03\0\0\0\x0c\0\x11\0\0\0\x01"[..],
+            b"\0\0\0\x11\0\0\0\x02\0\0\0\0\0\x01\0\x05PLAIN",
+        ]
+        .concat(),
+        // Settings, `:status: 200`, SERVING, `grpc-status: 0`.
         #[cfg(feature = "grpc")]
         Wire::Grpc => [
             &b"\0\0\0\x04\0\0\0\0\0"[..],
@@ -401,7 +413,7 @@ fn preamble(protocol: &Protocol) -> Vec<u8> {
         #[cfg(feature = "mongodb")]
         Wire::Mongodb => mongodb_message(b"\x10ok\0\x01\0\0\0"),
         #[cfg(feature = "kafka")]
-        Wire::Kafka => b"\0\0\0\x06\0\0\0\x09\0\0".to_vec(),
+        Wire::Kafka | Wire::KafkaLogin => b"\0\0\0\x06\0\0\0\x09\0\0".to_vec(),
         #[cfg(feature = "grpc")]
         Wire::Grpc => b"\0\0\0\x04\0\0\0\0\0".to_vec(),
         Wire::Nats => b"INFO {}\r\n".to_vec(),
@@ -445,7 +457,7 @@ fn succeed(protocol: &Protocol, conn: &mut Conn) {
         #[cfg(feature = "mongodb")]
         Wire::Mongodb => drop(conn.send(&answer(protocol))),
         #[cfg(feature = "kafka")]
-        Wire::Kafka => drop(conn.send(&answer(protocol))),
+        Wire::Kafka | Wire::KafkaLogin => drop(conn.send(&answer(protocol))),
         #[cfg(feature = "grpc")]
         Wire::Grpc => drop(conn.send(&answer(protocol))),
         Wire::Nats => {
@@ -565,7 +577,7 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 #[cfg(feature = "mongodb")]
                 Wire::Mongodb => TWO_GIB.to_le_bytes().to_vec(),
                 #[cfg(feature = "kafka")]
-                Wire::Kafka => TWO_GIB.to_be_bytes().to_vec(),
+                Wire::Kafka | Wire::KafkaLogin => TWO_GIB.to_be_bytes().to_vec(),
                 #[cfg(feature = "grpc")]
                 Wire::Grpc => b"\x7f\xff\xff".to_vec(),
                 Wire::Nats => b"INFO {\"x\":\"".to_vec(),
@@ -598,7 +610,7 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 #[cfg(feature = "mongodb")]
                 Wire::Mongodb => b"\0\0\xa0\0",
                 #[cfg(feature = "kafka")]
-                Wire::Kafka => b"\0\xa0\0\0",
+                Wire::Kafka | Wire::KafkaLogin => b"\0\xa0\0\0",
                 #[cfg(feature = "grpc")]
                 Wire::Grpc => b"\0\xa0\0",
                 Wire::Nats => b"INFO ",

@@ -26,6 +26,8 @@ mod help;
 mod hostile;
 mod http;
 mod http_answers;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod links;
 mod live;
 #[cfg(feature = "mongodb")]

@@ -1,5 +1,8 @@
 //! Kafka: `ApiVersions`, a login (PLAIN), then `Metadata`: brokers, a controller, and a topic whose partitions have
 //! leaders. Asking for a topic creates none.
+//!
+//! A listener that wants a login closes on whoever asks for `Metadata` without. Whether it wants one, `SaslHandshake`
+//! tells: 0 or 33 (it does not have PLAIN) where it does, 34 elsewhere. Without a password, that is how far we go.
 
 pub mod wire;
 
@@ -11,18 +14,45 @@ use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt, quoted};
 use crate::secret::Secret;
 use wire::api;
 
+/// The mechanism of authentication that is known here.
+const PLAIN: &str = "PLAIN";
+/// `UNSUPPORTED_SASL_MECHANISM`
+const NO_SUCH_LOGIN: i16 = 33;
+
 pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service) -> Outcome {
     let mut session = Session { talk, number: 0 };
-    session.check_versions()?;
+    let knows_logins = session.check_versions()?;
     let mut proof = String::new();
+    let mut login = Login::None;
     if let Some((user, password)) = target.user.as_deref().zip(target.password.as_ref()) {
         session.log_in(target, user, password)?;
         proof = format!("logged in as {user}, ");
+    } else if knows_logins {
+        login = session.wanted_login()?;
     }
-    let body = session.ask(api::METADATA, &wire::metadata_request(target.object.as_deref()));
-    let body = body.map_err(|failure| without_login(failure, target))?;
+    let body = match login {
+        Login::Plain => return without_login(target),
+        _ => session.ask(api::METADATA, &wire::metadata_request(target.object.as_deref())),
+    };
+    let body = match body {
+        Err(failure) if login == Login::Another && failure.kind == Kind::ConnectionClosed => {
+            return without_login(target);
+        }
+        body => body?,
+    };
     let metadata = wire::metadata(&body).map_err(|_| session.talk.out_of_order())?;
     judge(&metadata, target).map(|found| Ready::new(format!("{proof}{found}")))
+}
+
+/// What `SaslHandshake` tells of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    /// It wants none.
+    None,
+    /// It wants one, and PLAIN is one.
+    Plain,
+    /// It has no PLAIN: it wants another, and is about to close. Redpanda said so too where it wanted none.
+    Another,
 }
 
 struct Session<'t, 'a, S> {
@@ -38,11 +68,14 @@ impl<S: Read + Write> Session<'_, '_, S> {
         self.talk.receive(|bytes| wire::answer(bytes, number))
     }
 
-    fn check_versions(&mut self) -> Result<(), NotReady> {
+    /// Gives whether the broker knows `SaslHandshake`.
+    fn check_versions(&mut self) -> Result<bool, NotReady> {
         let body = self.ask(api::API_VERSIONS, b"")?;
         let (key, version) = api::METADATA;
         match wire::versions(&body, key).map_err(|_| self.talk.out_of_order())? {
-            (0, Some((min, max))) if (min..=max).contains(&version) => Ok(()),
+            (0, Some((min, max))) if (min..=max).contains(&version) => {
+                Ok(matches!(wire::versions(&body, api::SASL_HANDSHAKE.0), Ok((_, Some(_)))))
+            }
             (0, _) => {
                 let reason =
                     format!("the broker does not know Metadata in version {version}: it is too old or too new");
@@ -52,19 +85,33 @@ impl<S: Read + Write> Session<'_, '_, S> {
         }
     }
 
+    /// Gives the error of `SaslHandshake`, and whether PLAIN is among what the broker has.
+    fn handshake(&mut self) -> Result<(i16, bool), NotReady> {
+        let body = self.ask(api::SASL_HANDSHAKE, &wire::string(PLAIN))?;
+        wire::handshake(&body, PLAIN).map_err(|_| self.talk.out_of_order())
+    }
+
+    fn wanted_login(&mut self) -> Result<Login, NotReady> {
+        match self.handshake()? {
+            (0, true) => Ok(Login::Plain),
+            (0, false) => Err(self.talk.out_of_order()),
+            (NO_SUCH_LOGIN, _) => Ok(Login::Another),
+            _ => Ok(Login::None),
+        }
+    }
+
     fn log_in(&mut self, target: &Service, user: &str, password: &Secret) -> Result<(), NotReady> {
-        let mechanism = target.mechanism.as_deref().unwrap_or("PLAIN");
+        let mechanism = target.mechanism.as_deref().unwrap_or(PLAIN);
         let unsupported = || {
             let reason = format!("the login wants {}, and PLAIN is what is supported", quoted(mechanism.as_bytes()));
             NotReady::new(Kind::Forbidden, reason)
         };
-        if mechanism != "PLAIN" {
+        if mechanism != PLAIN {
             return Err(unsupported());
         }
-        let body = self.ask(api::SASL_HANDSHAKE, &wire::string(mechanism))?;
-        match wire::handshake_error(&body).map_err(|_| self.talk.out_of_order())? {
+        match self.handshake()?.0 {
             0 => {}
-            33 => {
+            NO_SUCH_LOGIN => {
                 let reason = "the broker has no PLAIN login: leave user and password out to see whether it accepts";
                 return Err(NotReady::new(Kind::Forbidden, reason));
             }
@@ -82,13 +129,13 @@ impl<S: Read + Write> Session<'_, '_, S> {
     }
 }
 
-/// A listener that wants a login closes the connection of whoever asks without.
-fn without_login(failure: NotReady, target: &Service) -> NotReady {
-    if failure.kind == Kind::ConnectionClosed && target.password.is_none() {
-        let reason = format!("{} (does it want a login? kafka://USER:PASSWORD@…)", failure.reason);
-        return NotReady { reason, ..failure };
+/// What comes of a listener that wants a login where no password is given.
+fn without_login(target: &Service) -> Outcome {
+    if target.object.is_some() {
+        let reason = "topic= needs a login; give user and password in the URL: kafka://USER:PASSWORD@HOST";
+        return Err(NotReady::new(Kind::CredentialsRejected, reason));
     }
-    failure
+    Ok(Ready::new("accepting connections; it wants a login, no password given"))
 }
 
 fn judge(metadata: &wire::Metadata, target: &Service) -> Result<String, NotReady> {
@@ -198,9 +245,36 @@ mod tests {
         assert_eq!(outcome_of.unwrap().proof, "logged in as app, brokers: 1, a controller");
         let (outcome_of, _) = outcome(&with(), &[versions(12), [&[0, 33][..], &[0; 4]].concat()]);
         assert_eq!(kind(&outcome_of), Some(Kind::Forbidden));
-        // Who asks without is closed upon.
-        let (outcome_of, _) = outcome(&target(None), &[versions(12)]);
-        assert!(outcome_of.unwrap_err().reason.contains("does it want a login?"));
+    }
+
+    #[test]
+    fn a_listener_that_wants_a_login_accepts_without_a_password() {
+        let versions = || [&[0, 0, 0, 0, 0, 2][..], &[0, 3, 0, 0, 0, 12], &[0, 17, 0, 0, 0, 1]].concat();
+        let handshake = |error: u8| {
+            let offered = wire::string(if error == 0 { PLAIN } else { "SCRAM-SHA-256" });
+            [&[0, error][..], &1_i32.to_be_bytes(), &offered].concat()
+        };
+        let asked = |error, topic: Option<&str>, more: &[Vec<u8>]| {
+            outcome(&target(topic), &[&[versions(), handshake(error)][..], more].concat())
+        };
+        for error in [0, 33] {
+            let (accepting, heard) = asked(error, None, &[]);
+            assert_eq!(accepting.unwrap().proof, "accepting connections; it wants a login, no password given");
+            // It is not asked what it would note down as a failed login.
+            assert_eq!(heard.ends_with(&wire::string(PLAIN)), error == 0);
+            let (refused, _) = asked(error, Some("jobs"), &[]);
+            assert_eq!(kind(&refused), Some(Kind::CredentialsRejected));
+        }
+        // One that wants none must have a controller; that it closes is no sign of a login.
+        assert!(asked(34, None, &[metadata(1, None)]).0.is_ok());
+        assert!(asked(33, None, &[metadata(1, None)]).0.is_ok());
+        assert_eq!(kind(&asked(33, None, &[metadata(-1, None)]).0), Some(Kind::NotAccepting));
+        assert_eq!(kind(&asked(34, None, &[metadata(-1, None)]).0), Some(Kind::NotAccepting));
+        assert_eq!(kind(&asked(34, None, &[]).0), Some(Kind::ConnectionClosed));
+        assert_eq!(kind(&outcome(&target(None), &[versions()]).0), Some(Kind::ConnectionClosed));
+        // What it takes it must have.
+        let odd = [handshake(33)[2..].to_vec()].map(|list| [&[0, 0][..], &list].concat());
+        assert_eq!(kind(&outcome(&target(None), &[&[versions()][..], &odd].concat()).0), Some(Kind::WrongProtocol));
     }
 
     #[test]

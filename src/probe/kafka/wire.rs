@@ -167,7 +167,7 @@ pub fn metadata(body: &[u8]) -> Result<Metadata, ProtocolError> {
     Ok(found)
 }
 
-/// The error, its text and the bytes of `SaslAuthenticate`; of `SaslHandshake` the error alone counts.
+/// The error, its text and the bytes of `SaslAuthenticate`.
 ///
 /// # Errors
 ///
@@ -179,18 +179,24 @@ pub fn authenticated(body: &[u8]) -> Result<(i16, Vec<u8>, Vec<u8>), ProtocolErr
     Ok((error, text, fields.take(length)?.to_vec()))
 }
 
-/// The error of `SaslHandshake`.
+/// The error of `SaslHandshake`, and whether `mechanism` is among those that the broker has.
 ///
 /// # Errors
 ///
 /// When it is no such answer.
-pub fn handshake_error(body: &[u8]) -> Result<i16, ProtocolError> {
-    Fields(body).short()
+pub fn handshake(body: &[u8], mechanism: &str) -> Result<(i16, bool), ProtocolError> {
+    let mut fields = Fields(body);
+    let error = fields.short()?;
+    let mut is_offered = false;
+    for _ in 0..fields.count()? {
+        is_offered |= fields.string()? == mechanism.as_bytes();
+    }
+    Ok((error, is_offered))
 }
 
 /// Reads a body as each thing that it might be: for fuzzing.
 pub fn read_anything(body: &[u8]) {
-    let _ = (versions(body, 3), metadata(body), handshake_error(body));
+    let _ = (versions(body, 3), metadata(body), handshake(body, "PLAIN"));
     drop(authenticated(body));
 }
 
