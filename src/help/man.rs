@@ -16,19 +16,32 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "WHEN_READY_...",
         "each option but the last group, in capitals and with underscores: --max-interval is WHEN_READY_MAX_INTERVAL. One that takes no value is given by true, 1, yes or on. Set but empty it is not given. The command line wins. --check takes from here only what describes targets, attempts, TLS and output.",
     ),
-    ("PGHOST ... PGSSLMODE, PGPASSWORD, PGPASSFILE", "what a Postgres URL leaves out, as in libpq."),
-    ("REDISCLI_AUTH", "the password of Redis targets whose URL has none."),
+    ("PGHOST ... PGSSLMODE, PGPASSWORD, PGPASSFILE, PGSERVICE", "what a Postgres URL leaves out, as in libpq."),
+    ("REDISCLI_AUTH, MYSQL_PWD", "the password of Redis and MySQL targets whose URL has none."),
     ("SSL_CERT_FILE", "roots of certificates, instead of the system's."),
-    ("NO_COLOR, TERM=dumb", "plain log lines on a terminal, too."),
+    ("NO_COLOR, TERM=dumb or not set", "plain log lines on a terminal, too."),
+    ("HOME, PATH", "where the files of ~ are, and COMMAND."),
 ];
 
 const FILES: &[(&str, &str)] = &[
     ("/dev/termination-log", "where it exists (in Kubernetes), the summary of a failed wait goes there."),
     ("~/.pgpass", "passwords for Postgres, as in libpq; of nobody but its owner."),
+    ("~/.pg_service.conf, ~/.postgresql", "services and certificates for Postgres, as in libpq."),
+    ("/etc/hosts, /etc/resolv.conf", "names, as glibc has them."),
     (
         "/etc/ssl/certs/ca-certificates.crt",
         "and where other distributions keep it: the system's roots. Without any, Mozilla's are built in.",
     ),
+];
+
+/// More than --help has room for.
+const MORE_EXAMPLES: &[(&str, &str)] = &[
+    (
+        "ENTRYPOINT [\"/when-ready\", \"${DATABASE_URL}\", \"--\"]",
+        "in a Dockerfile, before a CMD; there is no need for a shell",
+    ),
+    ("when-ready --until-down old:8080 -- ./new", "wait until nobody listens there any more"),
+    ("when-ready 'exec:./manage.py migrate --check' -- ./serve", "ask a command of your own"),
 ];
 
 /// A definition: a term and what it is.
@@ -70,6 +83,7 @@ pub fn man() -> String {
         heading(&mut out, name);
         define_all(&mut out, "", definitions);
     }
+    define_all(&mut out, "", MORE_EXAMPLES);
     out
 }
 

@@ -22,7 +22,10 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// What is replaced in targets.
 const VARIABLES: &[(&str, &str)] = &[
     ("${NAME}", "the variable's value; one that is not set is an error that names it"),
-    ("${NAME:-default}", "the same, or the default where it is not set or empty"),
+    (
+        "${NAME:-default}",
+        "the same, or the default where it is not set or empty; ${NAME:-} alone that comes to nothing leaves its target out",
+    ),
     ("${file:/path}", "the file's content, without the line breaks at its end"),
     ("$$", "a dollar sign"),
 ];

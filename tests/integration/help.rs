@@ -83,4 +83,12 @@ fn the_man_page_is_what_troff_expects() {
         assert!(text.contains(heading), "{heading}\n{text}");
     }
     assert!(text.contains("${NAME}"), "{text}");
+    // Whatever else the reference takes from the environment is there, too.
+    let reference = include_str!("../../docs/reference.md");
+    let line = reference.lines().find(|line| line.starts_with("From the environment are also taken: ")).unwrap();
+    let names: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+    assert!(names.len() >= 8, "{line}");
+    for name in names {
+        assert!(text.contains(name.trim_end_matches('*')), "{name}\n{text}");
+    }
 }
