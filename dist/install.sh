@@ -3,8 +3,9 @@
 #
 #   sh install.sh [--version VERSION] [--to DIRECTORY] [--from ADDRESS-OR-DIRECTORY]
 #
-# Without --version it is the latest; without --to, /usr/local/bin or ~/.local/bin, whichever this
-# user may write to. --from names another place that holds the files of a release.
+# Without --version, or where that is `latest`, it is the latest; without --to, /usr/local/bin or
+# ~/.local/bin, whichever this user may write to. --from names another place that holds the files of
+# a release.
 set -eu
 
 releases=https://github.com/when-ready/when-ready/releases
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
         --version | --to | --from)
             [ $# -ge 2 ] || fail "$1 takes a value"
             case $1 in
-                --version) from=$releases/download/v${2#v} ;;
+                --version) [ "$2" = latest ] || from=$releases/download/v${2#v} ;;
                 --to) to=$2 ;;
                 --from) from=${2%/} ;;
             esac

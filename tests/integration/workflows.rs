@@ -1,6 +1,7 @@
 //! What GitHub is told: the workflows and the action are well-formed and careful, and the action works.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -84,4 +85,30 @@ fn the_action_installs_and_waits() {
     fs::write(&sums, "0".repeat(64) + &wrong).unwrap();
     let output = action(&[]);
     assert!(!output.status.success() && both(&output).contains("not what its sum says"), "{}", both(&output));
+}
+
+#[test]
+fn the_action_installs_its_own_version_unless_told_otherwise() {
+    // Nothing is downloaded: where it would be from is what the installer says.
+    let offline = tempfile::tempdir().unwrap();
+    let curl = offline.path().join("curl");
+    fs::write(&curl, "#!/bin/sh\nexit 7\n").unwrap();
+    fs::set_permissions(&curl, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", offline.path().display(), std::env::var("PATH").unwrap());
+    let own = concat!("releases/download/v", env!("CARGO_PKG_VERSION"), "/SHA256SUMS");
+    for (version, place) in [
+        ("version=", own),
+        ("version=1.2.3", "releases/download/v1.2.3/SHA256SUMS"),
+        ("version=v1.2.3", "releases/download/v1.2.3/SHA256SUMS"),
+        ("version=latest", "releases/latest/download/SHA256SUMS"),
+    ] {
+        let output = Command::new(venv_tool("python3"))
+            .args(["tests/integration/support/run_action.py", "action.yml", version])
+            .env("PATH", &path)
+            .current_dir(ROOT)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        assert!(both(&output).contains(&format!("cannot fetch https://github.com/when-ready/when-ready/{place}")));
+    }
 }
