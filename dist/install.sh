@@ -10,46 +10,66 @@ set -eu
 
 releases=https://github.com/when-ready/when-ready/releases
 
+# Called by the last line: of a script that arrives in part, nothing is run.
+main() {
+    from=$releases/latest/download
+    to=
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --version | --to | --from)
+                [ $# -ge 2 ] || fail "$1 takes a value"
+                case $1 in
+                    --version) [ "$2" = latest ] || from=$releases/download/v${2#v} ;;
+                    --to) to=$2 ;;
+                    --from) from=${2%/} ;;
+                esac
+                shift 2
+                ;;
+            *) fail "unknown option $1 (there are --version, --to and --from)" ;;
+        esac
+    done
+
+    [ "$(uname -s)" = Linux ] || fail "only Linux has the interfaces that when-ready uses; run its image instead"
+    case $(uname -m) in
+        x86_64 | amd64) arch=x86_64 ;;
+        aarch64 | arm64) arch=aarch64 ;;
+        i?86) arch=i686 ;;
+        armv7* | armv8l) arch=armv7 ;;
+        riscv64) arch=riscv64 ;;
+        *) fail "no executable is made for $(uname -m); cargo install when-ready builds one" ;;
+    esac
+
+    if [ -z "$to" ]; then
+        to=/usr/local/bin
+        [ -w "$to" ] || to=${HOME:?}/.local/bin
+    fi
+
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 1' HUP INT TERM
+
+    fetch SHA256SUMS
+    line=$(grep -E "  when-ready-[0-9][^ /]*-$arch-linux\$" "$work/SHA256SUMS") || fail "$from has no executable for $arch"
+    file=${line##* }
+    fetch "$file"
+    [ "$(sum "$work/$file")" = "${line%% *}" ] || fail "$from/$file is not what its sum says: not installed"
+
+    mkdir -p "$to"
+    chmod 755 "$work/$file"
+    # Whole or not at all, also over one that is running.
+    cp "$work/$file" "$to/.when-ready.$$"
+    mv -f "$to/.when-ready.$$" "$to/when-ready"
+    echo "$("$to/when-ready" --version) is in $to"
+    case :$PATH: in
+        *":$to:"*) ;;
+        *) echo "$to is not in PATH" ;;
+    esac
+}
+
 fail() {
     echo "install.sh: $*" >&2
     exit 1
 }
-
-from=$releases/latest/download
-to=
-while [ $# -gt 0 ]; do
-    case $1 in
-        --version | --to | --from)
-            [ $# -ge 2 ] || fail "$1 takes a value"
-            case $1 in
-                --version) [ "$2" = latest ] || from=$releases/download/v${2#v} ;;
-                --to) to=$2 ;;
-                --from) from=${2%/} ;;
-            esac
-            shift 2
-            ;;
-        *) fail "unknown option $1 (there are --version, --to and --from)" ;;
-    esac
-done
-
-[ "$(uname -s)" = Linux ] || fail "only Linux has the interfaces that when-ready uses; run its image instead"
-case $(uname -m) in
-    x86_64 | amd64) arch=x86_64 ;;
-    aarch64 | arm64) arch=aarch64 ;;
-    i?86) arch=i686 ;;
-    armv7* | armv8l) arch=armv7 ;;
-    riscv64) arch=riscv64 ;;
-    *) fail "no executable is made for $(uname -m); cargo install when-ready builds one" ;;
-esac
-
-if [ -z "$to" ]; then
-    to=/usr/local/bin
-    [ -w "$to" ] || to=${HOME:?}/.local/bin
-fi
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
 
 # fetch FILE: into the working directory.
 fetch() {
@@ -80,19 +100,4 @@ sum() {
     fi | cut -d ' ' -f 1
 }
 
-fetch SHA256SUMS
-line=$(grep -E "  when-ready-[0-9][^ /]*-$arch-linux\$" "$work/SHA256SUMS") || fail "$from has no executable for $arch"
-file=${line##* }
-fetch "$file"
-[ "$(sum "$work/$file")" = "${line%% *}" ] || fail "$from/$file is not what its sum says: not installed"
-
-mkdir -p "$to"
-chmod 755 "$work/$file"
-# Whole or not at all, also over one that is running.
-cp "$work/$file" "$to/.when-ready.$$"
-mv -f "$to/.when-ready.$$" "$to/when-ready"
-echo "$("$to/when-ready" --version) is in $to"
-case :$PATH: in
-    *":$to:"*) ;;
-    *) echo "$to is not in PATH" ;;
-esac
+main "$@"
