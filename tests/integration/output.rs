@@ -143,6 +143,14 @@ fn the_report_follows_its_schema_whatever_the_outcome() {
     running.finish().expect_status(143);
     check("interrupted");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left behind");
+
+    // What a health check prints is the same.
+    for (target, outcome, status) in [(peer.url("/"), "ready", 0), (missing.url("/"), "failed", 1)] {
+        let printed = Run::new().args(["--check", "--format", "json", &target]).finish().expect_status(status).stdout;
+        let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert!(schemas.validate(&report, schema).is_ok(), "{report}");
+        assert_eq!(report["outcome"], outcome, "{report}");
+    }
 }
 
 #[test]

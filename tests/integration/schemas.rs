@@ -16,10 +16,12 @@ fn every_log_line_follows_its_schema_however_the_run_ends() {
     let mut compiler = boon::Compiler::new();
     compiler.add_resource("log", serde_json::from_str(LOG).unwrap()).unwrap();
     let schema = compiler.compile("log", &mut schemas).unwrap();
-    let check = |stderr: &str, last: &str| {
+    let mut seen = BTreeSet::new();
+    let mut check = |stderr: &str, last: &str| {
         let lines: Vec<serde_json::Value> = stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for line in &lines {
             assert!(schemas.validate(line, schema).is_ok(), "{line}");
+            seen.insert(line["event"].as_str().unwrap().to_owned());
         }
         assert_eq!(lines.last().unwrap()["event"], last, "{stderr}");
     };
@@ -27,8 +29,10 @@ fn every_log_line_follows_its_schema_however_the_run_ends() {
     let peer = Peer::http(response("200 OK", ""));
     let missing = Peer::http(response("404 Not Found", ""));
     let closed = format!("127.0.0.1:{}", free_port());
+    let reminded = run(&[&closed]).timeout("10.5s").spawn();
 
-    check(&run(&[&peer.url("/"), "--", "true"]).finish().expect_status(0).stderr, "exec");
+    // A target that is left out is worth a note.
+    check(&run(&["${NOBODY_SETS_IT:-}", &peer.url("/"), "--", "true"]).finish().expect_status(0).stderr, "exec");
     check(&run(&[&peer.url("/"), &closed, "--timeout", "300ms"]).finish().expect_status(124).stderr, "timeout");
     check(&run(&[&missing.url("/"), "--fail-fast"]).finish().expect_status(1).stderr, "failed");
     check(&run(&["postgres://%zz"]).finish().expect_status(2).stderr, "failed");
@@ -36,6 +40,10 @@ fn every_log_line_follows_its_schema_however_the_run_ends() {
     running.wait_for_stderr("not ready");
     running.signal(Signal::SIGTERM);
     check(&running.finish().expect_status(143).stderr, "interrupted");
+    check(&reminded.finish().expect_status(124).stderr, "timeout");
+    let schema: serde_json::Value = serde_json::from_str(LOG).unwrap();
+    let events = schema["properties"]["event"]["enum"].as_array().unwrap().iter();
+    assert_eq!(seen, events.map(|event| event.as_str().unwrap().to_owned()).collect(), "every event was tried");
 }
 
 /// What `CycloneDX` says of standard input, and of what does not follow: references to nothing, and
