@@ -269,6 +269,9 @@ pub fn beginning(bytes: &[u8]) -> String {
 /// Secrets have been looked for before: a piece of one would not be found.
 pub fn shown(reason: &str) -> String {
     const MAX_BEGINNING: usize = 40;
+    if reason.len() <= MAX_SHOWN && is_one_line(reason) {
+        return reason.to_owned();
+    }
     let mut out = String::new();
     let mut rest = reason;
     while let Some((ours, behind)) = rest.split_once(OPEN) {
@@ -284,7 +287,9 @@ pub fn shown(reason: &str) -> String {
 
 /// At most `most` characters, and an ellipsis where some are left out.
 pub fn truncated(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+    // No text has more characters than bytes.
+    let end = if text.len() > most { text.char_indices().nth(most) } else { None };
+    match end {
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
         None => text.to_owned(),
     }
@@ -293,12 +298,36 @@ pub fn truncated(text: &str, most: usize) -> String {
 /// A text as one line that cannot move a terminal's cursor: what is not printable becomes a blank, and blanks
 /// are taken together.
 pub fn one_line(text: &str) -> String {
+    if is_one_line(text) {
+        return text.to_owned();
+    }
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A text in which what is not printable is a blank: everything that is shown goes through here.
 pub fn printable(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
+}
+
+/// Whether it is so already, as nearly all is that is shown: printable ASCII, with single blanks between words.
+fn is_one_line(text: &str) -> bool {
+    let mut follows_blank = true;
+    for byte in text.bytes() {
+        let is_blank = byte == b' ';
+        if !matches!(byte, b' '..=b'~') || is_blank && follows_blank {
+            return false;
+        }
+        follows_blank = is_blank;
+    }
+    !follows_blank
+}
+
+/// Whether it is printable ASCII.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Control characters, and those that reorder or break a line or are not seen (UAX 9, UAX 14).
@@ -329,6 +358,19 @@ mod tests {
         assert_eq!(shown(&quoted("x\u{202e}y\u{2028}z".as_bytes())), "x y z");
         assert_eq!(shown(&quoted(b"\xff\xfe")), "\u{fffd}\u{fffd}");
         assert_eq!(shown(&quoted("é".repeat(500).as_bytes())).chars().count(), 401);
+    }
+
+    #[test]
+    fn what_is_one_line_already_stays_as_it_is() {
+        for text in ["a", "a b", "connection refused by 10.0.0.1:80: nothing listens there yet"] {
+            assert!(is_one_line(text), "{text}");
+        }
+        for (text, line) in
+            [("", ""), (" ", ""), (" a", "a"), ("a ", "a"), ("a  b", "a b"), ("a\tb", "a b"), ("é", "é")]
+        {
+            assert!(!is_one_line(text), "{text:?}");
+            assert_eq!((one_line(text), shown(text)), (line.to_owned(), line.to_owned()), "{text:?}");
+        }
     }
 
     #[test]

@@ -198,7 +198,12 @@ pub(crate) struct Reading<'a> {
 impl Target {
     /// The label in logs and reports: the name, or the URL without secrets.
     pub fn label(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.to_string())
+        self.name.clone().unwrap_or_else(|| self.url())
+    }
+
+    /// The URL without password, query and fragment, fit to be shown.
+    pub fn url(&self) -> String {
+        shown::clean(&self.endpoint.to_string())
     }
 
     /// Everything that must not be shown, for scrubbing what a peer echoes.
@@ -288,10 +293,10 @@ impl Endpoint {
     }
 }
 
-/// The URL without password, query and fragment, fit to be shown.
+/// [`Target::url`]
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown::clean(&self.endpoint.to_string()))
+        f.write_str(&self.url())
     }
 }
 

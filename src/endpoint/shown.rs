@@ -3,7 +3,7 @@
 
 use super::schemes::{self, Grammar};
 use super::url;
-use crate::outcome::is_unprintable;
+use crate::outcome::{is_plain, is_unprintable};
 
 /// The most characters of a word that are shown.
 const MAX_WORD: usize = 120;
@@ -13,6 +13,9 @@ const FIRST_PLACEHOLDER: u32 = 0x10_0000;
 /// Text as it may be shown: control and invisible characters, by which a line is forged or a terminal is written
 /// to, become U+FFFD. All that is shown of a target goes through this.
 pub fn clean(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if is_unprintable(c) { '\u{fffd}' } else { c }).collect()
 }
 

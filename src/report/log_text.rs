@@ -8,7 +8,7 @@ use crate::endpoint::Target;
 pub(super) fn title(target: &Target) -> String {
     match &target.name {
         Some(name) => format!("{name} ({target})"),
-        None => target.to_string(),
+        None => target.url(),
     }
 }
 
@@ -21,22 +21,22 @@ pub(super) fn count(n: usize, noun: &str) -> String {
 pub(super) fn sentence(entry: &Entry<'_>) -> String {
     let elapsed = human(entry.elapsed);
     let reason = entry.reason.unwrap_or_default();
-    let attempts = entry.attempt.map_or_else(String::new, |n| count(usize::try_from(n).unwrap_or(0), "attempt"));
-    let place = match entry.attempt {
+    let attempts = || entry.attempt.map_or_else(String::new, |n| count(usize::try_from(n).unwrap_or(0), "attempt"));
+    let place = || match entry.attempt {
         Some(n) => format!("(attempt {n}, {elapsed})"),
         None => format!("({elapsed})"),
     };
     match (entry.target.map(title), entry.topic) {
-        (Some(target), Topic::Ready) => format!("{target}: ready: {reason} {place}"),
+        (Some(target), Topic::Ready) => format!("{target}: ready: {reason} {}", place()),
         (Some(target), Topic::NotReady) if entry.is_permanent() == Some(true) => {
-            format!("{target}: not ready: {reason}; failed permanently: waiting will not help {place}")
+            format!("{target}: not ready: {reason}; failed permanently: waiting will not help {}", place())
         }
-        (Some(target), Topic::NotReady) => format!("{target}: not ready: {reason} {place}"),
+        (Some(target), Topic::NotReady) => format!("{target}: not ready: {reason} {}", place()),
         (Some(target), Topic::Timeout | Topic::Interrupted) => {
-            format!("{target}: not ready after {elapsed}, {attempts}; last: {reason}")
+            format!("{target}: not ready after {elapsed}, {}; last: {reason}", attempts())
         }
         (Some(target), Topic::Failed) => {
-            format!("{target}: failed permanently: waiting will not help: {reason} ({attempts}, {elapsed})")
+            format!("{target}: failed permanently: waiting will not help: {reason} ({}, {elapsed})", attempts())
         }
         (Some(target), _) => format!("{target}: {reason}"),
         (None, Topic::StillWaiting) => format!("{reason} ({elapsed})"),

@@ -101,7 +101,7 @@ impl Sink {
             }
             self.dropped = 0;
         }
-        if !self.raw(format!("{text}\n").as_bytes()) {
+        if !self.raw([text, "\n"].concat().as_bytes()) {
             self.dropped += 1;
         }
     }
