@@ -90,6 +90,6 @@ fn once(config: Config) -> Config {
         ..config.policy
     };
     let output = Output { verbosity: Verbosity::Quiet, ..config.output };
-    let targets = config.targets.into_iter().map(|target| Target { successes: None, timeout: None, ..target });
+    let targets = config.targets.iter().map(|target| Target { successes: None, timeout: None, ..target.clone() });
     Config { targets: targets.collect(), policy, output, ..config }
 }

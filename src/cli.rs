@@ -176,10 +176,10 @@ pub struct Voice {
 /// What of it can be made out, whatever else is wrong.
 pub fn voice(args: &[OsString], lookup: &Lookup<'_>) -> Voice {
     let words = args.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
-    let words = spell_out(words.map(str::to_owned).collect());
+    let (options, _) = spell_out(words.map(str::to_owned).collect());
     let given = |option: &Opt| {
         let value_of = |pair: &[String]| (pair[0] == option.flag).then(|| pair[1].clone());
-        let on_command_line = words.windows(2).filter_map(value_of).next_back();
+        let on_command_line = options.windows(2).filter_map(value_of).next_back();
         on_command_line
             .or_else(|| (lookup.env)(&option.variable()?)?.into_string().ok())
             .filter(|value| !value.is_empty())
@@ -228,7 +228,7 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
             return usage(format!("target {}: this build has no TLS; use one with it", target.label()));
         }
     }
-    Ok(Config { targets, notes, policy, tls, output, command })
+    Ok(Config { targets: targets.into(), notes, policy, tls, output, command })
 }
 
 /// The targets, and what is said about those that are left out.
@@ -410,9 +410,9 @@ type Flags = Vec<(&'static str, Vec<String>)>;
 
 /// Takes the options out of `words`; what is left are targets.
 fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
-    let words = spell_out(words);
-    check_values_are_there(&words)?;
-    let mut args = Arguments::from_vec(words.into_iter().map(OsString::from).collect());
+    let (options, targets) = spell_out(words);
+    check_values_are_there(&options)?;
+    let mut args = Arguments::from_vec(options.into_iter().map(OsString::from).collect());
     let mut flags = Vec::new();
     for option in OPTIONS {
         let found = args.values_from_str::<_, String>(option.flag);
@@ -421,32 +421,28 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
             flags.push((option.long(), values));
         }
     }
-    let mut targets = Vec::new();
-    for word in args.finish() {
-        let word = word.to_string_lossy().into_owned();
-        if word.len() > 1 && word.starts_with('-') {
-            let name = word.split('=').next().unwrap_or_default().to_owned();
-            return match options::suggestion(&name) {
-                Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", beginning_of(&name))),
-                None => usage(format!(
-                    "unknown option `{}`; `when-ready --help` shows the usage, and options of COMMAND stand behind `--`",
-                    beginning_of(&name)
-                )),
-            };
-        }
-        targets.push(word);
+    if let Some(word) = targets.iter().find(|word| word.len() > 1 && word.starts_with('-')) {
+        let name = word.split('=').next().unwrap_or_default();
+        return match options::suggestion(name) {
+            Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", beginning_of(name))),
+            None => usage(format!(
+                "unknown option `{}`; `when-ready --help` shows the usage, and options of COMMAND stand behind `--`",
+                beginning_of(name)
+            )),
+        };
     }
     Ok((flags, targets))
 }
 
 /// One spelling for all: `-qt5`, `-t=5` and `--timeout=5` become `--quiet true --timeout 5`, so that
-/// of a repeated option the last wins, however it is written.
-fn spell_out(words: Vec<String>) -> Vec<String> {
-    let mut out = Vec::with_capacity(words.len());
+/// of a repeated option the last wins, however it is written. Gives the options, and apart from them the words
+/// that are none.
+fn spell_out(words: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let (mut options, mut others) = (Vec::new(), Vec::with_capacity(words.len()));
     let mut is_value = false;
     for word in words {
         if is_value {
-            out.push(word);
+            options.push(word);
             is_value = false;
             continue;
         }
@@ -454,12 +450,12 @@ fn spell_out(words: Vec<String>) -> Vec<String> {
         match parts {
             Some(parts) => {
                 is_value = parts.len() % 2 == 1;
-                out.extend(parts);
+                options.extend(parts);
             }
-            None => out.push(word),
+            None => others.push(word),
         }
     }
-    out
+    (options, others)
 }
 
 /// `--timeout`, `--timeout=5`, `--any`, `--any=false`

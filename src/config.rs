@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
@@ -12,7 +13,7 @@ use crate::endpoint::Target;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// What is waited for.
-    pub targets: Vec<Target>,
+    pub targets: Arc<[Target]>,
     /// What is said at the beginning, about targets that are left out.
     pub notes: Vec<String>,
     /// How it is waited for.

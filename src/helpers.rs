@@ -34,7 +34,7 @@ const REFUSED: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Context {
     /// What is probed.
-    pub targets: Vec<Target>,
+    pub targets: Arc<[Target]>,
     /// Ready or down.
     pub goal: Goal,
     /// The TLS configuration.
@@ -51,7 +51,7 @@ impl Context {
     pub fn of(config: &Config) -> Result<Self, String> {
         let nothing = TlsOptions::default();
         let options = if config.targets.iter().any(Target::may_use_tls) { &config.tls } else { &nothing };
-        Ok(Self { targets: config.targets.clone(), goal: config.policy.goal, tls: Tls::load(options)? })
+        Ok(Self { targets: Arc::clone(&config.targets), goal: config.policy.goal, tls: Tls::load(options)? })
     }
 }
 

@@ -217,8 +217,14 @@ impl Opt {
 
     /// The environment variable of the option, where it has one.
     pub fn variable(&self) -> Option<String> {
-        (self.group != Group::About)
-            .then(|| format!("WHEN_READY_{}", self.long().replace('-', "_").to_ascii_uppercase()))
+        if self.group == Group::About {
+            return None;
+        }
+        let mut name = [PREFIX, self.long()].concat().into_bytes();
+        for byte in &mut name {
+            *byte = if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+        }
+        String::from_utf8(name).ok()
     }
 
     /// `-t, --timeout DURATION`
@@ -229,6 +235,8 @@ impl Opt {
     }
 }
 
+/// What the names of our variables begin with.
+pub const PREFIX: &str = "WHEN_READY_";
 /// The variable with the targets.
 pub const TARGETS_VARIABLE: &str = "WHEN_READY_TARGETS";
 
@@ -236,7 +244,7 @@ pub const TARGETS_VARIABLE: &str = "WHEN_READY_TARGETS";
 /// are no spelling mistakes, and neither is what looks like none of ours.
 pub fn suggested_variable(name: &str) -> Option<String> {
     let known = || OPTIONS.iter().filter_map(Opt::variable).chain([TARGETS_VARIABLE.to_owned()]);
-    let word = name.strip_prefix("WHEN_READY_")?;
+    let word = name.strip_prefix(PREFIX)?;
     if is_of_kubernetes(word) || known().any(|known| known == name) {
         return None;
     }

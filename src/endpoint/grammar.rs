@@ -97,8 +97,14 @@ impl Target {
         let word = word.trim_start_matches('\u{feff}').trim();
         // A command that comes from a variable as a whole: there is nothing left to expand in it.
         #[cfg(feature = "exec")]
-        if let Some(target) = Self::parse_exec(&word.replace('$', "$$"), context)? {
+        if exec::strip_scheme(split_name(word).1).is_some()
+            && let Some(target) = Self::parse_exec(&word.replace('$', "$$"), context)?
+        {
             return Ok(target);
+        }
+        if let Some(address) = url::plain_address(word) {
+            let endpoint = Endpoint::Connection(Place::Tcp(address));
+            return Self::expecting(endpoint, None, Reading::new(None, context)?.doubting(doubts));
         }
         check_word(word, own)?;
         // A string of pairs holds `=` itself: a name stands before it only where it is none without.
@@ -366,10 +372,12 @@ fn without_scheme(text: &str, own: Own<'_>, reading: &mut Reading<'_>) -> Result
         return Err(format!("its port is empty; write HOST:PORT or a URL; {FORMS}"));
     }
     let (host, port) = url::host_and_port(text)?;
-    let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    // `TOKEN=…` is no host.
-    let shown = if own.has_name() { "HOST" } else { own.host(&shown) };
-    let port = port.ok_or_else(|| format!("it has no port; write {shown}:PORT"))?;
+    let port = port.ok_or_else(|| {
+        let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        // `TOKEN=…` is no host.
+        let shown = if own.has_name() { "HOST" } else { own.host(&shown) };
+        format!("it has no port; write {shown}:PORT")
+    })?;
     Ok(Endpoint::Connection(Place::Tcp(super::Address { host, port })))
 }
 

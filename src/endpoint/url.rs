@@ -176,6 +176,14 @@ pub(crate) fn host_and_port_text(text: &str) -> Result<(String, Option<&str>), S
     Ok((host.to_owned(), port))
 }
 
+/// The most common word: a name or an IPv4 address and a port, and nothing that could mean more.
+pub(crate) fn plain_address(word: &str) -> Option<Address> {
+    let (host, port) = word.split_once(':')?;
+    let port = parse_port(port).ok()?;
+    check_name(host).ok()?;
+    Some(Address { host: host.to_owned(), port })
+}
+
 /// One host with a port, or else `default`.
 pub(crate) fn address(text: &str, default: u16) -> Result<Address, String> {
     let (host, port) = host_and_port_text(text)?;
