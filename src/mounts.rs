@@ -11,7 +11,8 @@ use std::path::{Component, Path, PathBuf};
 pub fn is_remote_descriptor(fd: RawFd) -> bool {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
     let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
-    lines().iter().filter_map(|line| Mount::parse(line)).any(|found| found.id == mount && found.is_remote())
+    let is_it = |line: &&String| line.strip_prefix(mount).is_some_and(|rest| rest.starts_with(' '));
+    lines().iter().filter(is_it).filter_map(|line| Mount::parse(line)).any(|found| found.is_remote())
 }
 
 /// Whether `path` leads to such a file system. Symbolic links are followed as far as they lie on others.
@@ -68,7 +69,6 @@ fn lines() -> Vec<String> {
 /// A line of mountinfo, proc(5).
 #[derive(Debug, PartialEq, Eq)]
 struct Mount<'a> {
-    id: &'a str,
     point: PathBuf,
     kind: &'a str,
 }
@@ -78,8 +78,8 @@ impl<'a> Mount<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut fields = mount.split(' ');
-        let (id, point) = (fields.next()?, fields.nth(3)?);
-        Some(Self { id, point: unescaped(point), kind: file_system.split(' ').next()? })
+        let point = fields.nth(4)?;
+        Some(Self { point: unescaped(point), kind: file_system.split(' ').next()? })
     }
 
     /// Whether its answers come over a network, or from a process.
@@ -120,7 +120,7 @@ mod tests {
     fn a_line_of_mountinfo_is_read() {
         let line = r"36 35 0:41 / /var/my\040logs rw,noatime master:1 shared:2 - nfs4 server:/export rw,vers=4.2";
         let mount = Mount::parse(line).unwrap();
-        assert_eq!(mount, Mount { id: "36", point: PathBuf::from("/var/my logs"), kind: "nfs4" });
+        assert_eq!(mount, Mount { point: PathBuf::from("/var/my logs"), kind: "nfs4" });
         assert!(mount.is_remote());
         let fuse = Mount::parse("40 35 0:50 / /mnt rw - fuse.sshfs host:/ rw").unwrap();
         assert!(fuse.is_remote());

@@ -148,7 +148,7 @@ fn ignored_mask() -> u64 {
     let mut status = [0; 8192];
     // One read brings all of it, which is little more than a KiB.
     let length = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status)).unwrap_or(0);
-    let status = String::from_utf8_lossy(&status[..length]);
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+    let mask = status[..length].split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"SigIgn:"));
+    let hex = mask.and_then(|hex| std::str::from_utf8(hex).ok());
+    hex.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
 }

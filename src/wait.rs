@@ -37,8 +37,7 @@ pub fn run(config: &Config, signals: &Signals, begun: Instant, path: Option<&OsS
     let verdict = interrupted.map_or(verdict, Verdict::Interrupted);
     let elapsed = event_loop.now();
     reporter.conclude(verdict, &gate, elapsed);
-    let report = Report::new(&config.targets, &gate, verdict, elapsed);
-    leave_reports(config, &report, verdict, &mut reporter, elapsed);
+    leave_reports(config, &gate, verdict, &mut reporter, elapsed);
     let status = match verdict {
         Verdict::Ready => ExitStatus::Ready,
         Verdict::TimedOut => ExitStatus::TimedOut,
@@ -97,8 +96,13 @@ fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<(), Stop> {
     Err(Stop { message: format!("cannot run {}: {error}", program.display()), status })
 }
 
-fn leave_reports(config: &Config, report: &Report, verdict: Verdict, reporter: &mut Reporter<'_>, elapsed: Duration) {
+fn leave_reports(config: &Config, gate: &Gate, verdict: Verdict, reporter: &mut Reporter<'_>, elapsed: Duration) {
     let Output { report: report_to, termination_log, .. } = &config.output;
+    if verdict == Verdict::Ready && report_to.is_none() {
+        // Nobody reads one.
+        return;
+    }
+    let report = Report::new(&config.targets, gate, verdict, elapsed);
     if let Some(warning) = report_to.as_ref().and_then(|to| report.leave(to, verdict).err()) {
         reporter.note(Level::Warn, &warning, elapsed);
     }
