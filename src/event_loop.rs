@@ -30,6 +30,9 @@ const DESCRIPTORS_LENT: usize = 8;
 /// Descriptors of an attempt that a helper begins: the resolver's, or a few connections side by side.
 const DESCRIPTORS_OF_A_HELPER: usize = 4;
 
+/// How long a signal may go unheard where nothing else can have come.
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// A connection under way.
 #[derive(Debug)]
 struct Dialling {
@@ -52,7 +55,10 @@ pub struct EventLoop<'a> {
     helpers: Helpers,
     dialling: Vec<Dialling>,
     arrived: VecDeque<Arrival>,
+    /// How far the attempts have come that are under way.
     progress: HashMap<(usize, u32), Progress>,
+    /// When signals, sockets and helpers were last listened to.
+    heard: Instant,
     /// How many attempts of each target are under way, those of an earlier round and those that nobody
     /// waits for any more too, if they are a helper's.
     taken: Vec<usize>,
@@ -90,6 +96,7 @@ impl<'a> EventLoop<'a> {
             dialling: Vec::new(),
             arrived: VecDeque::new(),
             progress: HashMap::new(),
+            heard: begun,
             held: 0,
             sockets: 0,
             descriptors: descriptors(),
@@ -137,7 +144,7 @@ impl<'a> EventLoop<'a> {
     }
 
     /// A place is connected, or not: the end of some attempts, and the beginning of a conversation for others.
-    fn connected(&mut self, start: Start, budget: Budget, made: Result<Made, NotReady>) {
+    fn connected(&mut self, start: Start, mut budget: Budget, made: Result<Made, NotReady>) {
         let target = &self.context.targets[start.target];
         let made = match made {
             Ok(made) => made,
@@ -164,7 +171,9 @@ impl<'a> EventLoop<'a> {
     }
 
     fn help(&mut self, start: Start, budget: Budget) -> Result<(), NotReady> {
+        let progress = budget.progress().clone();
         self.helpers.take(Job { round: self.round, start, budget }, clock::now())?;
+        self.progress.insert((start.target, start.attempt), progress);
         self.held += self.cost(start.target);
         Ok(())
     }
@@ -301,8 +310,7 @@ impl World for EventLoop<'_> {
     }
 
     fn start(&mut self, start: Start) -> Result<(), NotReady> {
-        let progress = Progress::default();
-        let budget = Budget::new(start.budget, progress.clone(), self.resolver.clone());
+        let budget = Budget::new(start.budget, Progress::default(), self.resolver.clone());
         let begun = self.places[start.target].as_ref().and_then(|place| net::begin(place, &budget));
         match begun {
             Some(Begun::Dial(mut dial)) => {
@@ -312,6 +320,7 @@ impl World for EventLoop<'_> {
                     None => {
                         let sockets = dial.sockets();
                         self.sockets += sockets;
+                        self.progress.insert((start.target, start.attempt), budget.progress().clone());
                         self.dialling.push(Dialling { start, budget, dial, is_due: false, sockets });
                     }
                 }
@@ -325,11 +334,13 @@ impl World for EventLoop<'_> {
                 self.taken[start.target] += 1;
             }
         }
-        self.progress.insert((start.target, start.attempt), progress);
         Ok(())
     }
 
     fn abandon(&mut self, target: usize) {
+        if self.taken[target] == 0 {
+            return;
+        }
         for dialling in self.dialling.extract_if(.., |dialling| dialling.start.target == target) {
             self.taken[target] -= 1;
             self.sockets -= dialling.sockets;
@@ -351,16 +362,23 @@ impl World for EventLoop<'_> {
                 return Some(arrival);
             }
             let now = clock::now();
+            let is_over = until.is_some_and(|until| until <= now);
             if has_waited {
                 let held_up = self.is_held_up && self.helpers.room_again().is_none_or(|again| again <= now);
-                if held_up || until.is_some_and(|until| until <= now) {
+                if held_up || is_over {
                     self.is_held_up = false;
                     return None;
                 }
             }
+            // But for a signal, nothing can have come.
+            let is_idle = self.dialling.is_empty() && self.helpers.awaited().is_none();
+            if is_over && is_idle && now < self.heard + GLANCE {
+                return None;
+            }
             self.helpers.catch_up(now);
             self.wait(until);
-            self.advance(clock::now());
+            self.heard = clock::now();
+            self.advance(self.heard);
             has_waited = true;
         }
     }

@@ -1,5 +1,6 @@
 //! Connections to all addresses of a place at once, in the hands of whoever polls them.
 
+use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,7 +11,7 @@ use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::errno::{errno_of, explain_all, unanswered};
-use super::listeners::is_listed;
+use super::listeners::is_listening;
 use super::race::{Move, Number, Race};
 use super::{Budget, Made};
 use crate::clock;
@@ -35,25 +36,27 @@ impl Dial {
     pub(super) fn new(addresses: Vec<SocketAddr>, budget: &Budget) -> Self {
         let begun = clock::now();
         let race = Race::new(addresses, budget.remaining());
-        Self { race, contacts: Vec::new(), begun, wakes: begun, budget: budget.clone() }
+        Self { race, contacts: Vec::with_capacity(1), begun, wakes: begun, budget: budget.clone() }
     }
 
     /// Looks at what has been answered by `now`, and does what is due: to be called at first, whenever one
     /// of [`Self::awaited`] has become writable, and at [`Self::wakes_at`]. Gives the end, once it has come.
     pub fn advance(&mut self, now: Instant) -> Option<Result<Made, NotReady>> {
         for index in 0..self.contacts.len() {
-            let contact = &mut self.contacts[index];
-            match contact.look(now) {
-                Answer::None => {}
-                Answer::Stands => return Some(Ok(self.contacts.swap_remove(index).made())),
-                Answer::Failed(errno) => self.race.failed(contact.number, errno),
+            if let Some(made) = self.look(index, now) {
+                return Some(Ok(made));
             }
         }
         loop {
             self.contacts.retain(|contact| self.race.is_pending(contact.number));
             match self.race.next(now.saturating_duration_since(self.begun)) {
                 Move::Begin(number, address) => match Contact::begin(number, address) {
-                    Ok(contact) => self.contacts.push(contact),
+                    Ok(contact) => {
+                        self.contacts.push(contact);
+                        if let Some(made) = self.look(self.contacts.len() - 1, now) {
+                            return Some(Ok(made));
+                        }
+                    }
                     Err(errno) => self.race.not_begun(number, errno),
                 },
                 Move::Wait(until) => {
@@ -67,6 +70,17 @@ impl Dial {
         }
         (now >= self.budget.ends)
             .then(|| Err(unanswered(&self.race.silent(), self.budget.length(), self.race.failures())))
+    }
+
+    /// Looks at one of the connections; gives it, if it stands.
+    fn look(&mut self, index: usize, now: Instant) -> Option<Made> {
+        let contact = &mut self.contacts[index];
+        match contact.look(now) {
+            Answer::None => return None,
+            Answer::Stands => return Some(self.contacts.swap_remove(index).made()),
+            Answer::Failed(errno) => self.race.failed(contact.number, errno),
+        }
+        None
     }
 
     /// From here on it has one socket for each address, and those that it has beyond that are closed.
@@ -93,9 +107,9 @@ impl Dial {
     /// Says of each of [`Self::awaited`], in their order, whether it is writable; whether any is.
     pub fn note(&mut self, writable: impl Iterator<Item = bool>) -> bool {
         for (contact, writable) in self.contacts.iter_mut().zip(writable) {
-            contact.is_writable = writable;
+            contact.answered = if writable { Answered::Yes } else { Answered::No };
         }
-        self.contacts.iter().any(|contact| contact.is_writable)
+        self.contacts.iter().any(|contact| contact.answered == Answered::Yes)
     }
 }
 
@@ -106,14 +120,24 @@ enum Answer {
     Failed(Errno),
 }
 
+/// Whether there is an answer to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    No,
+    /// This host answers itself while it is asked, and nothing is heard of it.
+    Perhaps,
+    Yes,
+}
+
 /// A connection on its way.
 #[derive(Debug)]
 struct Contact {
     number: Number,
     address: SocketAddr,
     socket: Socket,
-    /// Whether an answer is there to be looked at.
-    is_writable: bool,
+    answered: Answered,
+    /// Whether it may lead to itself, or to another socket of this host that connects.
+    may_meet: bool,
     /// Whether closing it resets it.
     resets: bool,
     proof: Option<Proof>,
@@ -130,12 +154,15 @@ struct Proof {
 
 impl Contact {
     fn begin(number: Number, address: SocketAddr) -> Result<Self, Errno> {
-        // Until it is known to lead to a server: closing a connection to itself in order would leave
-        // the port in TIME-WAIT, where nobody can listen. Elsewhere a connection that is not needed
-        // any more is to end as others do, not by a reset in the server's log.
-        let resets = address.ip().is_loopback() && is_ephemeral(address.port());
-        let (socket, is_writable) = begin(address, resets)?;
-        Ok(Self { number, address, socket, is_writable, resets, proof: None })
+        let (socket, is_writable) = begin(address)?;
+        let is_here = address.ip().is_loopback();
+        let answered = match is_here {
+            _ if is_writable => Answered::Yes,
+            true => Answered::Perhaps,
+            false => Answered::No,
+        };
+        let may_meet = is_here && is_ephemeral(address.port());
+        Ok(Self { number, address, socket, answered, may_meet, resets: false, proof: None })
     }
 
     fn awaited(&self) -> &Socket {
@@ -144,38 +171,46 @@ impl Contact {
 
     fn look(&mut self, now: Instant) -> Answer {
         let answer = match &self.proof {
-            Some(proof) if self.is_writable => judge(proof),
+            Some(proof) if self.answered == Answered::Yes => judge(proof),
             Some(proof) if now >= proof.until => Answer::Stands,
-            None if self.is_writable => self.admit(now),
+            None if self.answered != Answered::No => self.admit(),
             _ => Answer::None,
         };
-        self.is_writable = false;
-        if let (Some(_), Answer::Failed(_)) = (&self.proof, &answer) {
-            self.reset();
+        self.answered = Answered::No;
+        match answer {
+            // Until it is known to lead to a server: closing a connection to itself in order would leave the port
+            // in TIME-WAIT, where nobody can listen. Elsewhere a connection that is not needed any more is to end
+            // as others do, not by a reset in the server's log.
+            Answer::None if self.may_meet && !self.resets => self.reset(),
+            Answer::Failed(_) if self.proof.is_some() => self.reset(),
+            _ => {}
         }
         answer
     }
 
     /// Takes a connection that is decided, unless nobody may listen at its other end.
-    fn admit(&mut self, now: Instant) -> Answer {
+    fn admit(&mut self) -> Answer {
         if let Ok(Some(error)) | Err(error) = self.socket.take_error() {
             return Answer::Failed(errno_of(&error));
         }
-        if self.address.ip().is_loopback() && !self.resets {
-            // The kernel gives that port to no connection.
+        let Some(peer) = end(self.socket.peer_addr()) else {
+            return if self.answered == Answered::Yes { Answer::Failed(Errno::ECONNRESET) } else { Answer::None };
+        };
+        let is_here = self.address.ip().is_loopback();
+        // The kernel gives that port to no connection, or somebody listens there.
+        if is_here && (!self.may_meet || is_listening(peer)) {
             return Answer::Stands;
         }
-        match ends_of(&self.socket) {
+        match end(self.socket.local_addr()) {
             None => Answer::Failed(Errno::ECONNRESET),
-            Some((local, peer)) if local == peer => {
+            Some(local) if local == peer => {
                 self.reset();
                 Answer::Failed(Errno::ECONNREFUSED)
             }
-            Some((local, peer)) if may_be_a_port_of_ours(local, peer) && !is_listed(peer, now) => {
-                match begin(self.address, self.resets) {
-                    Ok((socket, _)) => {
-                        let until = clock::now() + DECIDES;
-                        self.proof = Some(Proof { socket, until });
+            Some(local) if may_be_a_port_of_ours(local, peer) && (is_here || !is_listening(peer)) => {
+                match self.prove() {
+                    Ok(proof) => {
+                        self.proof = Some(proof);
                         Answer::None
                     }
                     // Nothing is decided about a listener where the kernel could not be asked.
@@ -189,9 +224,18 @@ impl Contact {
         }
     }
 
+    fn prove(&self) -> Result<Proof, Errno> {
+        let (socket, _) = begin(self.address)?;
+        if self.may_meet {
+            drop(socket.set_linger(Some(Duration::ZERO)));
+        }
+        Ok(Proof { socket, until: clock::now() + DECIDES })
+    }
+
     /// What is connected and leads to no server is to leave no port behind.
-    fn reset(&self) {
+    fn reset(&mut self) {
         drop(self.socket.set_linger(Some(Duration::ZERO)));
+        self.resets = true;
     }
 
     fn made(self) -> Made {
@@ -212,16 +256,17 @@ fn judge(proof: &Proof) -> Answer {
     {
         return Answer::Failed(Errno::ECONNREFUSED);
     }
-    match ends_of(&proof.socket) {
-        Some((local, peer)) if local == peer => Answer::Failed(Errno::ECONNREFUSED),
-        // Also if it was reset since: it was more than a socket that connects.
-        _ => Answer::Stands,
+    let peer = end(proof.socket.peer_addr());
+    if peer.is_some() && peer == end(proof.socket.local_addr()) {
+        return Answer::Failed(Errno::ECONNREFUSED);
     }
+    // Also if it was reset since: it was more than a socket that connects.
+    Answer::Stands
 }
 
-/// The two ends of a connection, or `None` once it is gone.
-fn ends_of(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
-    Some((socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?))
+/// An end of a connection; none, once it is gone.
+fn end(asked: io::Result<SockAddr>) -> Option<SocketAddr> {
+    asked.ok()?.as_socket()
 }
 
 /// Whether the other end of a connection may be a socket that connects as we do, instead of one that
@@ -248,12 +293,9 @@ fn is_ephemeral(port: u16) -> bool {
 }
 
 /// Begins a connection; says whether it is decided already.
-fn begin(address: SocketAddr, resets: bool) -> Result<(Socket, bool), Errno> {
+fn begin(address: SocketAddr) -> Result<(Socket, bool), Errno> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)
         .map_err(|error| errno_of(&error))?;
-    if resets {
-        drop(socket.set_linger(Some(Duration::ZERO)));
-    }
     start(socket, &SockAddr::from(address))
 }
 

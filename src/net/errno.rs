@@ -17,6 +17,9 @@ pub(super) fn errno_of(error: &io::Error) -> Errno {
 
 /// One reason for all addresses that failed.
 pub(super) fn explain_all(failed: &[(SocketAddr, Errno)]) -> NotReady {
+    if let [(address, errno)] = failed {
+        return explain(*errno, &address.to_string());
+    }
     let mut decisive: Vec<&(SocketAddr, Errno)> =
         failed.iter().filter(|(address, _)| !is_family_missing(failed, address.is_ipv6())).collect();
     if decisive.is_empty() {

@@ -51,8 +51,10 @@ pub struct Budget {
     progress: Progress,
     resolver: ResolverState,
     /// The connection that the event loop has made for this attempt, until it is taken.
-    made: Arc<Mutex<Option<(Place, Made)>>>,
+    made: Option<Arc<Mutex<Left>>>,
 }
+
+type Left = Option<(Place, Made)>;
 
 /// A socket that is connected.
 #[derive(Debug)]
@@ -74,16 +76,16 @@ impl Budget {
     pub fn new(time: Duration, progress: Progress, resolver: ResolverState) -> Self {
         let begun = clock::now();
         let ends = begun.checked_add(time).unwrap_or(begun);
-        Self { begun, ends, progress, resolver, made: Arc::default() }
+        Self { begun, ends, progress, resolver, made: None }
     }
 
     /// Leaves a connection to `place` for the probe, which takes it with its first [`connect()`].
-    pub fn leave(&self, place: Place, made: Made) {
-        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, made));
+    pub fn leave(&mut self, place: Place, made: Made) {
+        self.made = Some(Arc::new(Mutex::new(Some((place, made)))));
     }
 
     fn take_made(&self, place: &Place) -> Option<Made> {
-        let mut slot = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.made.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         slot.take_if(|(to, _)| to == place).map(|(_, made)| made)
     }
 
@@ -96,6 +98,11 @@ impl Budget {
             // It is this one still, and says so when it runs out: 5s, not 4.9s.
             _ => self.clone(),
         }
+    }
+
+    /// How far the attempt has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Says what the attempt does from here on.

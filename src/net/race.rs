@@ -54,7 +54,7 @@ impl Race {
             stagger,
             begun: 0,
             next: Duration::ZERO,
-            pending: Vec::new(),
+            pending: Vec::with_capacity(1),
             failed: Vec::new(),
             is_sparing: false,
         }
