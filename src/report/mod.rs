@@ -84,29 +84,16 @@ impl<'a> Reporter<'a> {
         let topic = match verdict {
             Verdict::Ready => return,
             Verdict::TimedOut => Topic::Timeout,
-            Verdict::Failed(target) => return self.unready(Topic::Failed, gate, target, elapsed),
+            Verdict::Failed(target) => return self.say(&unready(self.targets, Topic::Failed, gate, target, elapsed)),
             Verdict::Interrupted(signal) => {
                 let text = format!("interrupted by signal {signal} after {}", human(elapsed));
                 self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Error, Topic::Interrupted, elapsed) });
                 Topic::Interrupted
             }
         };
-        for target in not_ready(gate) {
-            self.unready(topic, gate, target, elapsed);
-        }
-    }
-
-    /// One line for a target that is not ready at the end.
-    fn unready(&mut self, topic: Topic, gate: &Gate, target: usize, elapsed: Duration) {
-        let tracker = &gate.trackers[target];
-        let (reason, kind) = last_reason(tracker);
-        self.say(&Entry {
-            target: Some(&self.targets[target]),
-            reason: Some(reason),
-            kind,
-            attempt: Some(tracker.history.attempts),
-            ..Entry::new(Level::Error, topic, elapsed)
-        });
+        let (targets, format) = (self.targets, self.log.format);
+        let line = |target| line(format, &unready(targets, topic, gate, target, elapsed));
+        self.log.sink.lines(not_ready(gate).into_iter().map(line));
     }
 
     /// The wait ended well; with COMMAND, `program` is run now.
@@ -227,6 +214,19 @@ fn not_ready(gate: &Gate) -> Vec<usize> {
     (0..gate.trackers.len()).filter(|&index| gate.trackers[index].state != State::Ready).collect()
 }
 
+/// What is said of a target that is not ready at the end.
+fn unready<'a>(targets: &'a [Target], topic: Topic, gate: &'a Gate, target: usize, elapsed: Duration) -> Entry<'a> {
+    let tracker = &gate.trackers[target];
+    let (reason, kind) = last_reason(tracker);
+    Entry {
+        target: Some(&targets[target]),
+        reason: Some(reason),
+        kind,
+        attempt: Some(tracker.history.attempts),
+        ..Entry::new(Level::Error, topic, elapsed)
+    }
+}
+
 /// Why a target is not ready.
 fn last_reason(tracker: &Tracker) -> (&str, Option<Kind>) {
     match &tracker.history.last {
@@ -338,10 +338,14 @@ struct Log {
 
 impl Log {
     fn say(&mut self, entry: &Entry<'_>) {
-        match self.format {
-            Format::Json => self.sink.line(&log_json::line(entry)),
-            Format::Text => self.sink.line(&printable(&log_text::line(entry))),
-        }
+        self.sink.line(&line(self.format, entry));
+    }
+}
+
+fn line(format: Format, entry: &Entry<'_>) -> String {
+    match format {
+        Format::Json => log_json::line(entry),
+        Format::Text => printable(&log_text::line(entry)),
     }
 }
 

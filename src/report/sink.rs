@@ -25,6 +25,8 @@ const CHUNK: usize = 4096;
 /// none waits until one has gone through: hundreds of targets have hundreds of lines, and the deadline does not wait
 /// for them.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// How long many lines that are written at once may wait in all, each of them no longer than one may.
+const PATIENCE_WITH_ALL: Duration = Duration::from_millis(50);
 /// How many lines may wait for a file system that does not answer.
 const QUEUED: usize = 256;
 
@@ -82,7 +84,7 @@ impl Sink {
 
     /// The lines that were kept.
     #[cfg(test)]
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines_kept(&self) -> Vec<String> {
         let Way::Kept(kept) = &self.way else { return Vec::new() };
         String::from_utf8_lossy(kept).lines().map(str::to_owned).collect()
     }
@@ -93,24 +95,50 @@ impl Sink {
 
     /// Writes a line.
     pub fn line(&mut self, text: &str) {
+        self.some([text, "\n"].concat().as_bytes(), 1, clock::now() + PATIENCE);
+    }
+
+    /// Writes many lines, several at a time.
+    pub fn lines(&mut self, lines: impl Iterator<Item = String>) {
+        let until = clock::now() + PATIENCE_WITH_ALL;
+        let (mut bytes, mut count) = (Vec::with_capacity(CHUNK), 0);
+        for line in lines {
+            if count > 0 && bytes.len() + line.len() >= CHUNK {
+                self.some(&bytes, count, until);
+                bytes.clear();
+                count = 0;
+            }
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.push(b'\n');
+            count += 1;
+        }
+        self.some(&bytes, count, until);
+    }
+
+    /// Writes so many lines, and before them how many were lost.
+    fn some(&mut self, bytes: &[u8], lines: usize, until: Instant) {
         if self.dropped > 0 {
             let note = format!("when-ready: {} lines were lost: nobody read them\n", self.dropped);
-            if !self.raw(note.as_bytes()) {
-                self.dropped += 1;
+            if !self.raw_until(note.as_bytes(), until) {
+                self.dropped += lines;
                 return;
             }
             self.dropped = 0;
         }
-        if !self.raw([text, "\n"].concat().as_bytes()) {
-            self.dropped += 1;
+        if !self.raw_until(bytes, until) {
+            self.dropped += lines;
         }
     }
 
     /// Writes bytes as they are. Says whether they are on their way: all of them, or so many that the rest follows
     /// before anything else.
     pub fn raw(&mut self, bytes: &[u8]) -> bool {
+        self.raw_until(bytes, clock::now() + PATIENCE)
+    }
+
+    fn raw_until(&mut self, bytes: &[u8], until: Instant) -> bool {
         let patience = if self.dropped == 0 { PATIENCE } else { Duration::ZERO };
-        let until = clock::now() + patience;
+        let until = until.min(clock::now() + patience);
         let begun = std::mem::take(&mut self.begun);
         let (written, result) = self.write_part(&begun, until);
         if result.is_err() {
@@ -283,6 +311,34 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_lines_are_written_several_at_a_time_and_each_of_them_whole() {
+        let lines: Vec<String> = (0..500).map(|n| format!("line {n} {}", "x".repeat(n % 90))).collect();
+        let mut sink = Sink::kept();
+        sink.lines(lines.iter().cloned());
+        assert_eq!(sink.lines_kept(), lines);
+    }
+
+    #[test]
+    fn many_lines_wait_for_a_slow_reader_no_longer_than_all_may() {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let again = format!("/proc/self/fd/{}", write.as_raw_fd());
+        let way = File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(again).map(Way::Reopened);
+        let mut sink = Sink { way: way.unwrap(), ..Sink::kept() };
+        thread::spawn(move || {
+            let mut read = File::from(read);
+            // In time for each, and not for all.
+            while matches!(std::io::Read::read(&mut read, &mut [0; CHUNK]), Ok(1..)) {
+                drop(poll(&mut [], PollTimeout::from(2_u8)));
+            }
+        });
+        let began = clock::now();
+        sink.lines((0..3000).map(|n| format!("{n:0>200}")));
+        let took = clock::now().saturating_duration_since(began);
+        assert!(took < PATIENCE_WITH_ALL + Duration::from_millis(40), "{took:?}");
+        assert!(sink.dropped > 0 && sink.dropped < 3000, "{} lost", sink.dropped);
+    }
 
     #[test]
     fn a_writer_takes_lines_that_its_file_does_not_take_until_its_queue_is_full() {

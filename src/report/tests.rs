@@ -80,7 +80,7 @@ fn said(words: &str, answer: impl FnMut(Start, Duration) -> Outcome) -> Vec<Stri
     if verdict == Verdict::Ready {
         reporter.done(&gate, None, world.now);
     }
-    reporter.log.sink.lines()
+    reporter.log.sink.lines_kept()
 }
 
 fn in_turn(start: Start, _: Duration) -> Outcome {
