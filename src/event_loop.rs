@@ -70,6 +70,8 @@ pub struct EventLoop<'a> {
     descriptors: usize,
     /// Whether an attempt has been held up because no thread could be started.
     is_held_up: bool,
+    /// What the attempts wait for that have not begun.
+    shortage: Stage,
     /// Outcomes of an earlier round are nobody's any more.
     round: u32,
     resolver: ResolverState,
@@ -101,6 +103,7 @@ impl<'a> EventLoop<'a> {
             sockets: 0,
             descriptors: descriptors(),
             is_held_up: false,
+            shortage: Stage::Unbegun,
             round: 0,
             resolver: ResolverState::default(),
             begun,
@@ -120,6 +123,7 @@ impl<'a> EventLoop<'a> {
         }
         self.arrived.retain(|arrival| matches!(arrival, Arrival::Signal(_)));
         self.progress.clear();
+        self.shortage = Stage::Unbegun;
         self.begun = clock::now();
     }
 
@@ -298,6 +302,7 @@ impl World for EventLoop<'_> {
         let takes_a_thread = self.places[target].is_none() || endpoint.wants_a_conversation();
         if takes_a_thread && !self.helpers.have_room(clock::now(), among) {
             self.is_held_up = true;
+            self.shortage = Stage::Starting;
             return false;
         }
         let cost = self.cost(target);
@@ -306,7 +311,11 @@ impl World for EventLoop<'_> {
         if among == 1 && self.is_short(cost, most) {
             self.spare();
         }
-        !self.is_short(cost, most)
+        let is_short = self.is_short(cost, most);
+        if is_short && among == 1 {
+            self.shortage = Stage::Crowded;
+        }
+        !is_short
     }
 
     fn start(&mut self, start: Start) -> Result<(), NotReady> {
@@ -348,7 +357,7 @@ impl World for EventLoop<'_> {
     }
 
     fn stage(&mut self, target: usize, attempt: u32) -> Stage {
-        self.progress.get(&(target, attempt)).map_or(Stage::Starting, Progress::stage)
+        self.progress.get(&(target, attempt)).map_or(self.shortage, Progress::stage)
     }
 
     fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {

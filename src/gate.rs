@@ -70,7 +70,7 @@ pub trait World {
     fn start(&mut self, start: Start) -> Result<(), NotReady>;
     /// What is under way for the target matters no more.
     fn abandon(&mut self, target: usize);
-    /// What the attempt is doing.
+    /// What the attempt is doing; of attempt 0, why none has begun.
     fn stage(&mut self, target: usize, attempt: u32) -> Stage;
     /// The next message, or `None` at `until` (never, without; at once, if that is past).
     fn next(&mut self, until: Option<Duration>) -> Option<Arrival>;
@@ -268,7 +268,9 @@ impl Gate {
             }
             match tracker.unanswered(now) {
                 Some((attempt, since)) => tracker.history.note_reason(world.stage(target, attempt).timed_out(since)),
-                None if tracker.history.last.is_none() => tracker.history.note_reason(Stage::Starting.timed_out(now)),
+                None if tracker.history.last.is_none() => {
+                    tracker.history.note_reason(world.stage(target, 0).timed_out(now));
+                }
                 None => {}
             }
         }

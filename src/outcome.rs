@@ -178,7 +178,7 @@ impl Kind {
 /// What an attempt is doing, for the reason of one that runs out of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It is queued, or has just begun.
+    /// It waits for a thread, or has just begun.
     Starting,
     /// It waits for the file system.
     Reading,
@@ -194,11 +194,15 @@ pub enum Stage {
     InBody,
     /// It waits for the end of a command.
     Running,
+    /// It has not begun: it waits for a descriptor.
+    Crowded,
+    /// It has not begun: it waits for its turn.
+    Unbegun,
 }
 
 impl Stage {
-    /// All of them, in the order of an attempt.
-    pub const ALL: [Self; 8] = [
+    /// All of them, those of an attempt in its order.
+    pub const ALL: [Self; 10] = [
         Self::Starting,
         Self::Reading,
         Self::Resolving,
@@ -207,6 +211,8 @@ impl Stage {
         Self::Exchanging,
         Self::InBody,
         Self::Running,
+        Self::Crowded,
+        Self::Unbegun,
     ];
 
     /// What an attempt says that ran out of time here.
@@ -233,6 +239,10 @@ impl Stage {
                 format!("the answer began, but neither what is expected nor its end came within {after}")
             }
             Self::Running => format!("the command did not end within {after}"),
+            Self::Crowded => {
+                format!("not probed within {after}: no file descriptor was free (raise `ulimit -n`)")
+            }
+            Self::Unbegun => format!("not probed within {after}: this machine was too busy"),
         };
         NotReady::new(Kind::TimedOut, reason)
     }

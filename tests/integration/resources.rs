@@ -44,6 +44,19 @@ fn a_thousand_targets_with_256_descriptors_are_never_falsely_ready() {
     expect_no_false_ready(1000, || Run::through("prlimit", &["--nofile=256:256"]));
 }
 
+#[test]
+fn a_target_that_was_never_probed_says_what_was_short() {
+    let silent = Peer::start(|stream, _| hold(stream));
+    let targets = || (0..40).map(|n| format!("t{n}={}", silent.url("/")));
+    let run = Run::through("prlimit", &["--nofile=40:40"]).args(targets()).timeout("1s").finish();
+    let run = run.expect_status(124).expect_stderr("not probed within 1s: no file descriptor was free");
+    assert!(!run.stderr.contains("no thread"), "{}", run.stderr);
+    let (_directory, copy) = public_copy();
+    let run = with_processes(&copy, 3).args(targets()).timeout("1s").finish();
+    let run = run.expect_status(124).expect_stderr("not probed within 1s: no thread was free");
+    assert!(!run.stderr.contains("descriptor"), "{}", run.stderr);
+}
+
 /// A run as a user of its own who may have so many processes and threads.
 fn with_processes(copy: &Path, limit: u32) -> Run {
     as_user(new_user(), &["prlimit", &format!("--nproc={limit}:{limit}")], copy)
