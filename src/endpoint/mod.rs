@@ -260,7 +260,7 @@ impl Target {
     pub fn may_use_tls(&self) -> bool {
         match &self.endpoint {
             Endpoint::Postgres(postgres) => postgres.sslmode != postgres::SslMode::Disable,
-            Endpoint::Service(service) => service.encryption != service::Encryption::Never,
+            Endpoint::Service(service) => service.may_use_tls(),
             Endpoint::Http(http) => http.tls.is_some() || http.follow != http::Follow::None,
             _ => self.requires_tls(),
         }

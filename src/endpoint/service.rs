@@ -295,6 +295,11 @@ impl Service {
         }
     }
 
+    /// Whether a probe of it may use TLS; NATS says by itself that it wants it.
+    pub(super) fn may_use_tls(&self) -> bool {
+        self.encryption != Encryption::Never || self.protocol == Protocol::Nats
+    }
+
     /// The user's name, or `default`.
     pub fn user_or<'a>(&'a self, default: &'a str) -> &'a str {
         self.user.as_deref().unwrap_or(default)

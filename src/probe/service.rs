@@ -1,6 +1,5 @@
 //! Servers that are asked in their own protocol: the hosts in order, each by its protocol.
 
-#[cfg(feature = "amqp")]
 use std::time::Duration;
 
 use super::hosts::first_ready;
@@ -15,7 +14,6 @@ use crate::net::{self, Budget, Stream};
 use crate::outcome::{NotReady, Outcome};
 
 /// How long a server may take to say good-bye: the answer is known, and not held up.
-#[cfg(feature = "amqp")]
 const GOOD_BYE: Duration = Duration::from_millis(200);
 
 /// How long before its attempt a conversation ends that has only to tell why.
@@ -57,6 +55,11 @@ fn budget_of(service: &Service, budget: &Budget) -> Budget {
     budget.clone()
 }
 
+/// From here on only the good-bye is waited for.
+fn hurry(stream: &mut Stream, budget: &Budget) {
+    stream.lasts(&budget.at_most(GOOD_BYE));
+}
+
 #[cfg_attr(not(feature = "grpc"), expect(unused_variables, reason = "gRPC alone names the host that it asks"))]
 fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Outcome {
     match service.protocol {
@@ -64,9 +67,7 @@ fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Ou
         Protocol::Mysql => Err(talk.out_of_order()),
         Protocol::Nats => Err(talk.out_of_order()),
         #[cfg(feature = "amqp")]
-        Protocol::Amqp => {
-            super::amqp::exchange(talk, service, |stream, budget| stream.lasts(&budget.at_most(GOOD_BYE)))
-        }
+        Protocol::Amqp => super::amqp::exchange(talk, service, hurry),
         #[cfg(feature = "mongodb")]
         Protocol::Mongodb => super::mongodb::exchange(talk, service),
         #[cfg(feature = "kafka")]
@@ -74,7 +75,7 @@ fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Ou
         #[cfg(feature = "grpc")]
         Protocol::Grpc => super::grpc::exchange(talk, service, &place.to_string()),
         Protocol::Memcached => memcached::exchange(talk),
-        Protocol::Smtp => smtp::exchange(talk),
+        Protocol::Smtp => smtp::exchange(talk, hurry),
     }
 }
 

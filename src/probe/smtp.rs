@@ -3,9 +3,11 @@
 use std::io::{Read, Write};
 
 use super::talk::{Talk, line};
+use crate::net::Budget;
 use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt};
 
-pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>) -> Outcome {
+/// Talks with the server; `hurry` is called before the good-bye.
+pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, hurry: impl Fn(&mut S, &Budget)) -> Outcome {
     let greeting = reply(talk)?;
     let outcome = match greeting.as_bytes() {
         [b'2', ..] => {
@@ -17,6 +19,8 @@ pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>) -> Outcome {
     talk.send(b"QUIT\r\n");
     if outcome.is_ok() {
         // Its good-bye: a server may note down whoever does not wait for it.
+        let budget = talk.budget();
+        hurry(talk.stream(), budget);
         drop(reply(talk));
     }
     outcome
@@ -53,7 +57,7 @@ mod tests {
     fn outcome(answer: &[u8]) -> Result<Ready, Kind> {
         let budget = budget();
         let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), Protocol::Smtp.name(), &budget);
-        exchange(&mut talk).map_err(|failure| failure.kind)
+        exchange(&mut talk, |_, _| {}).map_err(|failure| failure.kind)
     }
 
     #[test]

@@ -66,7 +66,6 @@ impl<'a, S: Read + Write> Talk<'a, S> {
     }
 
     /// The time that there is for it.
-    #[cfg(any(feature = "amqp", feature = "mysql", feature = "mongodb"))]
     pub(super) fn budget(&self) -> &'a Budget {
         self.budget
     }
@@ -84,7 +83,6 @@ impl<'a, S: Read + Write> Talk<'a, S> {
     }
 
     /// The stream.
-    #[cfg(feature = "amqp")]
     pub(super) fn stream(&mut self) -> &mut S {
         &mut self.stream
     }

@@ -42,6 +42,7 @@ mod process;
 mod redis;
 mod resources;
 mod schemas;
+mod services;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,10 +1,42 @@
 //! A CA and certificates, made anew in each test.
 
 use std::fs;
+#[cfg(feature = "tls")]
+use std::net::TcpStream;
 use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use tempfile::TempDir;
+
+/// What takes TLS connections with this certificate, for HTTP/2 and for what agrees on no protocol.
+#[cfg(feature = "tls")]
+pub fn acceptor(files: &Files) -> Arc<rustls::ServerConfig> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// TLS on a connection, to its end.
+#[cfg(feature = "tls")]
+pub fn accept(
+    config: &Arc<rustls::ServerConfig>,
+    tcp: TcpStream,
+) -> Option<rustls::StreamOwned<rustls::ServerConnection, TcpStream>> {
+    let session = rustls::ServerConnection::new(Arc::clone(config)).ok()?;
+    let mut stream = rustls::StreamOwned::new(session, tcp);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock).ok()?;
+    }
+    Some(stream)
+}
 
 /// A CA with a directory for what it issues.
 pub struct Ca {
