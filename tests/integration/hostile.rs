@@ -47,18 +47,11 @@ enum Wire {
     #[cfg(feature = "grpc")]
     Grpc,
     Nats,
-}
-
-impl Wire {
-    /// Whether the server says the first word.
-    fn begins_with_the_server(self) -> bool {
-        match self {
-            #[cfg(feature = "mysql")]
-            Self::Mysql => true,
-            Self::Nats => true,
-            _ => false,
-        }
-    }
+    Memcached,
+    Smtp,
+    /// Nothing but the handshake.
+    #[cfg(feature = "tls")]
+    Tls,
 }
 
 /// Where the hostility begins.
@@ -80,6 +73,23 @@ struct Protocol {
     layer: Layer,
     /// Around the port.
     url: (&'static str, &'static str),
+}
+
+impl Protocol {
+    /// Whether the server says the first word, where the hostility begins.
+    fn begins_with_the_server(&self) -> bool {
+        match self.wire {
+            // In TLS the client goes on where the server has said who it is.
+            #[cfg(feature = "mysql")]
+            Wire::Mysql => self.layer == Layer::Plain,
+            Wire::Nats => self.layer == Layer::Plain,
+            #[cfg(feature = "tls")]
+            Wire::Smtp => self.layer != Layer::BeforeTls,
+            #[cfg(not(feature = "tls"))]
+            Wire::Smtp => true,
+            _ => false,
+        }
+    }
 }
 
 const fn protocol(name: &'static str, wire: Wire, layer: Layer, url: (&'static str, &'static str)) -> Protocol {
@@ -104,6 +114,8 @@ const PROTOCOLS: &[Protocol] = &[
     #[cfg(feature = "grpc")]
     protocol("grpc", Wire::Grpc, Layer::Plain, ("grpc://127.0.0.1:", "/my.Service")),
     protocol("nats", Wire::Nats, Layer::Plain, ("nats://u:p@127.0.0.1:", "")),
+    protocol("memcached", Wire::Memcached, Layer::Plain, ("memcached://127.0.0.1:", "")),
+    protocol("smtp", Wire::Smtp, Layer::Plain, ("smtp://127.0.0.1:", "")),
     #[cfg(feature = "tls")]
     protocol("https", Wire::Http, Layer::BeforeTls, ("https://127.0.0.1:", "/#status=200&body=ok")),
     #[cfg(feature = "tls")]
@@ -116,6 +128,38 @@ const PROTOCOLS: &[Protocol] = &[
     protocol("in rediss", Wire::Redis, Layer::WithinTls, ("rediss://127.0.0.1:", "/#key=k")),
     #[cfg(feature = "tls")]
     protocol("in postgres", Wire::Postgres, Layer::WithinTls, ("postgres://u:p@127.0.0.1:", "/d?sslmode=require")),
+    #[cfg(all(feature = "tls", feature = "mysql"))]
+    protocol("mysql+tls", Wire::Mysql, Layer::BeforeTls, ("mysql://u:p@127.0.0.1:", "/d?ssl-mode=REQUIRED")),
+    #[cfg(all(feature = "tls", feature = "mysql"))]
+    protocol("in mysql+tls", Wire::Mysql, Layer::WithinTls, ("mysql://u:p@127.0.0.1:", "/d?ssl-mode=REQUIRED")),
+    #[cfg(all(feature = "tls", feature = "amqp"))]
+    protocol("amqps", Wire::Amqp, Layer::BeforeTls, ("amqps://u:p@127.0.0.1:", "/v#queue=q")),
+    #[cfg(all(feature = "tls", feature = "amqp"))]
+    protocol("in amqps", Wire::Amqp, Layer::WithinTls, ("amqps://u:p@127.0.0.1:", "/v#queue=q")),
+    #[cfg(all(feature = "tls", feature = "mongodb"))]
+    protocol("mongodb+tls", Wire::Mongodb, Layer::BeforeTls, ("mongodb://127.0.0.1:", "/?replicaSet=rs0&tls=true")),
+    #[cfg(all(feature = "tls", feature = "mongodb"))]
+    protocol("in mongodb+tls", Wire::Mongodb, Layer::WithinTls, ("mongodb://127.0.0.1:", "/?replicaSet=rs0&tls=true")),
+    #[cfg(all(feature = "tls", feature = "kafka"))]
+    protocol("kafka+ssl", Wire::Kafka, Layer::BeforeTls, ("kafka+ssl://127.0.0.1:", "")),
+    #[cfg(all(feature = "tls", feature = "kafka"))]
+    protocol("in kafka+ssl", Wire::Kafka, Layer::WithinTls, ("kafka+ssl://127.0.0.1:", "")),
+    #[cfg(all(feature = "tls", feature = "grpc"))]
+    protocol("grpcs", Wire::Grpc, Layer::BeforeTls, ("grpcs://127.0.0.1:", "/my.Service")),
+    #[cfg(all(feature = "tls", feature = "grpc"))]
+    protocol("in grpcs", Wire::Grpc, Layer::WithinTls, ("grpcs://127.0.0.1:", "/my.Service")),
+    #[cfg(feature = "tls")]
+    protocol("nats+tls", Wire::Nats, Layer::BeforeTls, ("nats://u:p@127.0.0.1:", "")),
+    #[cfg(feature = "tls")]
+    protocol("in nats+tls", Wire::Nats, Layer::WithinTls, ("nats://u:p@127.0.0.1:", "")),
+    #[cfg(feature = "tls")]
+    protocol("smtps", Wire::Smtp, Layer::BeforeTls, ("smtps://127.0.0.1:", "")),
+    #[cfg(feature = "tls")]
+    protocol("in smtps", Wire::Smtp, Layer::WithinTls, ("smtps://127.0.0.1:", "")),
+    #[cfg(feature = "tls")]
+    protocol("tls", Wire::Tls, Layer::BeforeTls, ("tls://127.0.0.1:", "")),
+    #[cfg(feature = "tls")]
+    protocol("in tls", Wire::Tcp, Layer::WithinTls, ("tls://127.0.0.1:", "")),
 ];
 
 /// How far a peer behaves as it should.
@@ -221,9 +265,11 @@ const CLOSED: Expected =
 fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
     let wrong_protocol = match (protocol.layer, protocol.wire) {
         #[cfg(feature = "tls")]
-        (Layer::BeforeTls, Wire::Http | Wire::Redis) => Expected::Permanent(&["does not speak TLS"]),
+        (Layer::BeforeTls, Wire::Postgres) => {
+            Expected::Permanent(&["does not speak Postgres' protocol", "does not speak TLS"])
+        }
         #[cfg(feature = "tls")]
-        (Layer::BeforeTls, _) => Expected::Permanent(&["does not speak Postgres' protocol", "does not speak TLS"]),
+        (Layer::BeforeTls, _) | (_, Wire::Tls) => Expected::Permanent(&["does not speak TLS"]),
         (_, Wire::Http) => Expected::Permanent(&["does not answer as an HTTP server", "larger than 64 KiB"]),
         (_, Wire::Redis) => Expected::Permanent(&["does not speak Redis' protocol"]),
         #[cfg(feature = "mysql")]
@@ -236,6 +282,8 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         (_, Wire::Kafka | Wire::KafkaLogin) => Expected::Permanent(&["does not speak Kafka's protocol"]),
         #[cfg(feature = "grpc")]
         (_, Wire::Grpc) => Expected::Permanent(&["does not speak gRPC"]),
+        (_, Wire::Memcached) => Expected::Permanent(&["does not speak memcached's protocol"]),
+        (_, Wire::Smtp) => Expected::Permanent(&["does not speak SMTP"]),
         (_, Wire::Nats) => Expected::Permanent(&["does not speak NATS"]),
         (_, Wire::Postgres | Wire::Tcp) => Expected::Permanent(&["does not speak Postgres' protocol"]),
     };
@@ -253,8 +301,7 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
             (Wire::Postgres, Answer::TenMibLine) => {
                 return Expected::Pending(&["the server ended the connection before TLS"]);
             }
-            (_, Answer::EndlessMessages | Answer::ClaimsTwoGib | Answer::RedirectLoop) => return wrong_protocol,
-            _ => {}
+            _ => return wrong_protocol,
         }
     }
     match (protocol.wire, answer) {
@@ -267,7 +314,7 @@ fn expected(protocol: &Protocol, behaviour: Behaviour) -> Expected {
         (Wire::Postgres, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
         #[cfg(feature = "amqp")]
         (Wire::Amqp, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
-        (Wire::Nats, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
+        (Wire::Nats | Wire::Smtp, Answer::EndlessMessages | Answer::HundredThousandFields) => NO_ANSWER,
         #[cfg(feature = "mongodb")]
         (Wire::Mongodb, Answer::EndlessMessages | Answer::HundredThousandFields) => {
             Expected::Pending(&["a member of another replica set"])
@@ -282,6 +329,15 @@ fn expected_after(protocol: &Protocol, stage: Stage, then: Then, wrong_protocol:
     match (protocol.wire, stage, then) {
         (Wire::Tcp, _, Then::Reset) | (_, Stage::Success, Then::Reset) => Expected::ReadyOrNot,
         (Wire::Tcp, ..) | (_, Stage::Success, _) => Expected::Ready,
+        // What ends an OK may be any number of warnings.
+        #[cfg(all(feature = "mysql", feature = "tls"))]
+        (Wire::Mysql, Stage::MidMessage, Then::Garbage | Then::Endless | Then::TlsAlert | Then::AnotherProtocol)
+            if protocol.layer == Layer::WithinTls =>
+        {
+            Expected::Ready
+        }
+        // The end of its line.
+        (Wire::Memcached, Stage::MidMessage, Then::AnotherProtocol) => Expected::Ready,
         (_, _, Then::Silence | Then::OneByteASecond) => NO_ANSWER,
         (_, _, Then::Reset | Then::HalfClose) => CLOSED,
         #[cfg(feature = "tls")]
@@ -337,6 +393,13 @@ fn mysql_packet(number: u8, payload: &[u8]) -> Vec<u8> {
     [&[u8::try_from(payload.len()).unwrap(), 0, 0, number], payload].concat()
 }
 
+/// What MySQL says first; 8 in the byte of its capabilities is TLS.
+#[cfg(feature = "mysql")]
+fn mysql_greeting(capabilities: u8) -> Vec<u8> {
+    let begin = [&b"\n8.0.36\0\x08\0\0\0abcdefgh\0\xff"[..], &[capabilities], b"\xff\x02\0\xff\xdf\x15"].concat();
+    mysql_packet(0, &[&begin[..], &[0; 10], b"ijklmnopqrst\0mysql_native_password\0"].concat())
+}
+
 /// A method of AMQP.
 #[cfg(feature = "amqp")]
 fn amqp_method(channel: u8, class: u8, method: u8, arguments: &[u8]) -> Vec<u8> {
@@ -359,15 +422,20 @@ fn answer(protocol: &Protocol) -> Vec<u8> {
         let hello = [&[0x16, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3][..], &[7; 116]].concat();
         return if protocol.wire == Wire::Postgres { [&b"S"[..], &hello].concat() } else { hello };
     }
+    #[cfg(feature = "tls")]
+    match protocol.wire {
+        // The answer to the login.
+        #[cfg(feature = "mysql")]
+        Wire::Mysql if protocol.layer == Layer::WithinTls => return mysql_packet(3, &[0, 0, 0, 2, 0, 0, 0]),
+        Wire::Nats if protocol.layer == Layer::WithinTls => return b"PONG\r\n".to_vec(),
+        _ => {}
+    }
     match protocol.wire {
         Wire::Tcp | Wire::Http => b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nit should be like ok".to_vec(),
         Wire::Redis => b"+PONG\r\n".to_vec(),
         Wire::Postgres => postgres_message(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]),
         #[cfg(feature = "mysql")]
-        Wire::Mysql => {
-            let begin = b"\n8.0.36\0\x08\0\0\0abcdefgh\0\xff\xf7\xff\x02\0\xff\xdf\x15";
-            mysql_packet(0, &[&begin[..], &[0; 10], b"ijklmnopqrst\0mysql_native_password\0"].concat())
-        }
+        Wire::Mysql => mysql_greeting(0xf7),
         #[cfg(feature = "amqp")]
         Wire::Amqp => amqp_method(0, 10, 10, b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US"),
         #[cfg(feature = "mongodb")]
@@ -396,6 +464,10 @@ fn answer(protocol: &Protocol) -> Vec<u8> {
         ]
         .concat(),
         Wire::Nats => b"INFO {\"server_id\":\"x\",\"max_payload\":1048576}\r\n".to_vec(),
+        Wire::Memcached => b"VERSION 1.6.18\r\n".to_vec(),
+        Wire::Smtp => b"220 mail.example ESMTP\r\n".to_vec(),
+        #[cfg(feature = "tls")]
+        Wire::Tls => Vec::new(),
     }
 }
 
@@ -417,12 +489,16 @@ fn preamble(protocol: &Protocol) -> Vec<u8> {
         #[cfg(feature = "grpc")]
         Wire::Grpc => b"\0\0\0\x04\0\0\0\0\0".to_vec(),
         Wire::Nats => b"INFO {}\r\n".to_vec(),
+        Wire::Memcached => b"STAT pid 1\r\n".to_vec(),
+        Wire::Smtp => b"220-patience\r\n".to_vec(),
+        #[cfg(feature = "tls")]
+        Wire::Tls => b"hello\r\n".to_vec(),
     }
 }
 
 /// Reads the first request, where there is one, so that what follows is an answer to it.
 fn read_first_request(protocol: &Protocol, conn: &mut Conn) {
-    if !protocol.wire.begins_with_the_server() {
+    if !protocol.begins_with_the_server() {
         read_request(conn);
     }
 }
@@ -434,7 +510,19 @@ fn read_request(conn: &mut Conn) {
 /// Answers as the gate would have it.
 fn succeed(protocol: &Protocol, conn: &mut Conn) {
     match protocol.wire {
-        Wire::Tcp | Wire::Http => drop(conn.send(&answer(protocol))),
+        Wire::Tcp | Wire::Http | Wire::Memcached => drop(conn.send(&answer(protocol))),
+        #[cfg(feature = "tls")]
+        Wire::Tls => drop(conn.send(&answer(protocol))),
+        // In TLS the answer to the login is all that is due.
+        #[cfg(all(feature = "mysql", feature = "tls"))]
+        Wire::Mysql if protocol.layer == Layer::WithinTls => drop(conn.send(&answer(protocol))),
+        #[cfg(feature = "tls")]
+        Wire::Nats if protocol.layer == Layer::WithinTls => drop(conn.send(&answer(protocol))),
+        Wire::Smtp => {
+            conn.send(&answer(protocol));
+            read_request(conn);
+            conn.send(b"250 mail.example\r\n");
+        }
         Wire::Redis => {
             conn.send(b"+PONG\r\n");
             read_request(conn);
@@ -581,6 +669,10 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 #[cfg(feature = "grpc")]
                 Wire::Grpc => b"\x7f\xff\xff".to_vec(),
                 Wire::Nats => b"INFO {\"x\":\"".to_vec(),
+                Wire::Memcached => b"VERSION ".to_vec(),
+                Wire::Smtp => b"220 ".to_vec(),
+                #[cfg(feature = "tls")]
+                Wire::Tls => b"\x16\x03\x03\xff\xff".to_vec(),
             };
             conn.send(&claim);
             conn.send_for_ever(&vec![b'x'; 128 << 10], Duration::from_millis(1));
@@ -614,6 +706,10 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
                 #[cfg(feature = "grpc")]
                 Wire::Grpc => b"\0\xa0\0",
                 Wire::Nats => b"INFO ",
+                Wire::Memcached => b"VERSION ",
+                Wire::Smtp => b"220 ",
+                #[cfg(feature = "tls")]
+                Wire::Tls => b"",
             };
             conn.send(&[begin, &vec![b'a'; 10 << 20], b"\r\n\r\n"].concat());
         }
@@ -625,16 +721,23 @@ fn give(protocol: &Protocol, answer: Answer, mut conn: Conn) {
 fn admit(protocol: &Protocol, tls: &Acceptor, mut tcp: TcpStream) -> Option<Conn> {
     let again = tcp.try_clone().ok()?;
     #[cfg(feature = "tls")]
-    if protocol.layer == Layer::WithinTls {
-        if protocol.wire == Wire::Postgres {
+    match protocol.wire {
+        #[cfg(feature = "mysql")]
+        Wire::Mysql if protocol.layer != Layer::Plain => {
+            tcp.write_all(&mysql_greeting(0xff)).ok()?;
+            // `Protocol::SSLRequest`
+            tcp.read_exact(&mut [0; 36]).ok()?;
+        }
+        Wire::Nats if protocol.layer != Layer::Plain => tcp.write_all(b"INFO {\"tls_required\":true}\r\n").ok()?,
+        Wire::Postgres if protocol.layer == Layer::WithinTls => {
             tcp.read_exact(&mut [0; 8]).ok()?;
             tcp.write_all(b"S").ok()?;
         }
-        let session = rustls::ServerConnection::new(Arc::clone(tls)).ok()?;
-        let mut stream = rustls::StreamOwned::new(session, tcp);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).ok()?;
-        }
+        _ => {}
+    }
+    #[cfg(feature = "tls")]
+    if protocol.layer == Layer::WithinTls {
+        let stream = crate::support::certificates::accept(tls, tcp)?;
         return Some(Conn { tcp: again, io: Box::new(stream) });
     }
     let _ = (protocol, tls, &mut tcp);
@@ -648,15 +751,8 @@ type Acceptor = ();
 
 #[cfg(feature = "tls")]
 fn acceptor() -> Acceptor {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let ca = crate::support::certificates::Ca::new();
-    let files = ca.issue("localhost", &["127.0.0.1"]);
-    let chain = vec![CertificateDer::from_pem_file(&files.cert).unwrap()];
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-    Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+    crate::support::certificates::acceptor(&ca.issue("localhost", &["127.0.0.1"]))
 }
 
 #[cfg(not(feature = "tls"))]
