@@ -1,11 +1,10 @@
 //! Sentinels' URLs, as lettuce, Celery, kombu, Django and Node's clients have them.
 
-use super::uri::{Credentials, Parameters, number};
-use super::{Expected, Redis, SENTINEL_PORT, Sentinel};
+use super::uri::{Credentials, Parameters};
+use super::{Redis, SENTINEL_PORT, Sentinel};
 use crate::endpoint::schemes::{Found, Layer};
 use crate::endpoint::url::{self, Percent, Userinfo};
 use crate::endpoint::{Place, Reading};
-use crate::secret::Secret;
 
 impl Redis {
     /// A URL, of which `rest` stands behind `://`: `hosts/master/database`, `hosts/database#master`,
@@ -34,30 +33,16 @@ impl Redis {
         };
         let hosts = if parts.hosts.is_empty() { "localhost" } else { parts.hosts };
         let tls = (found.scheme.layer == Layer::Tls || parameters.is_tls).then_some(parameters.tls.clone());
-        let tls = tls.map(|tls| tls.take(&mut reading.expectations)).transpose()?;
-        let Expected { key, role, cluster } = Expected::take(&mut reading.expectations)?;
-        Ok(Self {
-            places: Vec::new(),
-            sentinel: Some(Sentinel {
-                places: url::places(hosts, found.scheme.port.unwrap_or(SENTINEL_PORT))?,
-                master: parameters.master.or(master).or(master_of_fragment),
-                user: parameters.sentinel_user,
-                password: parameters.sentinel_password,
-                tls: tls.clone(),
-            }),
-            tls,
-            word: credentials
-                .user
-                .as_ref()
-                .filter(|_| credentials.password.is_none())
-                .map(|word| Secret::new(word.as_str())),
-            user: credentials.user,
-            password: credentials.password,
-            database: number(parameters.database.or(database).as_deref())?,
-            key,
-            role,
-            cluster,
-        })
+        let database = parameters.database.or(database);
+        let redis = Self::assemble(Vec::new(), credentials, database.as_deref(), tls, reading)?;
+        let sentinel = Sentinel {
+            places: url::places(hosts, found.scheme.port.unwrap_or(SENTINEL_PORT))?,
+            master: parameters.master.or(master).or(master_of_fragment),
+            user: parameters.sentinel_user,
+            password: parameters.sentinel_password,
+            tls: redis.tls.clone(),
+        };
+        Ok(Self { sentinel: Some(sentinel), ..redis })
     }
 
     /// The same, made of options.

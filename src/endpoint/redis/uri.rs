@@ -200,7 +200,7 @@ impl Redis {
 }
 
 /// The number of a database; none is 0.
-pub(super) fn number(text: Option<&str>) -> Result<u32, String> {
+fn number(text: Option<&str>) -> Result<u32, String> {
     let Some(text) = text else { return Ok(0) };
     let number = url::decode_as(text, Percent::Lenient)?
         .trim()
