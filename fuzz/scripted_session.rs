@@ -1,4 +1,4 @@
-//! Whole conversations with a Postgres or Redis server that is nothing but bytes: for the fuzzer, and for the
+//! Whole conversations with a server that is nothing but bytes: for the fuzzer, and for the
 //! test that runs what it found again.
 
 use std::io;
@@ -9,13 +9,15 @@ use std::time::Duration;
 use when_ready::endpoint::variables::Lookup;
 use when_ready::endpoint::{Endpoint, HttpDefaults, Surroundings, Target};
 use when_ready::net::{Budget, Progress, ResolverState};
-use when_ready::probe::{postgres, redis, without_secrets};
+use when_ready::probe::{converse, postgres, redis, without_secrets};
 
 use super::script::{End, Script};
 
 const SECRET: &str = "hunter2secret";
 /// A byte that stands for the secret in the answer, so that it is found without guessing.
 const ECHO: u8 = 0xfe;
+/// The same where 0xfe is the protocol's own.
+const OTHER_ECHO: u8 = 0xe7;
 const POSTGRES: [&str; 4] = [
     "postgres://u:hunter2secret@h/d",
     "postgres://h/d",
@@ -29,18 +31,59 @@ const REDIS: [&str; 4] = [
     "redis+sentinel://:hunter2secret@h/m",
 ];
 
+/// The others, each with what an answer holds at least that is ready.
+const SERVICES: [(&str, &[u8]); 16] = [
+    ("mysql://u:hunter2secret@h/d", b"\n"),
+    ("mysql://h", b"\n"),
+    ("mysql://u:hunter2secret@h#query=select%20'hunter2secret'", b"\xfe\0\0"),
+    ("mysql://u@h/d#query=select%201", b"\xfe\0\0"),
+    ("amqp://u:hunter2secret@h/v#queue=q", b"\x01\x00\x01\0\0"),
+    ("amqp://u@h", b"\0\x0a\0\x0a"),
+    ("mongodb://u:hunter2secret@h/d", b"v="),
+    ("mongodb://h/?replicaSet=rs0", b"rs0"),
+    ("kafka://u:hunter2secret@h#topic=t", b"\0\0\0\x04"),
+    ("kafka://h", b"\0\0\0\x02"),
+    ("kafka://u@h#topic=t", b"\0\0\0\x02"),
+    ("grpc://h:1/s", b"\x08\x01"),
+    ("memcached://h", b"\n"),
+    ("nats://u:hunter2secret@h", b"PONG"),
+    ("nats://hunter2secret@h", b"PONG"),
+    ("smtp://h", b"2"),
+];
+
 fn parsed(url: &str) -> Target {
     let (env, file) = (|_: &str| None, |_: &str| Err(io::ErrorKind::NotFound.into()));
     let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
     Target::parse(url, &context).expect("a target")
 }
 
+/// The same of the others; the first byte names one of them.
+pub fn check_service(bytes: &[u8]) {
+    let Some((&which, rest)) = bytes.split_first() else { return };
+    let Some((_, script, answer)) = scripted(rest, OTHER_ECHO) else { return };
+    let (url, least) = SERVICES[usize::from(which) % SERVICES.len()];
+    let target = parsed(url);
+    // A build without one of them asks a connection of it.
+    let Endpoint::Service(service) = &target.endpoint else { return };
+    // Hashing ends with it.
+    let budget = Budget::new(Duration::from_millis(100), Progress::default(), ResolverState::default());
+    let told = match without_secrets(converse(service, script, &budget), &target) {
+        Ok(ready) => {
+            assert!(holds(&answer, least), "falsely ready: {}", ready.proof);
+            ready.proof
+        }
+        Err(failure) => failure.reason,
+    };
+    let is_secret = url.contains(SECRET);
+    assert!((!is_secret || !told.contains(SECRET)) && !told.contains(char::is_control), "{told}");
+}
+
 /// What the first byte says of how the others come, and the others.
-fn scripted(bytes: &[u8]) -> Option<(usize, Script, Vec<u8>)> {
+fn scripted(bytes: &[u8], echo: u8) -> Option<(usize, Script, Vec<u8>)> {
     let (&how, answer) = bytes.split_first()?;
     let answer: Vec<u8> = answer
         .iter()
-        .flat_map(|byte| if *byte == ECHO { SECRET.as_bytes() } else { std::slice::from_ref(byte) })
+        .flat_map(|byte| if *byte == echo { SECRET.as_bytes() } else { std::slice::from_ref(byte) })
         .copied()
         .collect();
     let end = [End::Close, End::Reset, End::Silence, End::Close][usize::from(how >> 2 & 3)];
@@ -55,7 +98,7 @@ fn holds(answer: &[u8], part: &[u8]) -> bool {
 
 /// Nothing panics, no secret is told, and nothing but what the protocol has for it is ready.
 pub fn check_postgres(bytes: &[u8]) {
-    let Some((which, script, answer)) = scripted(bytes) else { return };
+    let Some((which, script, answer)) = scripted(bytes, ECHO) else { return };
     let target = parsed(POSTGRES[which]);
     let Endpoint::Postgres(endpoint) = &target.endpoint else { unreachable!("a Postgres target") };
     // Hashing ends with it.
@@ -76,7 +119,7 @@ pub fn check_postgres(bytes: &[u8]) {
 
 /// The same.
 pub fn check_redis(bytes: &[u8]) {
-    let Some((which, script, answer)) = scripted(bytes) else { return };
+    let Some((which, script, answer)) = scripted(bytes, ECHO) else { return };
     let target = parsed(REDIS[which]);
     let Endpoint::Redis(endpoint) = &target.endpoint else { unreachable!("a Redis target") };
     let budget = Budget::new(Duration::from_secs(5), Progress::default(), ResolverState::default());

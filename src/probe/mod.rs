@@ -34,6 +34,7 @@ use crate::net::tls::Tls;
 use crate::outcome::{Kind, NotReady, Outcome, Ready, beginning, shown};
 use crate::scrub::Needles;
 use hosts::Evidence;
+pub use service::converse;
 
 /// Probes `target` once, within `budget`.
 ///

@@ -29,6 +29,12 @@ pub(super) fn probe(target: &Service, place: &Place, stream: Stream, tls: &Tls, 
     outcome
 }
 
+/// The conversation without TLS.
+pub(super) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service) -> Outcome {
+    let info = info(talk)?;
+    exchange(talk, target, &info)
+}
+
 /// The first line: `INFO {…}`.
 fn info<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Value, NotReady> {
     let line = talk.receive(|bytes| line(bytes, &["INFO ", "-ERR "]))?;
@@ -98,7 +104,7 @@ mod tests {
         target.user = credentials.0.map(str::to_owned);
         target.password = credentials.1.map(Secret::new);
         let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), PROTOCOL, &budget);
-        let outcome = info(&mut talk).and_then(|info| exchange(&mut talk, &target, &info));
+        let outcome = converse(&mut talk, &target);
         let heard = String::from_utf8(talk.into_stream().written).unwrap();
         (outcome.map_err(|failure| failure.kind), heard)
     }

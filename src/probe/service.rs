@@ -1,5 +1,6 @@
 //! Servers that are asked in their own protocol: the hosts in order, each by its protocol.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use super::hosts::first_ready;
@@ -36,7 +37,7 @@ fn ask(service: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Outcome 
         _ => {
             let budget = &budget_of(service, budget);
             let mut talk = Talk::new(connect(service, place, tls, budget)?, service.protocol.name(), budget);
-            let outcome = exchange(service, place, &mut talk);
+            let outcome = exchange(service, &place.to_string(), &mut talk, hurry);
             talk.into_stream().close();
             outcome
         }
@@ -61,7 +62,12 @@ fn hurry(stream: &mut Stream, budget: &Budget) {
 }
 
 #[cfg_attr(not(feature = "grpc"), expect(unused_variables, reason = "gRPC alone names the host that it asks"))]
-fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Outcome {
+fn exchange<S: Read + Write>(
+    service: &Service,
+    authority: &str,
+    talk: &mut Talk<'_, S>,
+    hurry: impl Fn(&mut S, &Budget),
+) -> Outcome {
     match service.protocol {
         #[cfg(feature = "mysql")]
         Protocol::Mysql => Err(talk.out_of_order()),
@@ -73,9 +79,24 @@ fn exchange(service: &Service, place: &Place, talk: &mut Talk<'_, Stream>) -> Ou
         #[cfg(feature = "kafka")]
         Protocol::Kafka => super::kafka::exchange(talk, service),
         #[cfg(feature = "grpc")]
-        Protocol::Grpc => super::grpc::exchange(talk, service, &place.to_string()),
+        Protocol::Grpc => super::grpc::exchange(talk, service, authority),
         Protocol::Memcached => memcached::exchange(talk),
         Protocol::Smtp => smtp::exchange(talk, hurry),
+    }
+}
+
+/// The conversation alone, with a peer that is nothing but a stream: for fuzzing.
+///
+/// # Errors
+///
+/// Why the server is not ready.
+pub fn converse<S: Read + Write>(service: &Service, stream: S, budget: &Budget) -> Outcome {
+    let mut talk = Talk::new(stream, service.protocol.name(), budget);
+    match service.protocol {
+        #[cfg(feature = "mysql")]
+        Protocol::Mysql => super::mysql::converse(talk, service),
+        Protocol::Nats => nats::converse(&mut talk, service),
+        _ => exchange(service, "host", &mut talk, |_, _| {}),
     }
 }
 

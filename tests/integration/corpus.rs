@@ -135,6 +135,7 @@ fn what_servers_might_say_to_a_grpc_probe() {
 fn conversations_that_servers_might_have() {
     each("postgres_session", scripted_session::check_postgres);
     each("redis_session", scripted_session::check_redis);
+    each("service_session", scripted_session::check_service);
 }
 
 #[test]

@@ -61,6 +61,12 @@ pub(super) fn probe(target: &Service, place: &Place, tls: &Tls, budget: &Budget)
     outcome
 }
 
+/// The conversation without TLS, in private.
+pub(super) fn converse<S: Read + Write>(mut talk: Talk<'_, S>, target: &Service) -> Outcome {
+    let greeting = greet(&mut talk)?;
+    Session { talk, greeting, number: 1, is_private: true }.run(target, true)
+}
+
 /// TLS, as much verified as the target says: by itself, nothing is.
 fn secure(stream: Stream, target: &Service, place: &Place, tls: &Tls, budget: &Budget) -> Result<Stream, NotReady> {
     let connection = stream.plain().ok_or_else(net::closed)?;
