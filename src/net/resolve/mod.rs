@@ -11,11 +11,11 @@ mod service;
 pub mod stub;
 pub mod wire;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -29,45 +29,47 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// What attempts leave to the attempts that follow.
 #[derive(Debug, Clone, Default)]
-pub struct ResolverState(Arc<Mutex<Remembered>>);
+pub struct ResolverState(Arc<Mutex<HashMap<String, Remembered>>>);
 
+/// What is remembered of a name.
 #[derive(Debug, Default)]
 struct Remembered {
-    /// Answers that came after the time of the attempt that asked, or late in it, with when they came: the
+    /// The answer that came after the time of the attempt that asked, or late in it, with when it came: the
     /// next attempt's answer would be as late.
-    late: HashMap<String, (Instant, Vec<SocketAddr>)>,
-    /// Names that had an address in this wait.
-    known: HashSet<String>,
-    /// Look-ups that an attempt's time did not suffice for, with when they were left.
+    late: Option<(Instant, Vec<SocketAddr>)>,
+    /// Whether it had an address in this wait.
+    is_known: bool,
+    /// The look-up that an attempt's time did not suffice for, with when it was left.
     #[cfg(target_env = "musl")]
-    begun: HashMap<String, (Instant, stub::Lookup)>,
+    begun: Option<(Instant, stub::Lookup)>,
 }
 
 impl ResolverState {
-    fn lock(&self) -> MutexGuard<'_, Remembered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(&self, host: &str, act: impl FnOnce(&mut Remembered) -> T) -> T {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(names.entry(host.to_owned()).or_default())
     }
 
     /// Keeps an answer that comes late, along with what else came late.
     fn keep(&self, host: &str, addresses: Vec<SocketAddr>) {
-        let mut remembered = self.lock();
-        remembered.known.insert(host.to_owned());
         let now = clock::now();
-        let (came, kept) = remembered.late.entry(host.to_owned()).or_insert_with(|| (now, Vec::new()));
-        if now.saturating_duration_since(*came) > FRESH {
-            kept.clear();
-        }
-        *came = now;
-        for address in addresses {
-            if !kept.contains(&address) {
-                kept.push(address);
+        self.with(host, |name| {
+            name.is_known = true;
+            let mut kept = name.late.take().filter(|(came, _)| now.saturating_duration_since(*came) <= FRESH);
+            let (came, known) = kept.get_or_insert_with(|| (now, Vec::new()));
+            *came = now;
+            for address in addresses {
+                if !known.contains(&address) {
+                    known.push(address);
+                }
             }
-        }
+            name.late = kept;
+        });
     }
 
     /// An answer is used once: it may have been wrong, or be so by now.
     fn take(&self, host: &str) -> Option<Vec<SocketAddr>> {
-        let (came, addresses) = self.lock().late.remove(host)?;
+        let (came, addresses) = self.with(host, |name| name.late.take())?;
         (clock::now().saturating_duration_since(came) <= FRESH).then_some(addresses)
     }
 }
@@ -129,7 +131,7 @@ fn look_up(host: &str, budget: &Budget) -> Result<Vec<SocketAddr>, NotReady> {
     };
     let Some(found) = found else { return Err(budget.timed_out()) };
     let addresses = interleave(found.map_err(|trouble| unresolved(host, &trouble, state))?);
-    state.lock().known.insert(host.to_owned());
+    state.with(host, |name| name.is_known = true);
     if budget.is_half_spent() {
         // What is left may be too little for all that follows.
         state.keep(host, addresses.clone());
@@ -192,7 +194,7 @@ fn unresolved(host: &str, trouble: &Trouble, state: &ResolverState) -> NotReady 
     }
     let search = search_list(host).unwrap_or_default();
     let tried = if search.is_empty() { String::new() } else { format!("; search list: {search}") };
-    if trouble.is_definite && state.lock().known.contains(host) {
+    if trouble.is_definite && state.with(host, |name| name.is_known) {
         return NotReady::new(
             Kind::NameGone,
             format!("the name {host} resolved before and is gone now ({text}{tried})"),

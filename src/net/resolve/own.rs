@@ -8,7 +8,7 @@ use crate::clock;
 
 /// The addresses of a name, or why there are none; `None` if the attempt's time does not suffice.
 pub(super) fn look_up(host: &str, budget: &Budget) -> Option<Result<Vec<SocketAddr>, Trouble>> {
-    let begun = budget.resolver.lock().begun.remove(host);
+    let begun = budget.resolver.with(host, |name| name.begun.take());
     let begun = begun.filter(|(left, _)| clock::now().saturating_duration_since(*left) <= FRESH);
     let mut lookup = match begun.map_or_else(|| Lookup::new(host), |(_, lookup)| Ok(lookup)) {
         Ok(lookup) => lookup,
@@ -18,7 +18,7 @@ pub(super) fn look_up(host: &str, budget: &Budget) -> Option<Result<Vec<SocketAd
         Some(end) => Some(end.map(|found| found.into_iter().map(|ip| (ip, 0).into()).collect())),
         None => {
             // Its sockets hear the answer that comes now.
-            budget.resolver.lock().begun.insert(host.to_owned(), (clock::now(), lookup));
+            budget.resolver.with(host, |name| name.begun = Some((clock::now(), lookup)));
             None
         }
     }
