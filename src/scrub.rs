@@ -168,7 +168,7 @@ impl Needle {
             let (before, behind) = (at.checked_sub(1).and_then(|at| view.get(at)), view.get(at + whole));
             // `wrong` is no part of WRONGPASS.
             let in_its_case = self.cased.iter().zip(&view[at..]).all(|(a, b)| *a == b.cased);
-            let is_word = || ![before, behind].into_iter().flatten().any(|unit| unit.c.is_alphanumeric());
+            let is_word = || ![before, behind].into_iter().flatten().any(|unit| unit.c.is_ascii_alphanumeric());
             let is_found = match whole {
                 PIECE.. => true,
                 SHORT.. => in_its_case || is_word(),
@@ -312,17 +312,43 @@ fn fold(units: impl Iterator<Item = Unit>) -> Vec<Unit> {
         match out.last_mut() {
             Some(last) if is_blank && last.c == ' ' => last.end = unit.end,
             _ if is_blank => out.push(Unit { c: ' ', cased: ' ', ..unit }),
-            _ => out.push(Unit { c: unit.c.to_lowercase().next().unwrap_or(unit.c), ..unit }),
+            _ => out.push(Unit { c: small(unit.c), ..unit }),
         }
     }
     out
+}
+
+/// The small letter for a capital one, in the scripts of Europe; [`char::to_lowercase`] brings a table of 12 KB.
+fn small(c: char) -> char {
+    let code = u32::from(c);
+    let small = match c {
+        'À'..='Þ' | 'Α'..='Ϋ' | 'А'..='Я' => code + 32,
+        'Ѐ'..='Џ' => code + 80,
+        'Ա'..='Ֆ' => code + 48,
+        'Ÿ' => 0xff,
+        'Ά' => 0x3ac,
+        'Έ'..='Ί' => code + 37,
+        'Ό' => 0x3cc,
+        'Ύ' | 'Ώ' => code + 63,
+        'Ӏ' => 0x4cf,
+        // Neighbours, of which the first is the capital letter.
+        'Ĺ'..='ň' | 'Ź'..='ž' | 'Ǎ'..='ǜ' | 'Ӂ'..='ӎ' => code + code % 2,
+        'Ā'..='ɏ' | 'Ѡ'..='ԯ' | 'Ḁ'..='ỿ' => code | 1,
+        _ => u32::from(c.to_ascii_lowercase()),
+    };
+    char::from_u32(small).unwrap_or(c)
+}
+
+/// Whether it may be part of a word.
+fn is_of_a_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || !c.is_ascii()
 }
 
 /// The literals of a statement: strings in quotes or dollars, and numbers. Where the quotes do not come out even,
 /// each word may be part of one.
 fn sql_literals(sql: &str) -> Vec<String> {
     let mut literals: Vec<String> = sql
-        .split(|c: char| !c.is_alphanumeric())
+        .split(|c: char| !is_of_a_word(c))
         .filter(|word| word.len() >= SHORT && word.starts_with(|c: char| c.is_ascii_digit()))
         .map(str::to_owned)
         .collect();
@@ -333,7 +359,7 @@ fn sql_literals(sql: &str) -> Vec<String> {
             "'"
         } else {
             // `$$` or `$tag$`; `$1` is a parameter.
-            match quote[1..].find(|c: char| !c.is_alphanumeric() && c != '_') {
+            match quote[1..].find(|c: char| !is_of_a_word(c) && c != '_') {
                 Some(end)
                     if quote[1 + end..].starts_with('$') && !quote[1..].starts_with(|c: char| c.is_ascii_digit()) =>
                 {
@@ -353,7 +379,7 @@ fn sql_literals(sql: &str) -> Vec<String> {
             }
             None => {
                 literals.push(inside.to_owned());
-                literals.extend(sql.split(|c: char| !c.is_alphanumeric()).map(str::to_owned));
+                literals.extend(sql.split(|c: char| !is_of_a_word(c)).map(str::to_owned));
                 break;
             }
         }
@@ -474,6 +500,29 @@ mod tests {
         assert_eq!(hide("select 'it's hunter2'", "at or near \"hunter2\""), "at or near \"***\"");
         assert_eq!(hide("select $1", "there is no parameter $1"), "there is no parameter $1");
         assert_eq!(hide(sql, &format!("bad: {sql}!")), "bad: ***!");
+    }
+
+    #[test]
+    fn capital_letters_are_those_of_unicode_in_the_scripts_of_europe() {
+        for letters in [
+            "AZÀÉÎÖÞŸÆØ",
+            "ĄĆĘŁŃŚŹŻ",
+            "ČĎĚĹĽŇŔŘŠŤŮŽ",
+            "ĂĞŐŞŰȘȚĲŒ",
+            "ẤẸỸḂẂ",
+            "ǍǓ",
+            "ΑΣΩΆΈΉΊΌΎΏΪΫ",
+            "АЯЁЇЄІҐЎЂЏҒӀӁӘԮ",
+            "ԱՖ",
+        ] {
+            for letter in letters.chars() {
+                let own = letter.to_lowercase().next().unwrap();
+                assert_eq!((small(letter), small(own)), (own, own), "{letter}");
+            }
+        }
+        for other in ['ß', 'ÿ', '1', '_', '漢', 'א', '\u{10ffff}'] {
+            assert_eq!(small(other), other);
+        }
     }
 
     #[test]

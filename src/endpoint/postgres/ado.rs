@@ -72,7 +72,7 @@ const SQL_SERVER: [&str; 5] =
     ["encrypt", "integratedsecurity", "trustedconnection", "multipleactiveresultsets", "initialcatalog"];
 
 fn normalized(key: &str) -> String {
-    key.chars().filter(|c| !matches!(c, ' ' | '_' | '-' | '\t')).flat_map(char::to_lowercase).collect()
+    key.chars().filter(|c| !matches!(c, ' ' | '_' | '-' | '\t')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Whether it is a key of such strings.

@@ -163,7 +163,7 @@ impl Settings {
     ///
     /// It is about security, and not implemented.
     pub(super) fn set_parameter(&mut self, key: &str, value: Vec<u8>, ignored: &mut Ignored) -> Result<(), String> {
-        let normalized: String = key.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
+        let normalized: String = key.replace('_', "").to_ascii_lowercase();
         let keyword = KEYWORDS.iter().map(|(keyword, _)| *keyword).find(|keyword| {
             *keyword == key || self.dialect != Dialect::Plain && keyword.replace('_', "") == normalized
         });
