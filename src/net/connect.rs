@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::dial::{Dial, start};
-use super::errno::{errno_of, explain};
+use super::errno::{errno_of, explain, name_of};
 use super::{Budget, Connection, Made, resolve};
 use crate::clock;
 use crate::endpoint::Place;
@@ -86,7 +86,7 @@ fn await_end(mut dial: Dial) -> Result<Made, NotReady> {
         let mut fds: Vec<PollFd<'_>> = dial.awaited().map(|fd| PollFd::new(fd, PollFlags::POLLOUT)).collect();
         match poll(&mut fds, poll_timeout(until)) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(NotReady::new(Kind::LocalLimit, format!("poll failed: {}", errno.desc()))),
+            Err(errno) => return Err(NotReady::new(Kind::LocalLimit, format!("poll failed: {}", name_of(errno)))),
         }
         let writable: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
         dial.note(writable.into_iter());

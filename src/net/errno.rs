@@ -15,6 +15,12 @@ pub(super) fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
+/// What the system calls an error, without its number. nix would bring a table of its own, of 7 KB.
+pub(super) fn name_of(error: impl Into<io::Error>) -> String {
+    let text = error.into().to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 /// One reason for all addresses that failed.
 pub(super) fn explain_all(failed: &[(SocketAddr, Errno)]) -> NotReady {
     if let [(address, errno)] = failed {
@@ -32,7 +38,7 @@ pub(super) fn explain_all(failed: &[(SocketAddr, Errno)]) -> NotReady {
         let all: Vec<String> = decisive.iter().map(|(address, _)| address.to_string()).collect();
         return explain(first, &few(&all));
     }
-    let each: Vec<String> = decisive.iter().map(|(address, errno)| format!("{address}: {}", errno.desc())).collect();
+    let each: Vec<String> = decisive.iter().map(|(address, errno)| format!("{address}: {}", name_of(*errno))).collect();
     let kind = decisive.iter().map(|(_, errno)| kind_of(*errno)).find(|kind| *kind != Kind::ConnectionRefused);
     NotReady::new(kind.unwrap_or(Kind::ConnectionRefused), few(&each))
 }
@@ -62,7 +68,7 @@ pub(super) fn explain(errno: Errno, peers: &str) -> NotReady {
         Errno::EADDRNOTAVAIL => format!("no local address or port from which to reach {peers}"),
         Errno::EMFILE | Errno::ENFILE => "out of file descriptors (raise `ulimit -n`)".to_owned(),
         Errno::EPERM | Errno::EACCES => format!("a firewall rule forbids connections to {peers}"),
-        other => format!("cannot connect to {peers}: {}", other.desc()),
+        other => format!("cannot connect to {peers}: {}", name_of(other)),
     };
     NotReady::new(kind_of(errno), reason)
 }

@@ -280,7 +280,7 @@ impl Inquiry {
             io::ErrorKind::ConnectionRefused => "refuses questions".to_owned(),
             io::ErrorKind::UnexpectedEof => "closed the connection".to_owned(),
             io::ErrorKind::InvalidData => format!("answers {error}"),
-            _ => format!("cannot be asked: {}", super::super::errno::errno_of(error).desc()),
+            _ => format!("cannot be asked: {}", super::super::errno::name_of(super::super::errno::errno_of(error))),
         };
         self.failed[server] = Some(format!("the name server {} {what}", address.ip()));
         self.exchanges.retain(|exchange| exchange.server != server);
