@@ -93,120 +93,121 @@ const fn short(short: &'static str, option: Opt) -> Opt {
 }
 
 /// `--timeout`
-pub const TIMEOUT: Opt = short(
+pub static TIMEOUT: Opt = short(
     "-t",
     opt("--timeout", Takes::Value("DURATION"), Group::Time, "give up after this long [60s]; 0 or none: never"),
 );
 /// `--attempt-timeout`
-pub const ATTEMPT_TIMEOUT: Opt =
+pub static ATTEMPT_TIMEOUT: Opt =
     of_attempts(opt("--attempt-timeout", Takes::Value("DURATION"), Group::Time, "longest single attempt [5s]"));
 /// `--interval`
-pub const INTERVAL: Opt =
+pub static INTERVAL: Opt =
     opt("--interval", Takes::Value("DURATION"), Group::Time, "first pause between attempts [10ms]");
 /// `--backoff`
-pub const BACKOFF: Opt = opt("--backoff", Takes::Value("FACTOR"), Group::Time, "each pause is this much longer [1.03]");
+pub static BACKOFF: Opt =
+    opt("--backoff", Takes::Value("FACTOR"), Group::Time, "each pause is this much longer [1.03]");
 /// `--max-interval`
-pub const MAX_INTERVAL: Opt = opt("--max-interval", Takes::Value("DURATION"), Group::Time, "longest pause [500ms]");
+pub static MAX_INTERVAL: Opt = opt("--max-interval", Takes::Value("DURATION"), Group::Time, "longest pause [500ms]");
 /// `--max-attempts`
-pub const MAX_ATTEMPTS: Opt =
+pub static MAX_ATTEMPTS: Opt =
     opt("--max-attempts", Takes::Value("N"), Group::Time, "give up a target after N attempts [unlimited]");
 /// `--successes`
-pub const SUCCESSES: Opt = opt("--successes", Takes::Value("N"), Group::Time, "ready after N successes in a row [1]");
+pub static SUCCESSES: Opt = opt("--successes", Takes::Value("N"), Group::Time, "ready after N successes in a row [1]");
 /// `--any`
-pub const ANY: Opt = opt("--any", Takes::Nothing, Group::Policy, "one ready target is enough");
+pub static ANY: Opt = opt("--any", Takes::Nothing, Group::Policy, "one ready target is enough");
 /// `--until-down`
-pub const UNTIL_DOWN: Opt =
+pub static UNTIL_DOWN: Opt =
     opt("--until-down", Takes::Nothing, Group::Policy, "wait until targets refuse connections or are gone");
 /// `--fail-fast`
-pub const FAIL_FAST: Opt =
+pub static FAIL_FAST: Opt =
     opt("--fail-fast", Takes::Nothing, Group::Policy, "stop at a failure that waiting cannot mend");
 /// `--on-timeout`
-pub const ON_TIMEOUT: Opt = opt(
+pub static ON_TIMEOUT: Opt = opt(
     "--on-timeout",
     Takes::OneOf(&["fail", "run"]),
     Group::Policy,
     "at the deadline exit 124, or run COMMAND [fail]",
 );
 /// `--check`
-pub const CHECK: Opt = opt("--check", Takes::Nothing, Group::Check, "probe once, print a table, exit 0 or 1");
+pub static CHECK: Opt = opt("--check", Takes::Nothing, Group::Check, "probe once, print a table, exit 0 or 1");
 /// `--format`
-pub const FORMAT: Opt = opt("--format", Takes::OneOf(&["text", "json"]), Group::Check, "format of the table [text]");
+pub static FORMAT: Opt = opt("--format", Takes::OneOf(&["text", "json"]), Group::Check, "format of the table [text]");
 /// `--watch`
-pub const WATCH: Opt = opt("--watch", Takes::Value("DURATION"), Group::Check, "repeat the check until interrupted");
+pub static WATCH: Opt = opt("--watch", Takes::Value("DURATION"), Group::Check, "repeat the check until interrupted");
 /// `--quiet`
-pub const QUIET: Opt = short("-q", opt("--quiet", Takes::Nothing, Group::Output, "errors only"));
+pub static QUIET: Opt = short("-q", opt("--quiet", Takes::Nothing, Group::Output, "errors only"));
 /// `--verbose`
-pub const VERBOSE: Opt = short("-v", opt("--verbose", Takes::Nothing, Group::Output, "every attempt"));
+pub static VERBOSE: Opt = short("-v", opt("--verbose", Takes::Nothing, Group::Output, "every attempt"));
 /// `--log-format`
-pub const LOG_FORMAT: Opt =
+pub static LOG_FORMAT: Opt =
     opt("--log-format", Takes::OneOf(&["text", "json"]), Group::Output, "format of the log on stderr [text]");
 /// `--report`
-pub const REPORT: Opt =
+pub static REPORT: Opt =
     of_the_gate(opt("--report", Takes::File, Group::Output, "write a JSON report at the end; -: stdout"));
 /// `--termination-log`
-pub const TERMINATION_LOG: Opt = of_the_gate(opt(
+pub static TERMINATION_LOG: Opt = of_the_gate(opt(
     "--termination-log",
     Takes::File,
     Group::Output,
     "summary of a failed wait [/dev/termination-log]",
 ));
 /// `--http-method`
-pub const HTTP_METHOD: Opt = opt("--http-method", Takes::Value("METHOD"), Group::Http, "method of HTTP targets [GET]");
+pub static HTTP_METHOD: Opt = opt("--http-method", Takes::Value("METHOD"), Group::Http, "method of HTTP targets [GET]");
 /// `--http-header`
-pub const HTTP_HEADER: Opt =
+pub static HTTP_HEADER: Opt =
     opt("--http-header", Takes::Value("'NAME: VALUE'"), Group::Http, "header of HTTP targets (repeatable)");
 /// `--http-status`
-pub const HTTP_STATUS: Opt = opt("--http-status", Takes::Value("LIST"), Group::Http, "accepted statuses [200-399]");
+pub static HTTP_STATUS: Opt = opt("--http-status", Takes::Value("LIST"), Group::Http, "accepted statuses [200-399]");
 /// `--tls-ca`
-pub const TLS_CA: Opt = opt("--tls-ca", Takes::File, Group::Http, "CA certificates (PEM), added to the roots");
+pub static TLS_CA: Opt = opt("--tls-ca", Takes::File, Group::Http, "CA certificates (PEM), added to the roots");
 /// `--tls-cert`
-pub const TLS_CERT: Opt = opt("--tls-cert", Takes::File, Group::Http, "client certificate (PEM)");
+pub static TLS_CERT: Opt = opt("--tls-cert", Takes::File, Group::Http, "client certificate (PEM)");
 /// `--tls-key`
-pub const TLS_KEY: Opt = opt("--tls-key", Takes::File, Group::Http, "key of the client certificate (PEM)");
+pub static TLS_KEY: Opt = opt("--tls-key", Takes::File, Group::Http, "key of the client certificate (PEM)");
 /// `--tls-insecure`
-pub const TLS_INSECURE: Opt = opt("--tls-insecure", Takes::Nothing, Group::Http, "do not verify certificates");
+pub static TLS_INSECURE: Opt = opt("--tls-insecure", Takes::Nothing, Group::Http, "do not verify certificates");
 /// `--help`
-pub const HELP: Opt = short("-h", opt("--help", Takes::Nothing, Group::About, "print this help"));
+pub static HELP: Opt = short("-h", opt("--help", Takes::Nothing, Group::About, "print this help"));
 /// `--version`
-pub const VERSION: Opt = short("-V", opt("--version", Takes::Nothing, Group::About, "print the version"));
+pub static VERSION: Opt = short("-V", opt("--version", Takes::Nothing, Group::About, "print the version"));
 /// `--completions`
-pub const COMPLETIONS: Opt =
+pub static COMPLETIONS: Opt =
     opt("--completions", Takes::OneOf(&["bash", "zsh", "fish"]), Group::About, "print shell completions");
 /// `--man`
-pub const MAN: Opt = opt("--man", Takes::Nothing, Group::About, "print the man page");
+pub static MAN: Opt = opt("--man", Takes::Nothing, Group::About, "print the man page");
 
 /// Every option, in the order of `--help`.
-pub const OPTIONS: &[Opt] = &[
-    TIMEOUT,
-    ATTEMPT_TIMEOUT,
-    INTERVAL,
-    BACKOFF,
-    MAX_INTERVAL,
-    MAX_ATTEMPTS,
-    SUCCESSES,
-    ANY,
-    UNTIL_DOWN,
-    FAIL_FAST,
-    ON_TIMEOUT,
-    CHECK,
-    FORMAT,
-    WATCH,
-    QUIET,
-    VERBOSE,
-    LOG_FORMAT,
-    REPORT,
-    TERMINATION_LOG,
-    HTTP_METHOD,
-    HTTP_HEADER,
-    HTTP_STATUS,
-    TLS_CA,
-    TLS_CERT,
-    TLS_KEY,
-    TLS_INSECURE,
-    HELP,
-    VERSION,
-    COMPLETIONS,
-    MAN,
+pub static OPTIONS: &[&Opt] = &[
+    &TIMEOUT,
+    &ATTEMPT_TIMEOUT,
+    &INTERVAL,
+    &BACKOFF,
+    &MAX_INTERVAL,
+    &MAX_ATTEMPTS,
+    &SUCCESSES,
+    &ANY,
+    &UNTIL_DOWN,
+    &FAIL_FAST,
+    &ON_TIMEOUT,
+    &CHECK,
+    &FORMAT,
+    &WATCH,
+    &QUIET,
+    &VERBOSE,
+    &LOG_FORMAT,
+    &REPORT,
+    &TERMINATION_LOG,
+    &HTTP_METHOD,
+    &HTTP_HEADER,
+    &HTTP_STATUS,
+    &TLS_CA,
+    &TLS_CERT,
+    &TLS_KEY,
+    &TLS_INSECURE,
+    &HELP,
+    &VERSION,
+    &COMPLETIONS,
+    &MAN,
 ];
 
 impl Opt {
@@ -243,7 +244,7 @@ pub const TARGETS_VARIABLE: &str = "WHEN_READY_TARGETS";
 /// The variable that an unknown one was most likely meant to be. Those that Kubernetes sets for a service of such a name
 /// are no spelling mistakes, and neither is what looks like none of ours.
 pub fn suggested_variable(name: &str) -> Option<String> {
-    let known = || OPTIONS.iter().filter_map(Opt::variable).chain([TARGETS_VARIABLE.to_owned()]);
+    let known = || OPTIONS.iter().filter_map(|option| option.variable()).chain([TARGETS_VARIABLE.to_owned()]);
     let word = name.strip_prefix(PREFIX)?;
     if is_of_kubernetes(word) || known().any(|known| known == name) {
         return None;
@@ -323,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_check_takes_what_describes_targets_attempts_tls_and_output() {
-        let taken: Vec<&str> = OPTIONS.iter().filter(|option| option.in_check).map(Opt::long).collect();
+        let taken: Vec<&str> = OPTIONS.iter().filter(|option| option.in_check).map(|option| option.long()).collect();
         let expected = "attempt-timeout check format watch quiet verbose log-format http-method http-header http-status \
                         tls-ca tls-cert tls-key tls-insecure";
         assert_eq!(taken.join(" "), expected);

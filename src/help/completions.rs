@@ -37,7 +37,7 @@ fn bash() -> String {
         };
         let _ = writeln!(cases, "        {}) {reply}; return ;;", names(option).join("|"));
     }
-    let all: Vec<&str> = OPTIONS.iter().flat_map(names).collect();
+    let all: Vec<&str> = OPTIONS.iter().flat_map(|option| names(option)).collect();
     format!(
         "_when_ready() {{\n    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} i\n    \
          for ((i = 1; i < COMP_CWORD; i++)); do\n        \
