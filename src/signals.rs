@@ -123,20 +123,21 @@ pub fn with_original_mask<T>(start: impl FnOnce() -> T) -> T {
 
 /// From here on, a write beyond `RLIMIT_FSIZE` fails and does not end the process. exec(2) undoes it.
 pub fn outlive_the_limit_of_file_sizes() {
-    outlive(Signal::SIGXFSZ);
+    if !is_ignored(ignored_mask(), Signal::SIGXFSZ) {
+        do_nothing_at(Signal::SIGXFSZ);
+    }
 }
 
-/// From here on, a write to a pipe without a reader fails and does not end the process. exec(2) undoes it.
-pub fn outlive_closed_pipes() {
-    outlive(Signal::SIGPIPE);
+/// Makes a write to a pipe without a reader deadly for COMMAND, as it is by default: std has the signal ignored. Here
+/// such a write fails as before.
+pub fn leave_closed_pipes_to_exec() {
+    do_nothing_at(Signal::SIGPIPE);
 }
 
 /// A handler that does nothing, rather than to ignore the signal: COMMAND would inherit that.
-fn outlive(signal: Signal) {
-    if !is_ignored(ignored_mask(), signal) {
-        // Where the system refuses it, nothing else depends on it.
-        let _ = flag::register(signal as i32, Arc::new(AtomicBool::new(false)));
-    }
+fn do_nothing_at(signal: Signal) {
+    // Where the system refuses it, nothing else depends on it.
+    let _ = flag::register(signal as i32, Arc::new(AtomicBool::new(false)));
 }
 
 fn is_ignored(mask: u64, signal: Signal) -> bool {

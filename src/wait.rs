@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use crate::config::{Config, OnTimeout, Output};
 use crate::event_loop::EventLoop;
 use crate::exit_status::{ExitStatus, Stop};
@@ -11,7 +13,7 @@ use crate::gate::{Gate, Verdict, World};
 use crate::helpers::Context;
 use crate::launch::{self, LaunchError};
 use crate::report::{Level, Report, Reporter, leave_termination_message};
-use crate::signals::{self, Signals};
+use crate::signals::Signals;
 
 /// Waits for everything, then hands over. The deadline counts from `begun`; COMMAND is looked up in `path`, the variable
 /// PATH.
@@ -75,12 +77,10 @@ pub(crate) fn end_commands() {
 fn hand_over(command: &[OsString], signals: &Signals, path: Option<&OsStr>) -> Result<ExitStatus, Stop> {
     signals.restore();
     let error = launch::exec(command, path);
-    // std has made a closed pipe deadly again, for COMMAND: the reason is still to be told.
-    signals::outlive_closed_pipes();
     look_up(&command[0], path)?;
-    let message = match error.kind() {
-        io::ErrorKind::NotFound => "it, or the interpreter or loader that it names, is not there".to_owned(),
-        _ => error.to_string(),
+    let message = match error {
+        Errno::ENOENT => "it, or the interpreter or loader that it names, is not there".to_owned(),
+        error => io::Error::from(error).to_string(),
     };
     let program = command[0].display();
     Err(Stop { message: format!("cannot run {program}: {message}"), status: ExitStatus::NotExecutable })

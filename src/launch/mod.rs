@@ -2,29 +2,32 @@
 
 mod program;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{AccessFlags, faccessat};
+use nix::sys::wait::waitpid;
+use nix::unistd::{self, AccessFlags, execvp, faccessat};
 
 use program::{Program, family, machine_name};
+
+use crate::signals;
 
 /// Where execvp(3) looks without a PATH.
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 /// What execvp(3) has run a file that the kernel does not know.
-const SHELL: &str = "/bin/sh";
+const SHELL: &CStr = c"/bin/sh";
 /// This much of a file is looked at: its first line, or the headers of an executable.
 const HEAD: usize = 4096;
 /// The kernel follows interpreters of interpreters this deep.
@@ -135,8 +138,8 @@ fn judge(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), Laun
             None => Ok(()),
         },
         // An emulator may be registered for such a file as well; else the shell runs it.
-        Program::Other if Path::new(SHELL).exists() || is_known_to_the_kernel(&head) => Ok(()),
-        Program::Other => unable(format!("it has no `#!` line, and there is no {SHELL} to run it")),
+        Program::Other if unistd::access(SHELL, AccessFlags::F_OK).is_ok() || is_known_to_the_kernel(&head) => Ok(()),
+        Program::Other => unable("it has no `#!` line, and there is no /bin/sh to run it"),
     }
 }
 
@@ -174,29 +177,41 @@ fn judge_interpreter(
 /// Whether the kernel has something to run a file that begins with `head` with (`binfmt_misc`). It is asked to run a file
 /// of these bytes and no more, which does nothing: without it answers `ENOEXEC`.
 fn is_known_to_the_kernel(head: &[u8]) -> bool {
-    let ask = || -> io::Result<()> {
-        let mut file = File::from(memfd_create(c"when-ready", MFdFlags::MFD_CLOEXEC)?);
+    const NO_VARIABLES: [&CStr; 0] = [];
+    let ask = || -> nix::Result<()> {
+        let file = memfd_create(c"when-ready", MFdFlags::MFD_CLOEXEC)?;
         // Enough for an emulator to be chosen, and not for it to load anything.
-        file.write_all(&head[..head.len().min(64)])?;
+        unistd::write(&file, &head[..head.len().min(64)])?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let (stdin, stdout, stderr) = (Stdio::null(), Stdio::null(), Stdio::null());
-        Command::new(path).env_clear().stdin(stdin).stdout(stdout).stderr(stderr).status().map(drop)
+        let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+        let mut streams = PosixSpawnFileActions::init()?;
+        for stream in 0..=2 {
+            streams.add_dup2(null.as_raw_fd(), stream)?;
+        }
+        let emulator = posix_spawn(path.as_str(), &streams, &PosixSpawnAttr::init()?, &[c"when-ready"], &NO_VARIABLES)?;
+        waitpid(emulator, None).map(drop)
     };
     // A memory file is closed when the emulator would open it (ENOENT): it was there even so.
-    ask().map_or_else(|error| error.raw_os_error() == Some(Errno::ENOENT as i32), |()| true)
+    matches!(ask(), Ok(()) | Err(Errno::ENOENT))
 }
 
 /// Runs COMMAND in this process's place, as execvp(3) does; comes back only with the reason why it did not.
 ///
-/// std resets SIGPIPE to its default; handlers are reset by exec itself, and the mask by the caller.
-pub fn exec(command: &[OsString], path: Option<&OsStr>) -> io::Error {
-    let [program, args @ ..] = command else { return io::ErrorKind::NotFound.into() };
-    let error = Command::new(program).args(args).exec();
+/// Handlers are reset by exec itself, and the mask by the caller.
+pub fn exec(command: &[OsString], path: Option<&OsStr>) -> Errno {
+    signals::leave_closed_pipes_to_exec();
+    // No word of a command line holds a NUL.
+    let words: Result<Vec<CString>, _> = command.iter().map(|word| CString::new(word.as_bytes())).collect();
+    let Ok(mut words) = words else { return Errno::EINVAL };
+    let Err(error) = execvp(&words[0], &words);
     // musl's execvp has no shell run what the kernel does not know.
-    if error.raw_os_error() == Some(Errno::ENOEXEC as i32)
-        && let Ok(file) = look_up(program, path)
+    if error == Errno::ENOEXEC
+        && let Ok(Ok(file)) = look_up(&command[0], path).map(|file| CString::new(file.into_os_string().into_vec()))
     {
-        return Command::new(SHELL).arg(file).args(args).exec();
+        words[0] = file;
+        words.insert(0, SHELL.to_owned());
+        let Err(error) = execvp(SHELL, &words);
+        return error;
     }
     error
 }
