@@ -7,6 +7,7 @@ use crate::deadline::Deadline;
 use crate::endpoint::Target;
 use crate::outcome::{NotReady, Outcome, Permanence, Stage};
 use crate::retry::{Change, Overlap, Rules, State, Tracker};
+use crate::sort;
 
 /// A target that was ready longer ago than this is asked once more before COMMAND runs: the official
 /// Postgres image starts a temporary server for its init scripts, and stops it again.
@@ -152,7 +153,7 @@ impl Gate {
     }
 
     /// Waits.
-    pub fn run(&mut self, world: &mut impl World, observer: &mut impl Observer) -> Verdict {
+    pub fn run(&mut self, world: &mut impl World, observer: &mut dyn Observer) -> Verdict {
         let begun = world.now();
         observer.observe(&Event::Waiting, self, begun);
         loop {
@@ -182,7 +183,7 @@ impl Gate {
 
     /// Takes what comes before `until`. What has come meanwhile is taken together, because each look at all
     /// targets takes its time. Gives the signal, if there is one.
-    fn hear(&mut self, world: &mut impl World, observer: &mut impl Observer, until: Option<Duration>) -> Option<i32> {
+    fn hear(&mut self, world: &mut impl World, observer: &mut dyn Observer, until: Option<Duration>) -> Option<i32> {
         let mut next = world.next(until);
         let mut ends = None;
         while let Some(message) = next {
@@ -202,7 +203,7 @@ impl Gate {
     fn finish(
         &mut self,
         world: &mut impl World,
-        observer: &mut impl Observer,
+        observer: &mut dyn Observer,
         target: usize,
         attempt: u32,
         outcome: Outcome,
@@ -225,10 +226,11 @@ impl Gate {
     }
 
     /// Begins what is due, as far as there is room and this turn lasts.
-    fn start_due(&mut self, world: &mut impl World, observer: &mut impl Observer, now: Duration) -> Turn {
+    fn start_due(&mut self, world: &mut impl World, observer: &mut dyn Observer, now: Duration) -> Turn {
         let mut held_up = vec![false; self.trackers.len()];
         let mut due: Vec<usize> = (0..self.trackers.len()).filter(|&index| self.trackers[index].is_due(now)).collect();
-        due.sort_by_key(|&index| self.trackers[index].urgency());
+        let urgency = |index: usize| (self.trackers[index].urgency(), index);
+        sort::indices(&mut due, &|one, other| urgency(one).cmp(&urgency(other)));
         let (mut is_over, turn_ends) = (false, now.saturating_add(TURN));
         for target in due {
             if !world.has_room(target) {
@@ -251,7 +253,7 @@ impl Gate {
     }
 
     /// Ends the attempts that are stuck where no deadline reaches: in the name service.
-    fn give_up_overdue(&mut self, world: &mut impl World, observer: &mut impl Observer, now: Duration) {
+    fn give_up_overdue(&mut self, world: &mut impl World, observer: &mut dyn Observer, now: Duration) {
         for target in 0..self.trackers.len() {
             for (attempt, after) in self.trackers[target].overdue(now) {
                 let failure = world.stage(target, attempt).timed_out(after);
@@ -277,7 +279,7 @@ impl Gate {
     }
 
     /// Does what becomes due by time alone, or because all are ready.
-    fn settle(&mut self, observer: &mut impl Observer, now: Duration) {
+    fn settle(&mut self, observer: &mut dyn Observer, now: Duration) {
         let is_last_moment = self.policy.timeout.is_past(now);
         if self.policy.quorum == Quorum::Any && !is_last_moment {
             for tracker in self.trackers.iter_mut().filter(|tracker| tracker.is_out_of_time(now)) {

@@ -30,5 +30,6 @@ pub mod retry;
 pub mod scrub;
 pub mod secret;
 pub mod signals;
+mod sort;
 pub mod wait;
 mod words;

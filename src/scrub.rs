@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::outcome::is_unprintable;
 use crate::secret::Secret;
+use crate::sort;
 
 /// What stands in a secret's place.
 const HIDDEN: &str = "***";
@@ -44,8 +45,8 @@ struct Needle {
     cased: Vec<char>,
     /// Whether a piece of it is hidden as well.
     in_pieces: bool,
-    /// The first place of each run of [`PIECE`] characters, sorted.
-    runs: Vec<(usize, [char; PIECE])>,
+    /// The places of its runs of [`PIECE`] characters, in the order of the runs; of the same ones, the first is first.
+    runs: Vec<usize>,
 }
 
 impl Needles {
@@ -91,11 +92,11 @@ impl Needles {
         if chars.is_empty() || self.0.iter().any(|needle| needle.cased == cased) {
             return;
         }
-        let mut runs: Vec<(usize, [char; PIECE])> = Vec::new();
+        let mut runs = Vec::new();
         if in_pieces && chars.len() > PIECE {
-            runs = chars.windows(PIECE).enumerate().filter_map(|(at, run)| Some((at, run.try_into().ok()?))).collect();
-            runs.sort_by_key(|(at, run)| (*run, *at));
-            runs.dedup_by_key(|(_, run)| *run);
+            let run = |at: usize| (&chars[at..at + PIECE], at);
+            runs.extend(0..=chars.len() - PIECE);
+            sort::indices(&mut runs, &|one, other| run(one).cmp(&run(other)));
         }
         self.0.push(Needle { chars, cased, in_pieces, runs });
     }
@@ -121,29 +122,27 @@ impl Needles {
         if self.0.is_empty() {
             return text.to_owned();
         }
-        let mut hidden: Vec<Range<usize>> = Vec::new();
+        // Of each byte, whether it is hidden.
+        let mut hidden = vec![false; text.len()];
         for view in views(text) {
             for needle in &self.0 {
                 needle.find(&view, &mut hidden);
             }
         }
-        hidden.sort_by_key(|range| range.start);
         let mut out = String::with_capacity(text.len());
-        let mut from = 0;
-        for range in hidden {
-            if range.start > from || out.is_empty() && from == 0 {
-                out.push_str(&text[from..range.start]);
+        for (at, c) in text.char_indices() {
+            if !hidden[at] {
+                out.push(c);
+            } else if at == 0 || !hidden[at - 1] {
                 out.push_str(HIDDEN);
             }
-            from = from.max(range.end);
         }
-        out.push_str(&text[from..]);
         out
     }
 }
 
 impl Needle {
-    fn find(&self, view: &[Unit], hidden: &mut Vec<Range<usize>>) {
+    fn find(&self, view: &[Unit], hidden: &mut [bool]) {
         let mut at = 0;
         while at < view.len() {
             let length = self.length_at(view, at);
@@ -152,8 +151,9 @@ impl Needle {
                 _ => {
                     let found = &view[at..at + length];
                     let is_shown = |unit: &&Unit| unit.c != ' ';
-                    let (first, last) = (found.iter().find(is_shown), found.iter().rfind(is_shown));
-                    hidden.extend(first.zip(last).map(|(first, last)| first.start..last.end));
+                    if let (Some(first), Some(last)) = (found.iter().find(is_shown), found.iter().rfind(is_shown)) {
+                        hidden[first.start..last.end].fill(true);
+                    }
                     at += length;
                 }
             }
@@ -179,10 +179,13 @@ impl Needle {
         if !self.in_pieces || whole <= PIECE || view.len() - at < PIECE {
             return 0;
         }
-        let run: [char; PIECE] = std::array::from_fn(|offset| view[at + offset].c);
-        let Ok(found) = self.runs.binary_search_by_key(&run, |(_, run)| *run) else { return 0 };
-        let from = self.runs[found].0;
+        let run = view[at..at + PIECE].iter().map(|unit| unit.c);
+        let is_before = |from: &usize| self.chars[*from..*from + PIECE].iter().copied().lt(run.clone());
+        let Some(&from) = self.runs.get(self.runs.partition_point(is_before)) else { return 0 };
         let length = common(from);
+        if length < PIECE {
+            return 0;
+        }
         let begins_or_ends = from == 0 || from + length == whole;
         let before = at.checked_sub(1).and_then(|at| view.get(at));
         let at_cut = is_cut(before) || is_cut(view.get(at + length));

@@ -76,7 +76,9 @@ impl View {
         // Those that are awaited first, when not all of them fit.
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         if order.len() > room {
-            order.sort_by_key(|&index| gate.trackers[index].state == State::Ready);
+            let (ready, awaited): (Vec<_>, Vec<_>) =
+                order.into_iter().partition(|&index| gate.trackers[index].state == State::Ready);
+            order = [awaited, ready].concat();
             order.truncate(room);
         }
         // The last column stays free: some terminals wrap a line that fills it.

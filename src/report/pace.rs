@@ -1,6 +1,5 @@
 //! Which lines are said, and when: pure, time is passed in.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::outcome::Kind;
@@ -25,11 +24,12 @@ pub(super) fn next_reminder(after: Duration) -> Duration {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     last: Option<Kind>,
-    kinds: BTreeMap<Kind, Pause>,
+    pauses: Vec<Pause>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Pause {
+    kind: Kind,
     until: Duration,
     length: Duration,
 }
@@ -38,11 +38,13 @@ impl Told {
     /// Whether a failure of `kind` is worth a line now: it is another kind than the one told of last, and was not told
     /// of a short while ago. If so, it counts as told.
     pub(super) fn is_news(&mut self, kind: Kind, now: Duration) -> bool {
-        if self.last == Some(kind) || self.kinds.get(&kind).is_some_and(|pause| now < pause.until) {
+        let pause = self.pauses.iter().position(|pause| pause.kind == kind);
+        if self.last == Some(kind) || pause.is_some_and(|at| now < self.pauses[at].until) {
             return false;
         }
-        let length = self.kinds.get(&kind).map_or(PAUSE, |pause| pause.length.saturating_mul(2).min(LONGEST));
-        self.kinds.insert(kind, Pause { until: now.saturating_add(length), length });
+        let before = pause.map(|at| self.pauses.swap_remove(at));
+        let length = before.map_or(PAUSE, |pause| pause.length.saturating_mul(2).min(LONGEST));
+        self.pauses.push(Pause { kind, until: now.saturating_add(length), length });
         self.last = Some(kind);
         true
     }

@@ -1,10 +1,10 @@
 //! The report: what `--report` writes, `--check --format json` prints and Kubernetes is told.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::log_text::count;
 use super::{Sink, files};
@@ -12,7 +12,7 @@ use crate::config::ReportTo;
 use crate::duration::human;
 use crate::endpoint::Target;
 use crate::gate::{Gate, Verdict};
-use crate::outcome::printable;
+use crate::outcome::{Kind, printable};
 use crate::retry::State;
 
 /// The whole wait, at its end.
@@ -83,7 +83,16 @@ pub struct TargetReport {
     /// The last failure; null if there was none.
     pub last_reason: Option<String>,
     /// How often each kind of failure occurred.
-    pub failures: BTreeMap<String, u32>,
+    pub failures: Map<String, Value>,
+}
+
+/// The counts of kinds by their names.
+fn counts(failures: &[(Kind, u32)]) -> Map<String, Value> {
+    let mut counts = Map::new();
+    for (kind, count) in failures {
+        counts.insert(kind.name().into_owned(), (*count).into());
+    }
+    counts
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -107,7 +116,7 @@ impl Report {
                     latency_ms: tracker.history.latency.map(millis),
                     proof: tracker.history.proof.clone(),
                     last_reason: tracker.history.last.as_ref().map(|failure| failure.reason.clone()),
-                    failures: tracker.history.failures.iter().map(|(kind, n)| (kind.name().into_owned(), *n)).collect(),
+                    failures: counts(&tracker.history.failures),
                 }
             })
             .collect();

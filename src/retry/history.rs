@@ -1,6 +1,5 @@
 //! What the attempts of one target have found so far.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::outcome::{Kind, NotReady};
@@ -19,7 +18,7 @@ pub struct History {
     /// The last failure.
     pub last: Option<NotReady>,
     /// How often each kind of failure occurred.
-    pub failures: BTreeMap<Kind, u32>,
+    pub failures: Vec<(Kind, u32)>,
     pub(super) failed_in_a_row: u32,
     pub(super) succeeded_in_a_row: u32,
     pub(super) failed_at: Duration,
@@ -54,7 +53,10 @@ impl History {
 
     /// Counts a failure, whatever it means.
     pub(super) fn count(&mut self, failure: &NotReady) {
-        *self.failures.entry(failure.kind).or_insert(0) += 1;
+        match self.failures.iter_mut().find(|(kind, _)| *kind == failure.kind) {
+            Some((_, count)) => *count += 1,
+            None => self.failures.push((failure.kind, 1)),
+        }
     }
 
     /// An attempt has failed, for a reason that is worth keeping or not.
