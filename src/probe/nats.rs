@@ -39,7 +39,7 @@ pub(super) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service
 fn info<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Value, NotReady> {
     let line = talk.receive(|bytes| line(bytes, &["INFO ", "-ERR "]))?;
     match line.strip_prefix("INFO ") {
-        Some(info) => serde_json::from_str(info).map_err(|_| talk.out_of_order()),
+        Some(info) => serde_json::from_slice(info.as_bytes()).map_err(|_| talk.out_of_order()),
         None => Err(refusal(&line)),
     }
 }

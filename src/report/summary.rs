@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 
 use super::log_text::count;
 use super::{Sink, files};
@@ -83,16 +82,26 @@ pub struct TargetReport {
     /// The last failure; null if there was none.
     pub last_reason: Option<String>,
     /// How often each kind of failure occurred.
-    pub failures: Map<String, Value>,
+    #[serde(serialize_with = "as_object")]
+    pub failures: Vec<(String, u32)>,
 }
 
-/// The counts of kinds by their names.
-fn counts(failures: &[(Kind, u32)]) -> Map<String, Value> {
-    let mut counts = Map::new();
+/// The counts by the names of the kinds, of which some have the same; in the order of the names.
+fn counts(failures: &[(Kind, u32)]) -> Vec<(String, u32)> {
+    let mut counts: Vec<(String, u32)> = Vec::new();
     for (kind, count) in failures {
-        counts.insert(kind.name().into_owned(), (*count).into());
+        let kind = kind.name();
+        let at = counts.partition_point(|(name, _)| **name < *kind);
+        match counts.get_mut(at) {
+            Some((name, sum)) if **name == *kind => *sum += count,
+            _ => counts.insert(at, (kind.into_owned(), *count)),
+        }
     }
     counts
+}
+
+fn as_object<S: Serializer>(pairs: &[(String, u32)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -173,5 +182,17 @@ impl Report {
             let _ = writeln!(out, "{shown} is not ready after {attempts}: {reason}.");
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_the_same_name_count_together() {
+        let failures = [(Kind::Unresolved, 1), (Kind::TimedOut, 2), (Kind::NameGone, 3), (Kind::StillUp, 4)];
+        let expected = [("still_up", 4), ("timed_out", 2), ("unresolved", 4)];
+        assert_eq!(counts(&failures), expected.map(|(name, count)| (name.to_owned(), count)));
     }
 }

@@ -40,7 +40,7 @@ fn is(found: &Value, wanted: &str) -> bool {
     if found.as_str() == Some(wanted) {
         return true;
     }
-    let Ok(wanted) = serde_json::from_str::<Value>(wanted) else { return false };
+    let Ok(wanted) = serde_json::from_slice::<Value>(wanted.as_bytes()) else { return false };
     match (found, &wanted) {
         (Value::Number(a), Value::Number(b)) if a.is_f64() != b.is_f64() => a.as_f64() == b.as_f64(),
         _ => *found == wanted,
@@ -49,7 +49,7 @@ fn is(found: &Value, wanted: &str) -> bool {
 
 /// `"green" or "yellow"`: what is expected, for people.
 pub fn shown_expected(wanted: &str) -> String {
-    let shown = |wanted: &str| match serde_json::from_str::<Value>(wanted) {
+    let shown = |wanted: &str| match serde_json::from_slice::<Value>(wanted.as_bytes()) {
         Ok(_) => wanted.to_owned(),
         Err(_) => Value::from(wanted).to_string(),
     };
