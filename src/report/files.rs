@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,14 +47,23 @@ pub(super) fn of_a_reader(verdict: Verdict) -> Duration {
 /// # Errors
 ///
 /// Those of `work`, and `TimedOut`.
-pub(super) fn aside(patience: Duration, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+pub(super) fn aside(patience: Duration, work: Box<dyn FnOnce() -> io::Result<()> + Send>) -> io::Result<()> {
     signals::outlive_the_limit_of_file_sizes();
-    let (done, result) = mpsc::channel();
+    // A lock and a bell: std's channels are 10 KB.
+    let shared = Arc::new((Mutex::new(None), Condvar::new()));
+    let done = Arc::clone(&shared);
+    let tell = move || {
+        let result = work();
+        *done.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        done.1.notify_one();
+    };
     let builder = thread::Builder::new().name("file".to_owned()).stack_size(64 << 10);
-    signals::held_back(|| builder.spawn(move || done.send(work())))?;
-    result
-        .recv_timeout(patience + TO_SAY)
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer")))
+    signals::held_back(|| builder.spawn(tell))?;
+    let (result, bell) = &*shared;
+    let result = result.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = bell.wait_timeout_while(result, patience + TO_SAY, |result| result.is_none());
+    let result = waited.unwrap_or_else(PoisonError::into_inner).0.take();
+    result.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer")))
 }
 
 /// Writes `text` in place of what is in the file: a temporary file beside it and a rename, which keeps its mode and
@@ -156,14 +165,12 @@ pub(super) fn from_now(patience: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn a_file_system_that_does_not_answer_is_left_alone() {
-        let (_never, answer) = mpsc::channel::<()>();
-        let error = aside(Duration::from_millis(1), move || {
-            let _ = answer.recv();
-            Ok(())
-        });
+        let (mut answer, _never) = io::pipe().unwrap();
+        let error = aside(Duration::from_millis(1), Box::new(move || answer.read_exact(&mut [0])));
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -277,34 +277,86 @@ impl Way {
 
 /// A thread that writes what it is given, and says when that is done.
 #[derive(Debug)]
-struct Writer {
-    queue: SyncSender<Vec<u8>>,
-    done: Receiver<io::Result<()>>,
+struct Writer(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    work: Mutex<Work>,
+    /// Rings whenever something of the work changes.
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// What is to be written.
+    texts: Vec<Vec<u8>>,
+    /// How many of them are not written yet, with the one that the thread has taken.
     under_way: usize,
+    /// What became of the last one, if that was no success.
+    error: Option<io::Error>,
+    /// No more texts will come.
+    is_over: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next text, once there is one; none after the last.
+    fn take(&self) -> Option<Vec<u8>> {
+        let waited = self.bell.wait_while(self.lock(), |work| work.texts.is_empty() && !work.is_over);
+        let mut work = waited.unwrap_or_else(PoisonError::into_inner);
+        (!work.texts.is_empty()).then(|| work.texts.remove(0))
+    }
 }
 
 impl Writer {
     fn start(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let mut file = File::from(fd.try_clone_to_owned()?);
-        let (queue, texts) = sync_channel::<Vec<u8>>(QUEUED);
-        let (say, done) = channel();
-        let work = move || texts.iter().try_for_each(|text| say.send(file.write_all(&text)).map_err(drop));
+        let shared = Arc::new(Shared::default());
+        let writer = Self(Arc::clone(&shared));
+        let work = move || {
+            while let Some(text) = shared.take() {
+                let error = file.write_all(&text).err();
+                let mut work = shared.lock();
+                work.under_way -= 1;
+                work.error = error;
+                shared.bell.notify_all();
+            }
+        };
         let builder = thread::Builder::new().name("log".to_owned()).stack_size(64 << 10);
         signals::held_back(|| builder.spawn(work))?;
-        Ok(Self { queue, done, under_way: 0 })
+        Ok(writer)
     }
 
     fn write(&mut self, bytes: &[u8], until: Instant) -> io::Result<usize> {
-        self.under_way -= self.done.try_iter().count();
+        let Self(shared) = self;
+        let mut work = shared.lock();
+        if work.texts.len() >= QUEUED {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        work.texts.push(bytes.to_vec());
+        work.under_way += 1;
+        work.error = None;
+        shared.bell.notify_all();
         // The file system that is not done with an earlier text is not waited for again.
-        let waits = self.under_way == 0;
-        self.queue.try_send(bytes.to_vec()).map_err(|_| io::ErrorKind::WouldBlock)?;
-        self.under_way += 1;
-        if waits && let Ok(result) = self.done.recv_timeout(until.saturating_duration_since(clock::now())) {
-            self.under_way -= 1;
-            result?;
+        if work.under_way == 1 {
+            let left = until.saturating_duration_since(clock::now());
+            let waited = shared.bell.wait_timeout_while(work, left, |work| work.under_way > 0);
+            let (mut work, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if let Some(error) = work.error.take() {
+                return Err(error);
+            }
         }
         Ok(bytes.len())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.lock().is_over = true;
+        self.0.bell.notify_all();
     }
 }
 

@@ -154,7 +154,7 @@ impl Report {
             ReportTo::File(file) => {
                 let (patience, path) = (files::patience(file, verdict), file.clone());
                 let replace = move || files::replace(&path, &json, files::from_now(patience));
-                (file.to_string_lossy(), files::aside(patience, replace))
+                (file.to_string_lossy(), files::aside(patience, Box::new(replace)))
             }
         };
         left.map_err(|error| format!("--report: {place} cannot be written: {error}"))

@@ -35,11 +35,12 @@ pub fn leave_termination_message<'a>(
 
 fn write(path: &Path, message: String, verdict: Verdict) -> io::Result<()> {
     let (patience, path) = (files::patience(path, verdict), path.to_owned());
-    files::aside(patience, move || match std::fs::metadata(&path) {
+    let write = move || match std::fs::metadata(&path) {
         // The kubelet has mounted it, and watches this file and no other in its place.
         Ok(there) if there.is_file() => files::write_in_place(&path, &message),
         _ => files::replace(&path, &message, files::from_now(patience)),
-    })
+    };
+    files::aside(patience, Box::new(write))
 }
 
 /// At most [`MAX_BYTES`], cut where a sentence ends.
