@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::{Check, Config, Format, Output, Policy, Quorum, Terminal, Verbosity};
 use crate::deadline::Deadline;
-use crate::endpoint::Target;
 use crate::event_loop::EventLoop;
 use crate::exit_status::{ExitStatus, Stop};
 use crate::gate::{Arrival, Gate, Verdict, World};
@@ -90,6 +89,5 @@ fn once(config: Config) -> Config {
         ..config.policy
     };
     let output = Output { verbosity: Verbosity::Quiet, ..config.output };
-    let targets = config.targets.iter().map(|target| Target { successes: None, timeout: None, ..target.clone() });
-    Config { targets: targets.collect(), policy, output, ..config }
+    Config { policy, output, ..config }
 }

@@ -82,9 +82,19 @@ impl<'a> Given<'a> {
 
     /// The value of an option; the last one where it was given twice, as with curl.
     fn value<T>(&self, option: &Opt, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, UsageError> {
+        let mut found = None;
+        self.read(option, &mut |text| {
+            found = Some(parse(text)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Has the value of an option read, if it is given. What is the same for values of all types is here.
+    fn read(&self, option: &Opt, parse: &mut dyn FnMut(&str) -> Result<(), String>) -> Result<(), UsageError> {
         let (values, source) = self.values(option)?;
-        let Some(value) = values.last() else { return Ok(None) };
-        parse(value).map(Some).map_err(|problem| UsageError(format!("{source}: {problem}")))
+        let Some(value) = values.last() else { return Ok(()) };
+        parse(value).map_err(|problem| UsageError(format!("{source}: {problem}")))
     }
 
     /// Whether a flag is on, and who said so.

@@ -135,13 +135,15 @@ pub struct Gate {
 impl Gate {
     /// A wait for `targets` that has not begun.
     pub fn new(targets: &[Target], policy: &Policy) -> Self {
+        // Where each is given one chance, what a target says of its wait means nothing.
+        let waits = policy.quorum != Quorum::Each;
         let rules = |target: &Target| Rules {
             backoff: policy.backoff,
             attempt_timeout: target.attempt_timeout().unwrap_or(policy.attempt_timeout),
             max_attempts: policy.max_attempts,
-            successes: target.successes.unwrap_or(policy.successes),
+            successes: target.successes.filter(|_| waits).unwrap_or(policy.successes),
             deadline: policy.timeout,
-            own_deadline: target.timeout.unwrap_or(Deadline::Never),
+            own_deadline: target.timeout.filter(|_| waits).unwrap_or(Deadline::Never),
             overlap: if target.is_command() { Overlap::OneAtATime } else { Overlap::Allowed },
         };
         Self::with_rules(targets.iter().map(rules).collect(), policy)

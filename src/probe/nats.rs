@@ -65,6 +65,8 @@ fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service, info: &Va
         }
         _ => {}
     }
+    // Strings, numbers and flags always serialize.
+    let connect = serde_json::to_string(&connect).unwrap_or_default();
     talk.send(format!("CONNECT {connect}\r\nPING\r\n").as_bytes());
     loop {
         let line = talk.receive(|bytes| line(bytes, &["PONG", "-ERR ", "INFO ", "PING", "+OK"]))?;

@@ -50,6 +50,12 @@ fn each_target_is_probed_exactly_once() {
     let peer = Peer::http(response("500 Internal Server Error", ""));
     Run::new().args(["--check", "--successes", "3"]).target(peer.url("/")).finish().expect_status(1);
     assert_eq!(peer.connections(), 1);
+
+    // What a target says of its wait is nothing to a check.
+    let peer = Peer::http(response("200 OK", ""));
+    let target = format!("{}#successes=3&timeout=1ns", peer.url("/"));
+    Run::new().arg("--check").target(target).finish().expect_status(0);
+    assert_eq!(peer.connections(), 1);
 }
 
 #[test]

@@ -44,28 +44,13 @@ const KEYS: &[(&str, &str)] = &[
     ("searchpath", "search_path"),
     ("options", "options"),
     ("passfile", "passfile"),
-    // Of these nothing is asked; they tell what kind of string it is.
-    ("driver", ""),
-    ("provider", ""),
-    ("pooling", ""),
-    ("virtualhost", ""),
-    ("trustservercertificate", ""),
-    ("encrypt", ""),
-    ("integratedsecurity", ""),
-    ("trustedconnection", ""),
-    ("multipleactiveresultsets", ""),
-    ("persistsecurityinfo", ""),
-    ("charset", ""),
-    ("endpoint", ""),
-    ("accountendpoint", ""),
-    ("defaultendpointsprotocol", ""),
-    ("instrumentationkey", ""),
-    ("hostingkey", ""),
-    ("sharedaccesskey", ""),
-    ("sharedaccesskeyname", ""),
-    ("accountkey", ""),
-    ("accountname", ""),
 ];
+
+/// Of these nothing is asked; they tell what kind of string it is.
+const MARKS: &str = "driver provider pooling virtualhost trustservercertificate encrypt integratedsecurity \
+    trustedconnection multipleactiveresultsets persistsecurityinfo charset endpoint \
+    accountendpoint defaultendpointsprotocol instrumentationkey hostingkey sharedaccesskey \
+    sharedaccesskeyname accountkey accountname";
 
 /// Keys that strings for SQL Server have, and those for Postgres seldom.
 const SQL_SERVER: [&str; 5] =
@@ -78,7 +63,7 @@ fn normalized(key: &str) -> String {
 /// Whether it is a key of such strings.
 pub(super) fn is_key(text: &str) -> bool {
     let key = normalized(text);
-    KEYS.iter().any(|(known, _)| *known == key)
+    KEYS.iter().any(|(known, _)| *known == key) || MARKS.split(' ').any(|mark| mark == key)
 }
 
 /// Another server that such a string may be for.
@@ -146,7 +131,7 @@ pub(crate) fn server(text: &str) -> Result<Option<Server>, String> {
 /// Reads a string for Postgres.
 pub(super) fn read(text: &str, settings: &mut Settings, ignored: &mut Ignored) -> Result<(), String> {
     for (key, value) in pairs(super::strip_pdo(text.trim_start()).unwrap_or(text))? {
-        let known = KEYS.iter().find(|(known, libpq)| *known == key && !libpq.is_empty());
+        let known = KEYS.iter().find(|(known, _)| *known == key);
         let Some((_, libpq)) = known else {
             ignored.add(&key);
             continue;

@@ -7,51 +7,21 @@ use crate::endpoint::{Reading, TargetTls, split_name, url};
 use crate::secret::Secret;
 
 /// Its options, in small letters.
-const OPTIONS: [&str; 36] = [
-    "abortconnect",
-    "allowadmin",
-    "asynctimeout",
-    "channelprefix",
-    "checkcertificaterevocation",
-    "clientname",
-    "configcheckseconds",
-    "configchannel",
-    "connectretry",
-    "connecttimeout",
-    "defaultdatabase",
-    "heartbeatconsistencychecks",
-    "heartbeatinterval",
-    "highintegrity",
-    "includedetailinexceptions",
-    "includeperformancecountersinexceptions",
-    "keepalive",
-    "libname",
-    "name",
-    "password",
-    "preservingasyncorder",
-    "preserveasyncorder",
-    "protocol",
-    "proxy",
-    "resolvedns",
-    "responsetimeout",
-    "servicename",
-    "setclientlibrary",
-    "ssl",
-    "sslhost",
-    "sslprotocols",
-    "synctimeout",
-    "tiebreaker",
-    "tunnel",
-    "user",
-    "version",
-];
+const OPTIONS: &str = "abortconnect allowadmin asynctimeout channelprefix checkcertificaterevocation clientname \
+    configcheckseconds configchannel connectretry connecttimeout defaultdatabase \
+    heartbeatconsistencychecks heartbeatinterval highintegrity includedetailinexceptions \
+    includeperformancecountersinexceptions keepalive libname name password \
+    preservingasyncorder preserveasyncorder protocol proxy resolvedns responsetimeout \
+    servicename setclientlibrary ssl sslhost sslprotocols synctimeout tiebreaker tunnel user \
+    version";
 /// The port that it takes with TLS.
 const TLS_PORT: u16 = 6380;
 
 /// Whether a text is such a string: parts with commas between them, of which one is an option.
 pub(in crate::endpoint) fn is_stackexchange(text: &str) -> bool {
     let is_option = |part: &str| {
-        part.split_once('=').is_some_and(|(key, _)| OPTIONS.contains(&key.trim().to_ascii_lowercase().as_str()))
+        part.split_once('=')
+            .is_some_and(|(key, _)| OPTIONS.split(' ').any(|name| key.trim().eq_ignore_ascii_case(name)))
     };
     // It begins with a host; `password=a,ssl=b` is a password.
     let text = if is_option(text) { text } else { split_name(text).1 };

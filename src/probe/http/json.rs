@@ -51,7 +51,7 @@ fn is(found: &Value, wanted: &str) -> bool {
 pub fn shown_expected(wanted: &str) -> String {
     let shown = |wanted: &str| match serde_json::from_slice::<Value>(wanted.as_bytes()) {
         Ok(_) => wanted.to_owned(),
-        Err(_) => Value::from(wanted).to_string(),
+        Err(_) => serde_json::to_string(wanted).unwrap_or_default(),
     };
     wanted.split('|').map(shown).collect::<Vec<_>>().join(" or ")
 }

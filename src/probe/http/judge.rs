@@ -232,7 +232,7 @@ fn not_json(body: &[u8]) -> &'static str {
 fn difference(expectation: &JsonExpectation, found: Option<&Value>) -> String {
     let pointer = quoted(expectation.pointer.as_bytes());
     let found = match found {
-        Some(value) => format!("is {}", cut(&quoted(value.to_string().as_bytes()))),
+        Some(value) => format!("is {}", cut(&quoted(&serde_json::to_vec(value).unwrap_or_default()))),
         None => "is absent".to_owned(),
     };
     match &expectation.value {
