@@ -72,11 +72,16 @@ pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
     })
 }
 
+/// A duration in whole milliseconds.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A duration as people read it: three digits at most (`3ms`, `1.2s`, `2m 5s`).
 pub fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if duration < Duration::from_secs(1) {
-        format!("{}ms", duration.as_millis())
+        format!("{}ms", duration.subsec_millis())
     } else if seconds < 10 {
         format!("{seconds}{}", tenths(duration))
     } else if seconds < 60 {

@@ -250,7 +250,7 @@ pub fn suggested_variable(name: &str) -> Option<String> {
         return None;
     }
     let most = (word.len() / 4).clamp(1, 2);
-    let distance = |known: &String| strsim::damerau_levenshtein(name, known);
+    let distance = |known: &String| strsim::osa_distance(name, known);
     known().min_by_key(distance).filter(|known| distance(known) <= most)
 }
 
@@ -275,7 +275,7 @@ pub fn suggestion(word: &str) -> Option<String> {
     let word = word.trim_start_matches('-').split('=').next().unwrap_or_default();
     let (distance, option) = OPTIONS
         .iter()
-        .map(|option| (strsim::damerau_levenshtein(word, option.long()), option))
+        .map(|option| (strsim::osa_distance(word, option.long()), option))
         .min_by_key(|(distance, _)| *distance)?;
     let is_prefix = word.len() > 2 && option.long().starts_with(word);
     (distance <= 2.max(word.len() / 3) && word.len() > 1 || is_prefix).then(|| option.flag.to_owned())

@@ -96,7 +96,7 @@ impl Expectations {
         };
         // What is no key may be the rest of a password with a `#` in it.
         let shown = if KEYS.contains(&key.as_str()) { format!("`{key}`") } else { "what stands".to_owned() };
-        let meant = KEYS.iter().find(|known| strsim::damerau_levenshtein(known, key) == 1);
+        let meant = KEYS.iter().find(|known| strsim::osa_distance(known, key) == 1);
         let meant = meant.filter(|known| !KEYS.contains(&key.as_str()) && known.len() > 3);
         let meant = meant.map_or(String::new(), |known| format!("; did you mean `{known}`?"));
         let tls = if endpoint.knows_tls_keys() { format!(", {}", super::tls::KEYS) } else { String::new() };

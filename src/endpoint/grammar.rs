@@ -296,7 +296,7 @@ fn of_scheme(
             Some(service) => Endpoint::Service(Box::new(service)),
             None => Endpoint::Server(Box::new(Server::from_url(found, rest, reading)?)),
         },
-        Grammar::Refused => return Err(unknown_scheme(found.scheme.name, rest, own)),
+        Grammar::Refused => return Err(unknown_scheme(found.scheme.name(), rest, own)),
     })
 }
 
@@ -408,7 +408,7 @@ fn with_more(text: &str, end: usize, own: Own<'_>, reading: &mut Reading<'_>) ->
         && (place.matches(':').count() > 1
             || place.rsplit_once(':').is_none_or(|(_, port)| url::parse_port(port).is_err()))
     {
-        let name = found.scheme.name;
+        let name = found.scheme.name();
         return Err(format!("after `{name}:` comes `//`; write {name}://HOST, or HOST:PORT and nothing more"));
     }
     if more.contains('@') || !more.starts_with('/') || place.ends_with(':') {
@@ -422,7 +422,7 @@ fn with_more(text: &str, end: usize, own: Own<'_>, reading: &mut Reading<'_>) ->
         (_, Some(port)) => match schemes::by_port(port) {
             Some(scheme) => Err(format!(
                 "it is not HOST:PORT and nothing more; write {place}, or {}://{place}/…",
-                scheme.name,
+                scheme.name(),
                 place = own.place(place)
             )),
             None => Ok(Endpoint::Http(Box::new(Http::without_scheme(text, reading)?))),

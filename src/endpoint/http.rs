@@ -138,7 +138,7 @@ impl Http {
         };
         let origin = match &place {
             Place::Unix(path) => format!("http+unix://{}", shown::clean(&path.display().to_string())),
-            Place::Tcp(_) => format!("{}://{}", scheme.name, parts.hosts),
+            Place::Tcp(_) => format!("{}://{}", scheme.name(), parts.hosts),
         };
         let mut http = Self {
             tls: None,

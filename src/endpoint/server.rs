@@ -130,7 +130,7 @@ pub(super) fn places(hosts: &str, default_port: u16) -> Result<Vec<Place>, Strin
 impl Server {
     /// A URL, of which `rest` stands behind `://`.
     pub(super) fn from_url(found: Found, rest: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
-        let rest = if found.scheme.name == "oracle" { of_oracle(rest) } else { rest };
+        let rest = if found.scheme.name() == "oracle" { of_oracle(rest) } else { rest };
         let parts = Parts::of(without_properties(rest), found.scheme.port.unwrap_or_default())?;
         let mut secrets: Vec<Secret> = parts.password.iter().cloned().collect();
         for (key, value) in &parts.query {
@@ -151,7 +151,7 @@ impl Server {
 
     /// One that is named by other means than a URL.
     pub(super) fn at(scheme: &'static Scheme, places: Vec<Place>, secrets: Vec<Secret>) -> Self {
-        Self { scheme: scheme.name, protocol: scheme.protocol, places, secrets }
+        Self { scheme: scheme.name(), protocol: scheme.protocol, places, secrets }
     }
 }
 

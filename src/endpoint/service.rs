@@ -193,12 +193,12 @@ impl Service {
 
     /// What a URL of a scheme leads to, where its protocol is spoken.
     pub(super) fn from_url(found: Found, rest: &str, reading: &mut Reading<'_>) -> Result<Option<Self>, String> {
-        let Some(protocol) = Protocol::of(found.scheme.name) else { return Ok(None) };
+        let Some(protocol) = Protocol::of(found.scheme.name()) else { return Ok(None) };
         // JDBC's drivers decode a `+` as forms do.
         let form = rest.split_once('?').filter(|_| found.dialect == Dialect::Jdbc);
         let form = form.map(|(before, query)| format!("{before}?{}", query.replace('+', "%20")));
         let parts = Parts::of(form.as_deref().unwrap_or(rest), found.scheme.port.unwrap_or_default())?;
-        let mut service = Self::new(protocol, found.scheme.name, parts.places);
+        let mut service = Self::new(protocol, found.scheme.name(), parts.places);
         service.encryption = match found.scheme.layer {
             Layer::Tls => Encryption::Always,
             Layer::Plain => protocol.usual_encryption(),

@@ -138,11 +138,11 @@ mod tests {
     fn every_scheme_that_is_probed_by_its_own_protocol_is_told_of() {
         let told: Vec<&str> = FORMS.iter().flat_map(Form::schemes).collect();
         for scheme in SCHEMES.iter().filter(|row| !matches!(row.grammar, Grammar::Server | Grammar::Refused)) {
-            let variant = ["redshift", "materialize", "risingwave", "smtps", "submission"].contains(&scheme.name);
+            let variant = ["redshift", "materialize", "risingwave", "smtps", "submission"].contains(&scheme.name());
             assert!(
-                variant || told.iter().any(|url| url.starts_with(&format!("{}://", scheme.name))),
+                variant || told.iter().any(|url| url.starts_with(&format!("{}://", scheme.name()))),
                 "{}",
-                scheme.name
+                scheme.name()
             );
         }
     }

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthChar;
 use super::log_text::title;
 use super::{Sink, columns, last_reason};
 use crate::deadline::Deadline;
-use crate::duration::human;
+use crate::duration::{human, millis};
 use crate::endpoint::Target;
 use crate::gate::Gate;
 use crate::outcome::printable;
@@ -90,7 +90,7 @@ impl View {
             if titles_fit { title } else { label }
         };
         let names = order.iter().map(|&index| columns(name(index))).max().unwrap_or(0).min(most);
-        let frame = usize::try_from(now.as_millis() / FRAME.as_millis()).unwrap_or(0);
+        let frame = usize::try_from(millis(now) / millis(FRAME)).unwrap_or(0);
         let mut out: Vec<String> = order
             .iter()
             .map(|&index| {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Entry, Level, Topic, log_text};
 use crate::clock;
+use crate::duration::millis;
 use crate::outcome::{Kind, printable};
 
 /// The fields in the order in which they are written; docs/schema/log.schema.json describes them.
@@ -27,7 +28,7 @@ struct Line {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
-    elapsed_ms: u128,
+    elapsed_ms: u64,
 }
 
 pub(super) fn line(entry: &Entry<'_>) -> String {
@@ -57,7 +58,7 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
         permanent: entry.is_permanent(),
         reason: entry.reason.map(printable),
         attempt: entry.attempt.filter(|attempt| *attempt > 0),
-        elapsed_ms: entry.elapsed.as_millis(),
+        elapsed_ms: millis(entry.elapsed),
     };
     // Strings and numbers always serialize.
     serde_json::to_string(&line).unwrap_or_default()

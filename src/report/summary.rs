@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::log_text::count;
 use super::{Sink, files};
 use crate::config::ReportTo;
-use crate::duration::human;
+use crate::duration::{human, millis};
 use crate::endpoint::Target;
 use crate::gate::{Gate, Verdict};
 use crate::outcome::{Kind, printable};
@@ -102,10 +102,6 @@ fn counts(failures: &[(Kind, u32)]) -> Vec<(String, u32)> {
 
 fn as_object<S: Serializer>(pairs: &[(String, u32)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Report {
