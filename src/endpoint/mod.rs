@@ -19,11 +19,12 @@ pub mod tls;
 mod url;
 pub mod variables;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::deadline::Deadline;
+use crate::outcome::is_plain;
 use crate::secret::Secret;
 use crate::words::beginning_of;
 
@@ -203,7 +204,10 @@ impl Target {
 
     /// The URL without password, query and fragment, fit to be shown.
     pub fn url(&self) -> String {
-        shown::clean(&self.endpoint.to_string())
+        let mut url = String::with_capacity(48);
+        // Writing to a text does not fail.
+        let _ = write!(url, "{}", self.endpoint);
+        if is_plain(&url) { url } else { shown::clean(&url) }
     }
 
     /// Everything that must not be shown, for scrubbing what a peer echoes.

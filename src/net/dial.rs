@@ -190,11 +190,12 @@ impl Contact {
 
     /// Takes a connection that is decided, unless nobody may listen at its other end.
     fn admit(&mut self) -> Answer {
-        if let Ok(Some(error)) | Err(error) = self.socket.take_error() {
-            return Answer::Failed(errno_of(&error));
-        }
         let Some(peer) = end(self.socket.peer_addr()) else {
-            return if self.answered == Answered::Yes { Answer::Failed(Errno::ECONNRESET) } else { Answer::None };
+            return match self.socket.take_error() {
+                Ok(Some(error)) | Err(error) => Answer::Failed(errno_of(&error)),
+                Ok(None) if self.answered == Answered::Yes => Answer::Failed(Errno::ECONNRESET),
+                Ok(None) => Answer::None,
+            };
         };
         let is_here = self.address.ip().is_loopback();
         // The kernel gives that port to no connection, or somebody listens there.

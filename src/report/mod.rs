@@ -21,7 +21,7 @@ use crate::deadline::Deadline;
 use crate::duration::human;
 use crate::endpoint::Target;
 use crate::gate::{Event, Gate, Observer, Verdict};
-use crate::outcome::{Kind, NotReady, Permanence, printable, truncated};
+use crate::outcome::{Kind, NotReady, Permanence, is_plain, printable, truncated};
 use crate::retry::{Change, State, Tracker};
 
 pub use sink::Sink;
@@ -345,7 +345,10 @@ impl Log {
 fn line(format: Format, entry: &Entry<'_>) -> String {
     match format {
         Format::Json => log_json::line(entry),
-        Format::Text => printable(&log_text::line(entry)),
+        Format::Text => {
+            let line = log_text::line(entry);
+            if is_plain(&line) { line } else { printable(&line) }
+        }
     }
 }
 
