@@ -60,8 +60,7 @@ pub enum Arrival {
 pub trait World {
     /// The time since the wait began.
     fn now(&mut self) -> Duration;
-    /// Whether a further attempt of this target can begin now. An attempt that is stuck in the name
-    /// service takes room of its own target only.
+    /// Whether a further attempt of this target can begin now, as far as threads and descriptors go.
     fn has_room(&mut self, target: usize) -> bool;
     /// Begins an attempt.
     ///
@@ -254,7 +253,7 @@ impl Gate {
         if is_over { Turn::Over } else { Turn::Done { held_up } }
     }
 
-    /// Ends the attempts that are stuck where no deadline reaches: in the name service.
+    /// Ends the attempts that are stuck where no deadline reaches: in the name service or a file system.
     fn give_up_overdue(&mut self, world: &mut impl World, observer: &mut dyn Observer, now: Duration) {
         for target in 0..self.trackers.len() {
             for (attempt, after) in self.trackers[target].overdue(now) {

@@ -117,7 +117,7 @@ impl Helpers {
         Self { context, running: None, refused: None }
     }
 
-    /// Whether one more job would find a thread. `among` says how many of all it may be at most, as a divisor.
+    /// Whether one more job would find a thread, if all jobs may have no more than one part in `among` of the threads.
     pub fn have_room(&mut self, now: Instant, among: usize) -> bool {
         if self.room_again().is_some_and(|again| again <= now) {
             self.refused = None;

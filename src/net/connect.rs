@@ -31,7 +31,7 @@ pub fn connect(place: &Place, budget: &Budget) -> Result<Connection, NotReady> {
     Ok(Connection { socket: made.socket, budget: budget.clone(), peer: made.peer })
 }
 
-/// The same for who has nothing to say to the peer.
+/// The same, for a caller that has nothing to say to the peer.
 ///
 /// # Errors
 ///
@@ -53,8 +53,8 @@ pub fn reach(place: &Place, budget: &Budget) -> Result<Made, NotReady> {
     }
 }
 
-/// Begins a connection that does not block: for a place whose name needs no look-up. Gives the race to an
-/// IP address, or how connecting to a socket has ended.
+/// Begins a connection without blocking: the race to an IP address, or how connecting to a socket has ended.
+/// None where a name has to be looked up first.
 pub fn begin(place: &Place, budget: &Budget) -> Option<Begun> {
     let begun = match place {
         Place::Tcp(address) => {

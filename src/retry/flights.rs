@@ -65,7 +65,7 @@ impl Flights {
         self.ends().min()
     }
 
-    /// Those whose time was up so long ago.
+    /// Those whose time was up `ago` before `now`, or earlier.
     pub(super) fn ended_before(&self, now: Duration, ago: Duration) -> impl Iterator<Item = Flight> {
         self.under_way.iter().copied().filter(move |flight| flight.ends.saturating_add(ago) <= now)
     }

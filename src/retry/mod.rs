@@ -15,7 +15,7 @@ pub use history::History;
 pub use spacing::MAX_IN_FLIGHT;
 use spacing::{PATIENCE, Pace};
 
-/// An attempt that has not reported this long after its time is up is stuck in the name service.
+/// An attempt that has not reported this long after its time is up is stuck in the name service or a file system.
 const GRACE: Duration = Duration::from_millis(20);
 
 /// What is asked of one target.

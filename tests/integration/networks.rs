@@ -163,6 +163,11 @@ fn attempts_of(finished: &Finished) -> u32 {
     attempts.filter_map(|(head, _)| head.rsplit(' ').next()?.parse::<u32>().ok()).sum()
 }
 
+/// The sockets of this network, and in which state they are.
+fn sockets() -> String {
+    std::fs::read_to_string("/proc/thread-self/net/tcp").expect("a list of sockets")
+}
+
 #[test]
 fn closed_ports_that_meet_themselves_or_each_other_are_never_taken_for_servers() {
     in_private_network(|| {
@@ -196,12 +201,14 @@ fn closed_ports_that_meet_themselves_or_each_other_are_never_taken_for_servers()
         assert!(attempts >= 200_000, "{attempts} attempts");
         // And no attempt leaves a port behind that a server could not listen on.
         for port in gates.into_iter().flatten() {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+            free.unwrap_or_else(|error| panic!("{port}: {error}\n{}", sockets()));
         }
         // A server on such a port is one, even where a single connection fills its queue.
         for backlog in [128, 0] {
             let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-            listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 40_009)).into()).unwrap();
+            let bound = listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 40_009)).into());
+            bound.unwrap_or_else(|error| panic!("{error}, with a queue of {backlog}\n{}", sockets()));
             listener.listen(backlog).unwrap();
             Run::new().target("127.0.0.1:40009").args(["-t", "5s"]).finish().expect_status(0);
         }
