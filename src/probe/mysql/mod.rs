@@ -16,7 +16,7 @@ use crate::net::tls_settings::Settings;
 use crate::net::{self, Budget, Stream};
 use crate::outcome::{Kind, NotReady, Outcome, Ready, excerpt, quoted};
 use crate::secret::Secret;
-use wire::{Greeting, Packet, capability};
+use wire::{Greeting, Packet, Rows, capability};
 
 const PROTOCOL: &str = "MySQL's protocol";
 const NATIVE: &str = "mysql_native_password";
@@ -26,8 +26,6 @@ const SHA256: &str = "sha256_password";
 const NOBODY: &str = "when-ready";
 /// How often a server may ask for another plugin: MariaDB's accounts may have several.
 const MAX_SWITCHES: u8 = 4;
-/// How many rows are read to the end of a result, so that the server need not break off.
-const MAX_ROWS: usize = 10_000;
 /// The commands `COM_QUIT` and `COM_QUERY`.
 const QUIT: &[u8] = &[1];
 const QUERY: u8 = 3;
@@ -269,30 +267,13 @@ impl<S: Read + Write> Session<'_, S> {
     /// Whether the first column of the first row holds; `None` without a row.
     fn first_row(&mut self, sql: &Secret) -> Result<Option<bool>, NotReady> {
         self.talk.send(&wire::framed(0, &[&[QUERY], sql.expose_bytes()].concat()));
-        let Some(columns) = wire::column_count(&self.result()?).map_err(|_| self.talk.out_of_order())? else {
-            return Ok(None);
-        };
-        let mut first_type = 0;
-        for index in 0..columns {
-            let column = self.result()?;
-            if index == 0 {
-                first_type = wire::column_type(&column).map_err(|_| self.talk.out_of_order())?;
+        let mut rows = Rows::default();
+        loop {
+            let packet = self.result()?;
+            if rows.take(&packet).map_err(|_| self.talk.out_of_order())? {
+                return Ok(rows.first);
             }
         }
-        if !wire::is_end(&self.result()?) {
-            return Err(self.talk.out_of_order());
-        }
-        let mut first = None;
-        for _ in 0..MAX_ROWS {
-            let row = self.result()?;
-            if wire::is_end(&row) {
-                break;
-            }
-            if first.is_none() {
-                first = Some(wire::holds(&row, first_type).map_err(|_| self.talk.out_of_order())?);
-            }
-        }
-        Ok(first)
     }
 
     /// A packet of a result.

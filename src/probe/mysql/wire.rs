@@ -9,6 +9,9 @@ pub const MAX_HANDSHAKE: usize = 64 << 10;
 /// Nor a longer one of a result.
 pub const MAX_ROW: usize = 1 << 20;
 
+/// How many rows are read to the end of a result, so that the server need not break off.
+const MAX_ROWS: usize = 10_000;
+
 /// The capability flags that are used (manual: "Capabilities Flags").
 pub mod capability {
     /// The database is named in the answer to the greeting.
@@ -249,6 +252,48 @@ pub fn caching_sha2(password: &[u8], nonce: &[u8]) -> Vec<u8> {
     xor(&once, &Sha256::digest(&salted))
 }
 
+/// What a statement comes to, packet by packet.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// How many columns there are, once that is known.
+    columns: Option<usize>,
+    /// How many packets there were after that.
+    seen: usize,
+    first_type: u8,
+    /// Whether the first column of the first row holds; `None` without a row.
+    pub first: Option<bool>,
+}
+
+impl Rows {
+    /// Takes the next packet, and says whether it was the last that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// When it is none of a result, or has no place there.
+    pub fn take(&mut self, packet: &[u8]) -> Result<bool, ProtocolError> {
+        let Some(columns) = self.columns else {
+            self.columns = column_count(packet)?;
+            return Ok(self.columns.is_none());
+        };
+        let index = self.seen;
+        self.seen += 1;
+        if index == 0 && columns > 0 {
+            self.first_type = column_type(packet)?;
+        }
+        if index < columns {
+            return Ok(false);
+        }
+        let is_end = is_end(packet);
+        if index == columns {
+            return if is_end { Ok(false) } else { Err(ProtocolError) };
+        }
+        if !is_end && self.first.is_none() {
+            self.first = Some(holds(packet, self.first_type)?);
+        }
+        Ok(is_end || index == columns + MAX_ROWS)
+    }
+}
+
 /// How many columns a result has; `None` for a statement that has no result.
 ///
 /// # Errors
@@ -369,6 +414,26 @@ mod tests {
 
     const NATIVE: &str = "8817c50fa779daef010ee7577825b0847df9842e";
     const SHA2: &str = "c76e2898612a4cf042c77fa8c4702c4c64c0c2c557c53c4d75595aaa6abae809";
+
+    #[test]
+    fn a_result_is_taken_to_its_end_and_in_its_order() {
+        let column = b"\x03def\0\0\0\x01x\0\x0c\x3f\0\x15\0\0\0\x08\x81\0\0\0\0";
+        let end: &[u8] = b"\xfe\0\0\x02\0";
+        let taken = |packets: &[&[u8]]| {
+            let mut rows = Rows::default();
+            let all: Result<Vec<bool>, ProtocolError> = packets.iter().map(|packet| rows.take(packet)).collect();
+            (all, rows.first)
+        };
+        let more = |count| Ok([vec![false; count], vec![true]].concat());
+        assert_eq!(taken(&[&[0, 0, 0]]), (more(0), None));
+        assert_eq!(taken(&[&[1], column, end, end]), (more(3), None));
+        assert_eq!(taken(&[&[1], column, end, b"\x010", b"\x011", end]), (more(5), Some(false)));
+        assert_eq!(taken(&[&[1], column, column]).0, Err(ProtocolError));
+        assert_eq!(taken(&[&[1], b"\x03de"]).0, Err(ProtocolError));
+        let rows = vec![&b"\x011"[..]; MAX_ROWS];
+        let many = [&[&b"\x01"[..], column, end][..], &rows].concat();
+        assert_eq!(taken(&many), (more(MAX_ROWS + 2), Some(true)));
+    }
 
     #[test]
     fn a_row_holds_unless_it_is_null_or_a_zero() {
