@@ -146,8 +146,8 @@ fn local(host: &str) -> Result<Vec<SocketAddr>, Trouble> {
         found = [IpAddr::from(Ipv6Addr::LOCALHOST), Ipv4Addr::LOCALHOST.into()].map(|ip| (ip, 0).into()).to_vec();
     }
     // As RFC 6724 has it, by and large.
-    found.sort_by_key(SocketAddr::is_ipv4);
-    Ok(found)
+    let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(SocketAddr::is_ipv6);
+    Ok([first, second].concat())
 }
 
 /// A file of the system's; one that is not there is empty.
