@@ -240,8 +240,11 @@ fn http(mut stream: TcpStream, is_ready: bool) {
 fn redis(mut stream: TcpStream, is_ready: bool) {
     let answer: &[u8] = if is_ready { b"+PONG\r\n" } else { b"-LOADING Redis is loading the dataset in memory\r\n" };
     let mut chunk = [0; 1024];
-    while matches!(stream.read(&mut chunk), Ok(n) if n > 0) {
-        if stream.write_all(answer).is_err() {
+    while let Ok(length @ 1..) = stream.read(&mut chunk) {
+        // QUIT may be in the same packet as PING, and is obeyed.
+        let quits = chunk[..length].windows(4).any(|word| word == b"QUIT");
+        let answers = [answer, if quits { b"+OK\r\n" } else { b"" }].concat();
+        if stream.write_all(&answers).is_err() || quits {
             return;
         }
     }
