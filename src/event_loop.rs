@@ -1,5 +1,5 @@
-//! The one place that waits: for signals, for the connections of all targets, for the helpers, and for the
-//! time of what comes next.
+//! Where the main thread waits for attempts: for signals, for the connections of all targets, for the helpers, and
+//! for the time of what comes next.
 //!
 //! Connecting happens here, without blocking. A wait for addresses and sockets of which nothing but a
 //! connection is asked takes no other thread, and while everything refuses, nobody else is woken.
