@@ -1,7 +1,8 @@
-//! Waits until TCP, HTTP(S), Postgres and Redis targets are ready.
+//! Waits until targets are ready: ports, HTTP, databases, brokers, and whatever a command can tell.
 //!
-//! The data flows one way: arguments and environment → [`cli`] → [`config::Config`] → [`wait`] or [`check`]: [`gate`]
-//! ⇄ [`event_loop`] (each attempt a [`probe`]) → a [`gate::Verdict`] → [`report`] and [`launch`], or an [`exit_status`].
+//! The way of data, on which only outcomes flow back: arguments and environment → [`cli`] → [`config::Config`] →
+//! [`wait`] or [`check`]: [`gate`] ⇄ [`event_loop`] (each attempt a [`probe`]) → a [`gate::Verdict`] → [`report`] and
+//! [`launch`], or an [`exit_status`].
 #![forbid(unsafe_code)]
 
 pub mod backoff;

@@ -1,4 +1,4 @@
-//! The one sort.
+//! Sorting without a copy of the sort for each type.
 
 use std::cmp::Ordering;
 
