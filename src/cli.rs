@@ -431,7 +431,7 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
             flags.push((option.long(), values));
         }
     }
-    if let Some(word) = targets.iter().find(|word| word.len() > 1 && word.starts_with('-')) {
+    if let Some(word) = targets.iter().find(|word| looks_like_an_option(word)) {
         let name = word.split('=').next().unwrap_or_default();
         return match options::suggestion(name) {
             Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", beginning_of(name))),
@@ -451,7 +451,8 @@ fn spell_out(words: Vec<String>) -> (Vec<String>, Vec<String>) {
     let (mut options, mut others) = (Vec::new(), Vec::with_capacity(words.len()));
     let mut is_value = false;
     for word in words {
-        if is_value {
+        // What looks like an option is no value: the option before it lacks its own.
+        if is_value && !looks_like_an_option(&word) {
             options.push(word);
             is_value = false;
             continue;
@@ -462,10 +463,17 @@ fn spell_out(words: Vec<String>) -> (Vec<String>, Vec<String>) {
                 is_value = parts.len() % 2 == 1;
                 options.extend(parts);
             }
-            None => others.push(word),
+            None => {
+                is_value = false;
+                others.push(word);
+            }
         }
     }
     (options, others)
+}
+
+fn looks_like_an_option(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('-')
 }
 
 /// `--timeout`, `--timeout=5`, `--any`, `--any=false`
@@ -500,7 +508,7 @@ fn check_values_are_there(words: &[String]) -> Result<(), UsageError> {
         let option = OPTIONS.iter().find(|option| word == option.flag);
         let Some(option) = option.filter(|option| option.takes != Takes::Nothing) else { continue };
         let next = words.get(index + 1);
-        if next.is_none_or(|next| next.len() > 1 && next.starts_with('-')) {
+        if next.is_none_or(|next| looks_like_an_option(next)) {
             let value = option.takes.placeholder().unwrap_or_default();
             return usage(format!("{} needs a value: {} {value}", option.flag, option.flag));
         }

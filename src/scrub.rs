@@ -325,7 +325,7 @@ fn fold(units: impl Iterator<Item = Unit>) -> Vec<Unit> {
 fn small(c: char) -> char {
     let code = u32::from(c);
     let small = match c {
-        'À'..='Þ' | 'Α'..='Ϋ' | 'А'..='Я' => code + 32,
+        'À'..='Þ' | 'Α'..='Ϋ' | 'А'..='Я' | 'Ａ'..='Ｚ' => code + 32,
         'Ѐ'..='Џ' => code + 80,
         'Ա'..='Ֆ' => code + 48,
         'Ÿ' => 0xff,
@@ -335,7 +335,8 @@ fn small(c: char) -> char {
         'Ύ' | 'Ώ' => code + 63,
         'Ӏ' => 0x4cf,
         // Neighbours, of which the first is the capital letter.
-        'Ĺ'..='ň' | 'Ź'..='ž' | 'Ǎ'..='ǜ' | 'Ӂ'..='ӎ' => code + code % 2,
+        'Ĺ'..='ň' | 'Ź'..='ž' | 'Ư'..='ư' | 'Ƴ'..='ƶ' | 'Ǎ'..='ǜ' | 'Ӂ'..='ӎ' => code + code % 2,
+        'Ə' => 0x259,
         'Ā'..='ɏ' | 'Ѡ'..='ԯ' | 'Ḁ'..='ỿ' => code | 1,
         _ => u32::from(c.to_ascii_lowercase()),
     };
@@ -512,7 +513,8 @@ mod tests {
             "ĄĆĘŁŃŚŹŻ",
             "ČĎĚĹĽŇŔŘŠŤŮŽ",
             "ĂĞŐŞŰȘȚĲŒ",
-            "ẤẸỸḂẂ",
+            "ẤẸỸḂẂƠƯ",
+            "ƏƳƵＡＺ",
             "ǍǓ",
             "ΑΣΩΆΈΉΊΌΎΏΪΫ",
             "АЯЁЇЄІҐЎЂЏҒӀӁӘԮ",

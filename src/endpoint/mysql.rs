@@ -57,6 +57,12 @@ impl Service {
             "false" | "0" | "no" | "off" => Some(false),
             _ => None,
         };
+        // `${VERIFY:-}` may be empty.
+        let told = match value.as_str() {
+            "" => Some(false),
+            "required" => Some(true),
+            _ => yes,
+        };
         match name {
             "sslmode" | "ssl" | "usessl" | "tls" | "requiressl" | "sslaccept" => match (value.as_str(), yes) {
                 ("disabled" | "disable", _) | (_, Some(false)) => self.encryption = Encryption::Never,
@@ -71,11 +77,11 @@ impl Service {
                 (json, _) if json.starts_with('{') => self.encryption = Encryption::Always,
                 _ => return None,
             },
-            "ssldisabled" if yes? => self.encryption = Encryption::Never,
-            "verifyservercertificate" | "sslverifycert" if yes? => self.verify(CertificateCheck::Chain),
-            "sslverifyidentity" if yes? => self.verify(CertificateCheck::ChainAndName),
+            "ssldisabled" if told? => self.encryption = Encryption::Never,
+            "verifyservercertificate" | "sslverifycert" if told? => self.verify(CertificateCheck::Chain),
+            "sslverifyidentity" if told? => self.verify(CertificateCheck::ChainAndName),
             "ssldisabled" | "verifyservercertificate" | "sslverifycert" | "sslverifyidentity" => {}
-            "trustservercertificate" => drop(yes?),
+            "trustservercertificate" => drop(told?),
             _ => return Some(false),
         }
         Some(true)
@@ -174,6 +180,13 @@ mod tests {
                 "p",
                 Encryption::Always,
                 Some(CertificateCheck::ChainAndName),
+            ),
+            (
+                "mysql://u:p@h/d?ssl_verify_cert=REQUIRED&ssl_disabled=",
+                "mysql://u@h:3306/d",
+                "p",
+                Encryption::Always,
+                Some(CertificateCheck::Chain),
             ),
         ] {
             let service = parse_with(text);

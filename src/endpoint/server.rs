@@ -56,7 +56,10 @@ impl Parts {
         let Url { userinfo, hosts, path, query } = url::split(first, Userinfo::UntilSlashOrQuery)?;
         let credentials = userinfo.map(|userinfo| url::user_and_password(userinfo, Percent::Lenient)).transpose()?;
         let (user, password) = credentials.unwrap_or_default();
-        let mut places = places(hosts, default_port)?;
+        // Behind a `;` in it stand further hosts, as in a list of memcached's, or properties.
+        let is_host = |part: &&str| !part.is_empty() && !part.contains('=');
+        let hosts = hosts.split(';').filter(is_host).collect::<Vec<_>>().join(",");
+        let mut places = places(&hosts, default_port)?;
         for other in others {
             let Url { hosts, .. } = url::split(other, Userinfo::UntilSlashOrQuery)?;
             places.extend(self::places(hosts, default_port)?);
@@ -190,6 +193,9 @@ mod tests {
         assert_eq!(places("h1:1,h2/x"), ["h1:1", "h2:5672"]);
         assert_eq!(places("u:p@h1//;amqp://u:p@h2:2"), ["h1:5672", "h2:2"]);
         assert_eq!(places("u:p;w@db"), ["db:5672"]);
+        assert_eq!(places("u:p;w@h1:1;h2:2;/x;y"), ["h1:1", "h2:2"]);
+        assert_eq!(places("h1;"), ["h1:5672"]);
+        assert_eq!(places("h1:1;user=x"), ["h1:1"]);
         assert_eq!(places(without_properties("db;user=sa;password=x@y")), ["db:5672"]);
         assert_eq!(places(without_properties("u:p@db/x;y=z")), ["db:5672"]);
         assert_eq!(places("db\\EXPRESS:1433/x;y=z"), ["db:5672"]);

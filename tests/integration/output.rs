@@ -439,6 +439,7 @@ fn a_usage_error_is_told_in_the_format_of_the_log() {
     for (options, variable) in [
         (&["--log-format", "json", "nonsense"][..], ""),
         (&["--log-format=json", "--nope"], ""),
+        (&["-t", "--log-format", "json", "db:1"], ""),
         (&["nonsense"], "json"),
     ] {
         let run = Run::new().args(options.iter().copied()).env("WHEN_READY_LOG_FORMAT", variable);

@@ -24,9 +24,10 @@ pub(super) fn exchange<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Service
     let knows_logins = session.check_versions()?;
     let mut proof = String::new();
     let mut login = Login::None;
-    if let Some((user, password)) = target.user.as_deref().zip(target.password.as_ref()) {
+    if let Some(password) = &target.password {
+        let user = target.user.as_deref().unwrap_or_default();
         session.log_in(target, user, password)?;
-        proof = format!("logged in as {user}, ");
+        proof = if user.is_empty() { "logged in, ".to_owned() } else { format!("logged in as {user}, ") };
     } else if knows_logins {
         login = session.wanted_login()?;
     }
@@ -243,6 +244,12 @@ mod tests {
         assert!(heard.ends_with(b"\0app\0secret"));
         let (outcome_of, _) = outcome(&with(), &[versions(12), vec![0; 6], vec![0; 8], metadata(1, None)]);
         assert_eq!(outcome_of.unwrap().proof, "logged in as app, brokers: 1, a controller");
+        // Without a user as well: the password is what is to be proven.
+        let nameless = Service { user: None, ..with() };
+        let refused = [&58_i16.to_be_bytes()[..], &wire::string("Invalid credentials"), &[0; 4]].concat();
+        let (outcome_of, heard) = outcome(&nameless, &[versions(12), vec![0; 6], refused]);
+        assert_eq!(kind(&outcome_of), Some(Kind::CredentialsRejected));
+        assert!(heard.ends_with(b"\0\0secret"));
         let (outcome_of, _) = outcome(&with(), &[versions(12), [&[0, 33][..], &[0; 4]].concat()]);
         assert_eq!(kind(&outcome_of), Some(Kind::Forbidden));
     }
