@@ -235,7 +235,10 @@ impl Contact {
 
     /// What is connected and leads to no server is to leave no port behind.
     fn reset(&mut self) {
-        drop(self.socket.set_linger(Some(Duration::ZERO)));
+        let proof = self.proof.as_ref().map(|proof| &proof.socket);
+        for socket in [Some(&self.socket), proof].into_iter().flatten() {
+            drop(socket.set_linger(Some(Duration::ZERO)));
+        }
         self.resets = true;
     }
 

@@ -169,6 +169,26 @@ fn sockets() -> String {
 }
 
 #[test]
+fn what_meets_itself_at_an_address_of_this_host_leaves_no_port_behind() {
+    in_private_network(|| {
+        sh("echo 40000 40019 > /proc/sys/net/ipv4/ip_local_port_range");
+        sh("ip addr add 10.9.9.9/32 dev lo");
+        let targets = (40_000..40_020).map(|port| format!("10.9.9.9:{port}"));
+        let fast = ["--any", "-t", "6s", "--interval", "200us", "--max-interval", "200us"];
+        let runs = [0; 3].map(|_| Run::through("nice", &["-n", "19"]).args(targets.clone()).args(fast).spawn());
+        for run in runs {
+            run.finish().expect_status(124);
+        }
+        // In TIME-WAIT, between a port and itself.
+        let left = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            matches!(fields[..], [_, local, remote, "06", ..] if local == remote)
+        };
+        assert!(!sockets().lines().any(left), "{}", sockets());
+    });
+}
+
+#[test]
 fn closed_ports_that_meet_themselves_or_each_other_are_never_taken_for_servers() {
     in_private_network(|| {
         sh("echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range");
