@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::support::hung_mount::HungMount;
 use crate::support::peer::Peer;
-use crate::support::{Finished, Run, directory, executable};
+use crate::support::{Finished, Run, directory, eventually, executable};
 
 /// The deadline of every cell, and how much later than that it may end.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -898,7 +898,9 @@ fn a_file_system_that_does_not_answer_holds_up_neither_the_deadline_nor_a_signal
         let begun = std::time::Instant::now();
         let run = Run::new().target(target.clone()).timeout("1h").spawn();
         run.wait_for_stderr("waiting for 1 target");
-        std::thread::sleep(Duration::from_millis(100));
+        // The thread that hangs is not the one that listens to signals.
+        let tasks = format!("/proc/{}/task", run.pid());
+        eventually("a thread for the file system", || std::fs::read_dir(&tasks).is_ok_and(|all| all.count() > 1));
         let sent = begun.elapsed();
         run.signal(nix::sys::signal::Signal::SIGTERM);
         // What hangs in the kernel may keep the streams open, but not the gate.
