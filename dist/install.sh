@@ -29,14 +29,14 @@ main() {
         esac
     done
 
-    [ "$(uname -s)" = Linux ] || fail "only Linux has the interfaces that when-ready uses; run its image instead"
-    case $(uname -m) in
-        x86_64 | amd64) arch=x86_64 ;;
-        aarch64 | arm64) arch=aarch64 ;;
-        i?86) arch=i686 ;;
-        armv7* | armv8l) arch=armv7 ;;
-        riscv64) arch=riscv64 ;;
-        *) fail "no executable is made for $(uname -m); cargo install when-ready builds one" ;;
+    case $(uname -sm) in
+        "Linux x86_64" | "Linux amd64") build=x86_64-linux ;;
+        "Linux aarch64" | "Linux arm64") build=aarch64-linux ;;
+        "Linux i"?86) build=i686-linux ;;
+        "Linux armv7"* | "Linux armv8l") build=armv7-linux ;;
+        "Linux riscv64") build=riscv64-linux ;;
+        "Darwin arm64") build=aarch64-macos ;;
+        *) fail "no executable is made for $(uname -sm); cargo install when-ready builds one" ;;
     esac
 
     if [ -z "$to" ]; then
@@ -49,7 +49,7 @@ main() {
     trap 'exit 1' HUP INT TERM
 
     fetch SHA256SUMS
-    line=$(grep -E "  when-ready-[0-9][^ /]*-$arch-linux\$" "$work/SHA256SUMS") || fail "$from has no executable for $arch"
+    line=$(grep -E "  when-ready-[0-9][^ /]*-$build\$" "$work/SHA256SUMS") || fail "$from has no executable for $build"
     file=${line##* }
     fetch "$file"
     [ "$(sum "$work/$file")" = "${line%% *}" ] || fail "$from/$file is not what its sum says: not installed"

@@ -32,3 +32,15 @@ read_platform() {
 executable() {
     echo "target/dist-build/$rust/release/$name"
 }
+
+# Installs Zig, the C compiler for all other machines, with `install` of tests/lib.sh.
+install_zig() {
+    local there=$PWD/target/dist-tools
+    install python3 python3-pip
+    if [ ! -x "$there/ziglang/zig" ]; then
+        python3 -m pip install --quiet --only-binary :all: --require-hashes --target "$there" -r dist/zig.txt
+    fi
+    export ZIG=$there/ziglang/zig ZIG_GLOBAL_CACHE_DIR=$there/cache ZIG_LOCAL_CACHE_DIR=$there/cache
+    printf '#!/bin/sh\nexec "%s" ar "$@"\n' "$ZIG" >"$there/ar"
+    chmod +x "$there/ar"
+}

@@ -1,15 +1,11 @@
 //! An HTTP server that is nothing but bytes: for the fuzzer, and for the test that runs what it found
 //! again.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use when_ready::endpoint::variables::Lookup;
-use when_ready::endpoint::{Endpoint, HttpDefaults, Surroundings, Target};
-use when_ready::net::{Budget, Progress, ResolverState};
-use when_ready::probe::{http, without_secrets};
+use when_ready::fuzzing::{MAX_READ, told};
 
 use super::script::{End, Script};
 
@@ -42,25 +38,19 @@ pub fn check(bytes: &[u8]) {
     };
     let expectation = EXPECTATIONS[usize::from(how >> 4 & 3)];
     let url = format!("http://u:{SECRET}@host/?token={SECRET}#header=X-Token:{SECRET}{expectation}");
-    let (env, file) = (|_: &str| None, |_: &str| Err(io::ErrorKind::NotFound.into()));
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
-    let target = Target::parse(&url, &context).expect("a target");
-    let Endpoint::Http(endpoint) = &target.endpoint else { unreachable!("an HTTP target") };
 
     let read = Arc::new(AtomicUsize::new(0));
     let is_http = answer.windows(7).any(|window| window == b"HTTP/1.");
     let script = Script { answer, at: 0, step, end, read: Arc::clone(&read) };
-    let budget = Budget::new(Duration::from_secs(5), Progress::default(), ResolverState::default());
-    let outcome = http::exchange(endpoint, script, &budget);
-    let told = match without_secrets(outcome, &target) {
-        Ok(ready) => {
-            assert!(is_http, "falsely ready: {}", ready.proof);
-            ready.proof
+    let told = match told(&url, script, Duration::from_secs(5)).expect("a conversation") {
+        Ok(proof) => {
+            assert!(is_http, "falsely ready: {proof}");
+            proof
         }
-        Err(failure) => failure.reason,
+        Err(reason) => reason,
     };
     assert!(!told.contains(SECRET) && !told.contains(BASIC), "{told}");
     assert!(told.chars().count() <= 401 && !told.contains(char::is_control), "{told}");
     let read = read.load(Ordering::Relaxed);
-    assert!(read <= http::MAX_READ, "{read} bytes were read");
+    assert!(read <= MAX_READ, "{read} bytes were read");
 }

@@ -1,15 +1,11 @@
 //! Whole conversations with a server that is nothing but bytes: for the fuzzer, and for the
 //! test that runs what it found again.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use when_ready::endpoint::variables::Lookup;
-use when_ready::endpoint::{Endpoint, HttpDefaults, Surroundings, Target};
-use when_ready::net::{Budget, Progress, ResolverState};
-use when_ready::probe::{converse, postgres, redis, without_secrets};
+use when_ready::fuzzing::told;
 
 use super::script::{End, Script};
 
@@ -32,7 +28,7 @@ const REDIS: [&str; 4] = [
 ];
 
 /// The others, each with what an answer holds at least that is ready.
-const SERVICES: [(&str, &[u8]); 16] = [
+const SERVICES: [(&str, &[u8]); 18] = [
     ("mysql://u:hunter2secret@h/d", b"\n"),
     ("mysql://h", b"\n"),
     ("mysql://u:hunter2secret@h#query=select%20'hunter2secret'", b"\xfe\0\0"),
@@ -49,30 +45,22 @@ const SERVICES: [(&str, &[u8]); 16] = [
     ("nats://u:hunter2secret@h", b"PONG"),
     ("nats://hunter2secret@h", b"PONG"),
     ("smtp://h", b"2"),
+    ("mqtt://u:hunter2secret@h", b"\x20"),
+    ("ldap://cn=u:hunter2secret@h/dc=x", b"\x64"),
 ];
-
-fn parsed(url: &str) -> Target {
-    let (env, file) = (|_: &str| None, |_: &str| Err(io::ErrorKind::NotFound.into()));
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
-    Target::parse(url, &context).expect("a target")
-}
 
 /// The same of the others; the first byte names one of them.
 pub fn check_service(bytes: &[u8]) {
     let Some((&which, rest)) = bytes.split_first() else { return };
     let Some((_, script, answer)) = scripted(rest, OTHER_ECHO) else { return };
     let (url, least) = SERVICES[usize::from(which) % SERVICES.len()];
-    let target = parsed(url);
-    // A build without one of them asks a connection of it.
-    let Endpoint::Service(service) = &target.endpoint else { return };
     // Hashing ends with it.
-    let budget = Budget::new(Duration::from_millis(100), Progress::default(), ResolverState::default());
-    let told = match without_secrets(converse(service, script, &budget), &target) {
-        Ok(ready) => {
-            assert!(holds(&answer, least), "falsely ready: {}", ready.proof);
-            ready.proof
+    let told = match told(url, script, Duration::from_millis(100)).expect("a conversation") {
+        Ok(proof) => {
+            assert!(holds(&answer, least), "falsely ready: {proof}");
+            proof
         }
-        Err(failure) => failure.reason,
+        Err(reason) => reason,
     };
     let is_secret = url.contains(SECRET);
     assert!((!is_secret || !told.contains(SECRET)) && !told.contains(char::is_control), "{told}");
@@ -99,39 +87,32 @@ fn holds(answer: &[u8], part: &[u8]) -> bool {
 /// Nothing panics, no secret is told, and nothing but what the protocol has for it is ready.
 pub fn check_postgres(bytes: &[u8]) {
     let Some((which, script, answer)) = scripted(bytes, ECHO) else { return };
-    let target = parsed(POSTGRES[which]);
-    let Endpoint::Postgres(endpoint) = &target.endpoint else { unreachable!("a Postgres target") };
+    let url = POSTGRES[which];
+    let is_secret = url.contains(SECRET);
     // Hashing ends with it.
-    let budget = Budget::new(Duration::from_millis(100), Progress::default(), ResolverState::default());
-    let outcome = without_secrets(postgres::exchange(endpoint, script, &budget), &target);
-    let told = match outcome {
-        Ok(ready) => {
+    let told = match told(url, script, Duration::from_millis(100)).expect("a conversation") {
+        Ok(proof) => {
             let is_let_in = holds(&answer, b"R\0\0\0\x08\0\0\0\0") && holds(&answer, b"Z\0\0\0");
-            let accepts = endpoint.password.is_none() && (answer.contains(&b'R') || answer.contains(&b'E'));
-            assert!(is_let_in || accepts, "falsely ready: {}", ready.proof);
-            ready.proof
+            let accepts = !is_secret && (answer.contains(&b'R') || answer.contains(&b'E'));
+            assert!(is_let_in || accepts, "falsely ready: {proof}");
+            proof
         }
-        Err(failure) => failure.reason,
+        Err(reason) => reason,
     };
-    let is_secret = endpoint.password.is_some();
     assert!((!is_secret || !told.contains(SECRET)) && !told.contains(char::is_control), "{told}");
 }
 
 /// The same.
 pub fn check_redis(bytes: &[u8]) {
     let Some((which, script, answer)) = scripted(bytes, ECHO) else { return };
-    let target = parsed(REDIS[which]);
-    let Endpoint::Redis(endpoint) = &target.endpoint else { unreachable!("a Redis target") };
-    let budget = Budget::new(Duration::from_secs(5), Progress::default(), ResolverState::default());
-    let outcome = without_secrets(redis::exchange(endpoint, script, &budget), &target);
-    let told = match outcome {
-        Ok(ready) => {
-            let is_sentinels = endpoint.sentinel.is_some();
+    let url = REDIS[which];
+    let told = match told(url, script, Duration::from_secs(5)).expect("a conversation") {
+        Ok(proof) => {
             let is_redis = holds(&answer, b"+PONG\r\n") || holds(&answer, b":");
-            assert!(is_redis || is_sentinels, "falsely ready: {}", ready.proof);
-            ready.proof
+            assert!(is_redis || url.starts_with("redis+sentinel"), "falsely ready: {proof}");
+            proof
         }
-        Err(failure) => failure.reason,
+        Err(reason) => reason,
     };
     assert!(!told.contains(SECRET) && !told.contains(char::is_control), "{told}");
 }

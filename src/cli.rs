@@ -8,22 +8,30 @@ use std::time::Duration;
 
 use pico_args::Arguments;
 
-use crate::backoff::Backoff;
 use crate::config::{
-    Check, Config, Format, Goal, OnPermanent, OnTimeout, Output, Parsed, Policy, Quorum, ReportTo, Shell, Terminal,
-    TerminationLog, TlsOptions, Verbosity, Verification,
+    Check, Color, Config, Format, Output, Parsed, ReportTo, Shell, Terminal, TerminationLog, Timeline, TimelineFormat,
+    Verbosity,
 };
 use crate::duration;
-use crate::endpoint::http::{Statuses, parse_header, parse_method};
-use crate::endpoint::redact_word;
-use crate::endpoint::variables::{Lookup, left_out};
-use crate::endpoint::{HttpDefaults, Surroundings, Target, is_one_connection_string, positive, split_name};
+use crate::text;
+
+use crate::wait::policy::{Goal, OnPermanent, OnTimeout, Policy, Quorum, Silence};
+
+use crate::net::tls_settings::{TlsOptions, Verification};
 use crate::options::{self, OPTIONS, Opt, Takes};
-use crate::words::{self, beginning_of};
+use crate::targets::shared::http_options::{HttpDefaults, Statuses, parse_header, parse_method};
+use crate::targets::shared::lookup::Lookup;
+use crate::targets::shared::target::Target;
+use crate::targets::shared::url::split_name;
+use crate::targets::variables::left_out;
+use crate::targets::{Surroundings, is_one_connection_string, mistakes, redact_word};
+use crate::text::{beginning_of, positive, truth};
+use crate::wait::backoff::{AFTER_ANSWERS, Backoff, Pauses};
+use crate::wait::deadline::Deadline;
 
 /// A wrong command line or environment: exit status 2, before anything is probed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct UsageError(pub String);
+pub(crate) struct UsageError(pub String);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,22 +41,6 @@ impl fmt::Display for UsageError {
 
 fn usage<T>(problem: impl Into<String>) -> Result<T, UsageError> {
     Err(UsageError(problem.into()))
-}
-
-/// Where a value came from: an error about it says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    Flag(&'static str),
-    Env(String),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(long) => write!(f, "--{long}"),
-            Self::Env(variable) => f.write_str(variable),
-        }
-    }
 }
 
 /// The options that were given, each with its values.
@@ -66,16 +58,17 @@ impl<'a> Given<'a> {
         Ok(given)
     }
 
-    /// The values of an option, the command line before the environment.
-    fn values(&self, option: &Opt) -> Result<(Vec<String>, Source), UsageError> {
+    /// The values of an option, the command line before the environment; and where they came from: an error about
+    /// them says so.
+    fn values<'o>(&self, option: &'o Opt) -> Result<(Vec<String>, &'o str), UsageError> {
         match self.flags.iter().find(|(name, _)| *name == option.long()) {
-            Some((name, values)) => Ok((values.clone(), Source::Flag(name))),
+            Some((_, values)) => Ok((values.clone(), option.flag)),
             None => {
                 let variable = option.variable().filter(|_| option.in_check || !self.is_check).unwrap_or_default();
-                let value = if variable.is_empty() { None } else { self.lookup.text(&variable).map_err(UsageError)? };
+                let value = if variable.is_empty() { None } else { self.lookup.text(variable).map_err(UsageError)? };
                 // Compose passes a variable that is not set as an empty one.
                 let value = value.filter(|value| !value.is_empty());
-                Ok((value.into_iter().collect(), Source::Env(variable)))
+                Ok((value.into_iter().collect(), variable))
             }
         }
     }
@@ -102,6 +95,10 @@ impl<'a> Given<'a> {
         Ok(self.value(option, parse_bool)?.unwrap_or(false))
     }
 
+    fn has_flag(&self, option: &Opt) -> bool {
+        self.flags.iter().any(|(name, _)| *name == option.long())
+    }
+
     fn is_on_command_line(&self, option: &Opt) -> bool {
         let is_on = |values: &[String]| values.last().is_some_and(|value| value == "true");
         self.flags.iter().any(|(name, values)| *name == option.long() && is_on(values))
@@ -116,11 +113,7 @@ impl<'a> Given<'a> {
 }
 
 fn parse_bool(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(format!("`{}` is not true or false (try `true`)", beginning_of(text))),
-    }
+    truth(text).ok_or_else(|| format!("`{}` is not true or false (try `true`)", beginning_of(text)))
 }
 
 /// Parses the arguments (without the program's name) and the environment.
@@ -128,7 +121,7 @@ fn parse_bool(text: &str) -> Result<bool, String> {
 /// # Errors
 ///
 /// A [`UsageError`] that names the word, option or variable, and what would be right.
-pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageError> {
+pub(crate) fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageError> {
     let mut words = args;
     let command = words.iter().position(|word| word == "--").map(|at| {
         let command = words.split_off(at + 1);
@@ -145,21 +138,25 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
     let (flags, targets) = extract(words)?;
     let given = Given::new(flags, lookup)?;
 
-    if given.flag(&options::HELP)? {
-        return Ok(Parsed::Help);
-    }
-    if given.flag(&options::VERSION)? {
-        return Ok(Parsed::Version);
-    }
-    if given.flag(&options::MAN)? {
-        return Ok(Parsed::Man);
+    for (option, parsed) in
+        [(&options::HELP, Parsed::Help), (&options::VERSION, Parsed::Version), (&options::MAN, Parsed::Man)]
+    {
+        if given.flag(option)? {
+            return Ok(parsed);
+        }
     }
     let shells = [("bash", Shell::Bash), ("zsh", Shell::Zsh), ("fish", Shell::Fish)];
     if let Some(shell) = given.value(&options::COMPLETIONS, |text| one_of(&shells, text))? {
         return Ok(Parsed::Completions(shell));
     }
+    if given.flag(&options::TIMELINE)? {
+        return timeline(&given, targets, command.is_some());
+    }
     if command.as_ref().is_some_and(Vec::is_empty) {
-        return usage("after `--` comes the command to run, and there is none");
+        return usage(
+            "after `--` comes the command to run, and there is none: ENTRYPOINT and Compose's `entrypoint:` unset the \
+             image's CMD; write it again (CMD, `command:`)",
+        );
     }
     let config = config(&given, &targets, command)?;
     if config.output.report == Some(ReportTo::Stdout) {
@@ -176,46 +173,85 @@ pub fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageEr
 
 /// How and where an error is told that the rest of the command line, or of the environment, may hold.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Voice {
+pub(crate) struct Voice {
     /// The format of the log.
-    pub format: Format,
+    pub(crate) format: Format,
     /// Where a failed wait leaves its summary; a check leaves none.
-    pub termination_log: Option<TerminationLog>,
+    pub(crate) termination_log: Option<TerminationLog>,
+    /// Whether it is a check that is asked for.
+    pub(crate) is_check: bool,
+    /// When the files that the rest names must have been read: the deadline, or that of a check's attempts.
+    pub(crate) limit: Deadline,
+    /// COMMAND, where it runs at the deadline even so.
+    pub(crate) even_so: Option<Vec<OsString>>,
+    /// `--name`
+    pub(crate) name: Option<String>,
 }
 
-/// What of it can be made out, whatever else is wrong.
-pub fn voice(args: &[OsString], lookup: &Lookup<'_>) -> Voice {
-    let words = args.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+/// The options that can be made out, whatever else is wrong.
+pub(crate) fn voice(args: &[OsString], env: &dyn Fn(&str) -> Option<OsString>) -> Voice {
+    let mut parts = args.splitn(2, |word| word == "--");
+    let words = parts.next().unwrap_or_default().iter().filter_map(|word| word.to_str());
     let (options, _) = spell_out(words.map(str::to_owned).collect());
     let given = |option: &Opt| {
         let value_of = |pair: &[String]| (pair[0] == option.flag).then(|| pair[1].clone());
         let on_command_line = options.windows(2).filter_map(value_of).next_back();
-        on_command_line
-            .or_else(|| (lookup.env)(&option.variable()?)?.into_string().ok())
-            .filter(|value| !value.is_empty())
+        on_command_line.or_else(|| env(option.variable()?)?.into_string().ok()).filter(|value| !value.is_empty())
     };
     let is_check = given(&options::CHECK).is_some_and(|value| parse_bool(&value) == Ok(true));
     let termination_log = given(&options::TERMINATION_LOG).map(PathBuf::from);
+    let defaults = Policy::default();
+    let attempt = given(&options::ATTEMPT_TIMEOUT).and_then(|value| duration::parse_positive(&value).ok());
+    let deadline = given(&options::TIMEOUT).and_then(|value| duration::parse_deadline(&value).ok());
+    let runs_even_so = !is_check && given(&options::ON_TIMEOUT).is_some_and(|value| value == "run");
     Voice {
         format: given(&options::LOG_FORMAT).and_then(|value| parse_format(&value).ok()).unwrap_or(Format::Text),
         termination_log: (!is_check).then(|| TerminationLog::of(termination_log)),
+        is_check,
+        limit: if is_check {
+            Deadline::At(attempt.unwrap_or(defaults.attempt_timeout))
+        } else {
+            deadline.unwrap_or(defaults.timeout)
+        },
+        even_so: parts.next().filter(|words| runs_even_so && !words.is_empty()).map(<[_]>::to_vec),
+        name: given(&options::NAME),
     }
 }
 
 /// Warnings about variables that look like misspelt ones of ours.
-pub fn misspelt<'a>(variables: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn misspelt<'a>(variables: impl Iterator<Item = &'a str>) -> Vec<String> {
     let warning =
         |name| Some(format!("{name} is no variable of when-ready: {} is", options::suggested_variable(name)?));
     variables.filter_map(warning).collect()
+}
+
+fn timeline(given: &Given<'_>, words: Vec<String>, has_command: bool) -> Result<Parsed, UsageError> {
+    if has_command {
+        return usage("--timeline runs no command; leave out `--` and what follows it");
+    }
+    if given.is_check {
+        return usage("--timeline and --check contradict each other");
+    }
+    let formats = [("text", TimelineFormat::Text), ("svg", TimelineFormat::Svg)];
+    // The variable is for checks.
+    let is_given = given.has_flag(&options::FORMAT);
+    let format = if is_given { given.value(&options::FORMAT, |text| one_of(&formats, text))? } else { None };
+    let files = words.into_iter().map(PathBuf::from).collect();
+    let timeline = Timeline { files, format: format.unwrap_or(TimelineFormat::Text) };
+    Ok(Parsed::Timeline(timeline, output(given)?))
 }
 
 fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
     let watch = given.value(&options::WATCH, duration::parse_positive)?;
     let format = given.value(&options::FORMAT, parse_format)?;
     if !given.is_check {
-        for (option, is_set) in [(options::WATCH, watch.is_some()), (options::FORMAT, format.is_some())] {
-            if is_set && given.values(&option)?.1 == Source::Flag(option.long()) {
-                return usage(format!("{} goes with --check", option.flag));
+        for (option, is_set) in [(&options::WATCH, watch.is_some()), (&options::FORMAT, format.is_some())] {
+            if is_set && given.has_flag(option) {
+                return usage(format!(
+                    "{} goes with {}",
+                    option.flag,
+                    if option.flag == options::FORMAT.flag { "--check and --timeline" } else { "--check" }
+                ));
             }
         }
         return Ok(Parsed::Run(Box::new(config)));
@@ -233,10 +269,11 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
     let output = output(given)?;
     let context = Surroundings { lookup: Lookup { env: given.lookup.env, file: given.lookup.file }, http: &http };
     let (targets, notes) = targets(words, &context)?;
-    for target in &targets {
-        if cfg!(not(feature = "tls")) && target.requires_tls() {
-            return usage(format!("target {}: this build has no TLS; use one with it", target.label()));
-        }
+    if policy.goal == Goal::Down
+        && let Some(target) = targets.iter().find(|target| target.probe.can_end_the_wait())
+    {
+        let problem = "`fail-…=` ends a wait for what shall be ready; it means nothing under --until-down";
+        return usage(format!("target `{}`: {problem}", target.label()));
     }
     Ok(Config { targets: targets.into(), notes, policy, tls, output, command })
 }
@@ -246,10 +283,14 @@ fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>,
     const VARIABLE: &str = options::TARGETS_VARIABLE;
     let (mut targets, mut notes) = (Vec::new(), Vec::new());
     let mut add = |word: &str| -> Result<(), String> {
-        match left_out(word, &context.lookup)? {
-            Some(variable) => notes.push(format!("a target is left out: {variable} is empty or not set")),
-            None => targets.extend(Target::parse_list(word, context).map_err(|error| error.to_string())?),
+        if let Some(variable) = left_out(word, &context.lookup)? {
+            notes.push(format!("a target is left out: {variable} is empty or not set"));
+            return Ok(());
         }
+        if let Some(hint) = mistakes::recognised(word, &context.lookup) {
+            return Err(format!("target `{}`: {hint}", redact_word(word)));
+        }
+        targets.extend(Target::parse_list(word, context).map_err(|error| error.to_string())?);
         Ok(())
     };
     if !words.is_empty() {
@@ -278,7 +319,7 @@ fn words_of(list: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut rest = list.trim_start();
     while !rest.is_empty() {
-        // What stands in a quote or behind a blank is no name.
+        // A word in a quote or behind a blank is no name.
         let name =
             split_name(rest).0.filter(|name| !name.contains(char::is_whitespace) && !name.starts_with(['"', '\'']));
         let begin = name.map_or(0, |name| name.len() + 1);
@@ -314,27 +355,13 @@ fn slip(index: usize, word: &str) -> String {
 
 fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
     let defaults = Policy::default();
-    let initial = given.value(&options::INTERVAL, duration::parse_positive)?.unwrap_or(defaults.backoff.initial);
-    let cap = given.value(&options::MAX_INTERVAL, duration::parse)?;
-    if let Some(cap) = cap.filter(|cap| *cap < initial) {
-        return usage(format!(
-            "{}: {} is shorter than the first pause of {} (--interval)",
-            given.values(&options::MAX_INTERVAL)?.1,
-            duration::human(cap),
-            duration::human(initial)
-        ));
-    }
-    let backoff = Backoff {
-        initial,
-        factor: given.value(&options::BACKOFF, parse_factor)?.unwrap_or(defaults.backoff.factor),
-        cap: cap.unwrap_or(defaults.backoff.cap).max(initial),
-    };
     let on_timeout = [("fail", OnTimeout::Fail), ("run", OnTimeout::Run)];
     let attempt_timeout = given.value(&options::ATTEMPT_TIMEOUT, duration::parse_positive)?;
     Ok(Policy {
         timeout: given.value(&options::TIMEOUT, duration::parse_deadline)?.unwrap_or(defaults.timeout),
         attempt_timeout: attempt_timeout.unwrap_or(defaults.attempt_timeout),
-        backoff,
+        silence: if attempt_timeout.is_some() { Silence::Ended } else { defaults.silence },
+        pauses: pauses(given)?,
         max_attempts: given.value(&options::MAX_ATTEMPTS, positive)?.or(defaults.max_attempts),
         successes: given.value(&options::SUCCESSES, positive)?.unwrap_or(defaults.successes),
         quorum: if given.flag(&options::ANY)? { Quorum::Any } else { defaults.quorum },
@@ -342,6 +369,27 @@ fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
         on_permanent: if given.flag(&options::FAIL_FAST)? { OnPermanent::Fail } else { defaults.on_permanent },
         on_timeout: given.value(&options::ON_TIMEOUT, |text| one_of(&on_timeout, text))?.unwrap_or(defaults.on_timeout),
     })
+}
+
+fn pauses(given: &Given<'_>) -> Result<Pauses, UsageError> {
+    let initial = given.value(&options::INTERVAL, duration::parse_positive)?;
+    let factor = given.value(&options::BACKOFF, parse_factor)?;
+    let cap = given.value(&options::MAX_INTERVAL, duration::parse)?;
+    if (initial, factor, cap) == (None, None, None) {
+        return Ok(Pauses::Default);
+    }
+    let defaults = AFTER_ANSWERS;
+    let initial = initial.unwrap_or(defaults.initial);
+    if let Some(cap) = cap.filter(|cap| *cap < initial) {
+        return usage(format!(
+            "{}: {} is shorter than the first pause of {} (--interval)",
+            given.values(&options::MAX_INTERVAL)?.1,
+            text::human(cap),
+            text::human(initial)
+        ));
+    }
+    let (factor, cap) = (factor.unwrap_or(defaults.factor), cap.unwrap_or(defaults.cap).max(initial));
+    Ok(Pauses::Configured(Backoff { initial, factor, cap }))
 }
 
 fn parse_factor(text: &str) -> Result<f64, String> {
@@ -356,7 +404,7 @@ fn parse_format(text: &str) -> Result<Format, String> {
 }
 
 fn one_of<T: Copy>(all: &[(&'static str, T)], text: &str) -> Result<T, String> {
-    words::one_of(all, text).map_err(|names| format!("`{}` is not one of {names}", beginning_of(text)))
+    text::one_of(all, text).map_err(|names| format!("`{}` is not one of {names}", beginning_of(text)))
 }
 
 fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
@@ -383,9 +431,6 @@ fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
     }
     let ca = given.path(&options::TLS_CA)?;
     let verification = if given.flag(&options::TLS_INSECURE)? { Verification::Off } else { Verification::On };
-    if cfg!(not(feature = "tls")) && (ca.is_some() || cert.is_some() || verification == Verification::Off) {
-        return usage("this build has no TLS, so no --tls option; use one with it");
-    }
     let roots = (given.lookup.env)("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(TlsOptions { ca, cert, key, verification, roots })
 }
@@ -402,7 +447,9 @@ fn output(given: &Given<'_>) -> Result<Output, UsageError> {
         (false, false) => Verbosity::Normal,
     };
     let env = |name: &str| (given.lookup.env)(name).filter(|value| !value.is_empty());
-    let plain = env("NO_COLOR").is_some() || env("TERM").is_none_or(|term| term == "dumb");
+    let is_dumb = env("TERM").is_none_or(|term| term == "dumb");
+    let colors = [("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)];
+    let color = given.value(&options::COLOR, |text| one_of(&colors, text))?.unwrap_or(Color::Auto);
     Ok(Output {
         verbosity,
         format: given.value(&options::LOG_FORMAT, parse_format)?.unwrap_or(Format::Text),
@@ -411,7 +458,9 @@ fn output(given: &Given<'_>) -> Result<Output, UsageError> {
             _ => ReportTo::File(path),
         }),
         termination_log: TerminationLog::of(given.path(&options::TERMINATION_LOG)?),
-        terminal: if plain { Terminal::Plain } else { Terminal::Allowed },
+        terminal: if is_dumb { Terminal::Plain } else { Terminal::Allowed },
+        color: if color == Color::Auto && env("NO_COLOR").is_some() { Color::Never } else { color },
+        name: given.value(&options::NAME, |name| Ok(name.to_owned()))?,
     })
 }
 
@@ -433,25 +482,38 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
     }
     if let Some(word) = targets.iter().find(|word| looks_like_an_option(word)) {
         let name = word.split('=').next().unwrap_or_default();
-        return match options::suggestion(name) {
-            Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", beginning_of(name))),
+        // `db:5432 npm run start --port 3000`
+        let before = targets.iter().take_while(|before| *before != word).enumerate();
+        if let Some((_, command)) = before.skip(1).find(|(index, word)| !slip(*index, word).is_empty()) {
+            return usage(format!("unknown option `{}`{}", without_value(name), slip(1, command)));
+        }
+        return match options::suggested_option(name) {
+            Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", without_value(name))),
             None => usage(format!(
                 "unknown option `{}`; `when-ready --help` shows the usage, and options of COMMAND stand behind `--`",
-                beginning_of(name)
+                without_value(name)
             )),
         };
     }
     Ok((flags, targets))
 }
 
-/// One spelling for all: `-qt5`, `-t=5` and `--timeout=5` become `--quiet true --timeout 5`, so that
+/// An option of somebody else's as it is shown: `-p` of `-phunter2`.
+fn without_value(option: &str) -> String {
+    match option.char_indices().nth(2) {
+        Some((end, _)) if !option.starts_with("--") => format!("{}…", beginning_of(&option[..end])),
+        _ => beginning_of(option),
+    }
+}
+
+/// Options in one spelling: `-qt5`, `-t=5` and `--timeout=5` become `--quiet true --timeout 5`, so that
 /// of a repeated option the last wins, however it is written. Gives the options, and apart from them the words
 /// that are none.
 fn spell_out(words: Vec<String>) -> (Vec<String>, Vec<String>) {
     let (mut options, mut others) = (Vec::new(), Vec::with_capacity(words.len()));
     let mut is_value = false;
     for word in words {
-        // What looks like an option is no value: the option before it lacks its own.
+        // A word that looks like an option is no value: the option before it lacks its own.
         if is_value && !looks_like_an_option(&word) {
             options.push(word);
             is_value = false;

@@ -4,12 +4,12 @@ use std::time::{Instant, SystemTime};
 
 /// The monotonic clock that every deadline is measured on.
 #[expect(clippy::disallowed_methods, reason = "this is where time is read")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// The wall clock, for the time stamps of log lines.
 #[expect(clippy::disallowed_methods, reason = "this is where time is read")]
-pub fn wall() -> SystemTime {
+pub(crate) fn wall() -> SystemTime {
     SystemTime::now()
 }

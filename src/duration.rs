@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use crate::deadline::Deadline;
-use crate::words::beginning_of;
+use crate::text::beginning_of;
+use crate::wait::deadline::Deadline;
 
 /// The longest duration that is taken as one: a hundred years.
-const MAX: Duration = Duration::from_hours(100 * 365 * 24);
+const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// `1m30s`, `500ms`, or a bare number of seconds (`5`, `0.5`).
 ///
 /// # Errors
 ///
 /// Says what would be right.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let wrong = || {
         let shown = beginning_of(text);
@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// A number such as `5`, `0.5` or `.5`, as seconds: to the nanosecond, what is finer is left out.
-pub fn decimal(text: &str) -> Option<Duration> {
+pub(crate) fn decimal(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let are_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) {
@@ -50,7 +50,7 @@ pub fn decimal(text: &str) -> Option<Duration> {
 /// # Errors
 ///
 /// As [`parse`], and for 0.
-pub fn parse_positive(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_positive(text: &str) -> Result<Duration, String> {
     match parse(text)? {
         Duration::ZERO => Err(format!("`{text}` is no time at all; it must be longer than 0")),
         duration => Ok(duration),
@@ -62,7 +62,7 @@ pub fn parse_positive(text: &str) -> Result<Duration, String> {
 /// # Errors
 ///
 /// As [`parse`].
-pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
+pub(crate) fn parse_deadline(text: &str) -> Result<Deadline, String> {
     if text == "none" {
         return Ok(Deadline::Never);
     }
@@ -73,38 +73,8 @@ pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
 }
 
 /// A duration in whole milliseconds.
-pub fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A duration as people read it: three digits at most (`3ms`, `1.2s`, `2m 5s`).
-pub fn human(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if duration < Duration::from_secs(1) {
-        format!("{}ms", duration.subsec_millis())
-    } else if seconds < 10 {
-        format!("{seconds}{}", tenths(duration))
-    } else if seconds < 60 {
-        format!("{seconds}s")
-    } else if seconds < 3600 {
-        pair(seconds / 60, "m", seconds % 60, "s")
-    } else {
-        pair(seconds / 3600, "h", seconds % 3600 / 60, "m")
-    }
-}
-
-fn tenths(duration: Duration) -> String {
-    match duration.subsec_millis() / 100 {
-        0 => "s".to_owned(),
-        tenth => format!(".{tenth}s"),
-    }
-}
-
-fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
-    match small {
-        0 => format!("{large}{large_unit}"),
-        _ => format!("{large}{large_unit} {small}{small_unit}"),
-    }
 }
 
 #[cfg(test)]
@@ -142,20 +112,5 @@ mod tests {
     fn the_extremes_do_not_overflow() {
         assert_eq!(parse("999999999999999999"), Ok(MAX));
         assert!(parse("99999999999999999999999999").is_err());
-    }
-
-    #[test]
-    fn durations_read_well() {
-        for (millis, text) in [
-            (3, "3ms"),
-            (1000, "1s"),
-            (1249, "1.2s"),
-            (10_900, "10s"),
-            (60_000, "1m"),
-            (125_000, "2m 5s"),
-            (3_660_000, "1h 1m"),
-        ] {
-            assert_eq!(human(Duration::from_millis(millis)), text);
-        }
     }
 }

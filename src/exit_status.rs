@@ -2,10 +2,11 @@
 
 /// How the process ends when COMMAND does not take its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitStatus {
+pub(crate) enum ExitStatus {
     /// 0: all ready and no COMMAND; `--check`: all healthy.
     Ready,
-    /// 1: `--check` found a target that is not healthy, or `--fail-fast` a permanent failure.
+    /// 1: `--check` found a target that is not healthy, `--fail-fast` a permanent failure, or what was asked for
+    /// could not be written.
     NotHealthy,
     /// 2: a wrong command line or environment.
     Usage,
@@ -15,13 +16,14 @@ pub enum ExitStatus {
     NotExecutable,
     /// 127: COMMAND is not found (as the shell).
     NotFound,
-    /// 128+N: signal N came while waiting (as the shell).
+    /// 128+N: signal N came while waiting. As PID 1 it is the exit status; elsewhere the process dies of the signal,
+    /// which a shell shows as the same.
     Signal(i32),
 }
 
 impl ExitStatus {
     /// The number that the parent sees.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Self::Ready => 0,
             Self::NotHealthy => 1,
@@ -42,16 +44,16 @@ impl From<ExitStatus> for std::process::ExitCode {
 
 /// Why the process ends before its time, for the one place that says it.
 #[derive(Debug)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// A sentence for people.
-    pub message: String,
+    pub(crate) message: String,
     /// How it ends.
-    pub status: ExitStatus,
+    pub(crate) status: ExitStatus,
 }
 
 impl Stop {
     /// A wrong command line or environment.
-    pub fn usage(message: String) -> Self {
+    pub(crate) fn usage(message: String) -> Self {
         Self { message, status: ExitStatus::Usage }
     }
 }

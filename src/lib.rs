@@ -1,36 +1,30 @@
 //! Waits until targets are ready: ports, HTTP, databases, brokers, and whatever a command can tell.
 //!
-//! The way of data, on which only outcomes flow back: arguments and environment → [`cli`] → [`config::Config`] →
-//! [`wait`] or [`check`]: [`gate`] ⇄ [`event_loop`] (each attempt a [`probe`]) → a [`gate::Verdict`] → [`report`] and
-//! [`launch`], or an [`exit_status`].
+//! The library is for this program alone: it promises nothing to anybody else. The way of data, on which only outcomes
+//! flow back: arguments and environment → `cli` → `config::Config` → `run::entrypoint` or `run::check`: the pure
+//! `wait::gate` ⇄ `run::event_loop` (each attempt a conversation of one of the `targets`) → a `wait::gate::Verdict` →
+//! `report` and `launch`, or an `exit_status`.
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
-pub mod backoff;
-pub mod check;
-#[cfg(feature = "exec")]
-pub mod children;
-pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod deadline;
-pub mod duration;
-pub mod endpoint;
-pub mod event_loop;
-pub mod exit_status;
-pub mod gate;
-pub mod help;
-pub mod helpers;
-pub mod launch;
-pub mod mounts;
-pub mod net;
-pub mod options;
-pub mod outcome;
-pub mod probe;
-pub mod report;
-pub mod retry;
-pub mod scrub;
-pub mod secret;
-pub mod signals;
-mod sort;
-pub mod wait;
-mod words;
+mod cli;
+mod clock;
+mod config;
+mod duration;
+mod exit_status;
+#[doc(hidden)]
+pub mod fuzzing;
+mod help;
+mod launch;
+mod net;
+mod options;
+mod os;
+pub mod program;
+mod report;
+mod run;
+mod scrub;
+mod secret;
+mod targets;
+mod text;
+mod timeline;
+mod wait;

@@ -1,40 +1,50 @@
 //! The one table of options: it makes the parser, the environment variables, `--help`, the shell
 //! completions and the man page.
 
-/// One option.
+use Group::{About, Check, Http, Output, Policy, Time};
+use Takes::{File, Nothing, OneOf, Value};
+
+use crate::text::did_you_mean;
+
+/// An option.
 #[derive(Debug, Clone, Copy)]
-pub struct Opt {
+pub(crate) struct Opt {
     /// `--timeout`
-    pub flag: &'static str,
+    pub(crate) flag: &'static str,
     /// `-t`
-    pub short: Option<&'static str>,
-    /// What the option takes.
-    pub takes: Takes,
+    pub(crate) short: Option<&'static str>,
+    /// The kind of value.
+    pub(crate) takes: Takes,
     /// Where `--help` shows it.
-    pub group: Group,
-    /// One line, with the default.
-    pub help: &'static str,
+    pub(crate) group: Group,
+    /// A line of help, with the default.
+    pub(crate) help: &'static str,
     /// Whether `--check` takes it from the environment too: the variables of a gate reach its container's health
     /// check as well, whose verdict they must not change.
-    pub in_check: bool,
+    pub(crate) in_check: bool,
+    /// The name of its environment variable, and how many bytes that has.
+    variable: ([u8; LONGEST], usize),
 }
 
-/// What an option takes.
+/// No variable's name is longer.
+const LONGEST: usize = 32;
+
+/// The kind of value of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takes {
+pub(crate) enum Takes {
     /// Nothing.
     Nothing,
     /// A value; the word is shown in its place.
     Value(&'static str),
     /// A file's path.
     File,
-    /// One of these words.
+    /// A word of these.
     OneOf(&'static [&'static str]),
 }
 
 impl Takes {
-    /// What `--help` shows in the value's place.
-    pub fn placeholder(self) -> Option<String> {
+    /// The word that `--help` shows in the value's place.
+    pub(crate) fn placeholder(self) -> Option<String> {
         match self {
             Self::Nothing => None,
             Self::Value(word) => Some(word.to_owned()),
@@ -46,14 +56,14 @@ impl Takes {
 
 /// The groups of `--help`, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub(crate) enum Group {
     /// How long and how often.
     Time,
-    /// What counts.
+    /// The number of repetitions.
     Policy,
     /// `--check`.
     Check,
-    /// What is said.
+    /// Output.
     Output,
     /// HTTP and TLS.
     Http,
@@ -63,27 +73,43 @@ pub enum Group {
 
 impl Group {
     /// All of them with their headings.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub(crate) const ALL: [(Self, &'static str); 6] = [
         (Self::Time, "Time (90, 500ms, 1m30s)"),
         (Self::Policy, "Policy"),
         (Self::Check, "Health check"),
         (Self::Output, "Output"),
         (Self::Http, "HTTP and TLS"),
-        (Self::About, "About"),
+        (Self::About, "Print and end"),
     ];
 }
 
 const fn opt(flag: &'static str, takes: Takes, group: Group, help: &'static str) -> Opt {
-    let in_check = matches!(group, Group::Check | Group::Output | Group::Http);
-    Opt { flag, short: None, takes, group, help, in_check }
+    let in_check = matches!(group, Check | Output | Http);
+    Opt { flag, short: None, takes, group, help, in_check, variable: variable_of(flag) }
 }
 
-/// One that describes attempts, and not the wait.
+/// `WHEN_READY_MAX_INTERVAL` for `--max-interval`: made when this is compiled, as each start looks for all of them.
+const fn variable_of(flag: &str) -> ([u8; LONGEST], usize) {
+    let (prefix, (_, long)) = (PREFIX.as_bytes(), flag.as_bytes().split_at(2));
+    let (mut name, length) = ([0; LONGEST], prefix.len() + long.len());
+    let mut at = 0;
+    while at < length {
+        name[at] = match at.checked_sub(prefix.len()) {
+            None => prefix[at],
+            Some(at) if long[at] == b'-' => b'_',
+            Some(at) => long[at].to_ascii_uppercase(),
+        };
+        at += 1;
+    }
+    (name, length)
+}
+
+/// An option that describes attempts, and not the wait.
 const fn of_attempts(option: Opt) -> Opt {
     Opt { in_check: true, ..option }
 }
 
-/// One that is the gate's own.
+/// An option that is the gate's own.
 const fn of_the_gate(option: Opt) -> Opt {
     Opt { in_check: false, ..option }
 }
@@ -93,91 +119,91 @@ const fn short(short: &'static str, option: Opt) -> Opt {
 }
 
 /// `--timeout`
-pub static TIMEOUT: Opt = short(
-    "-t",
-    opt("--timeout", Takes::Value("DURATION"), Group::Time, "give up after this long [60s]; 0 or none: never"),
-);
+pub(crate) static TIMEOUT: Opt =
+    short("-t", opt("--timeout", Value("DURATION"), Time, "give up after this long [60s]; 0 or none: never"));
 /// `--attempt-timeout`
-pub static ATTEMPT_TIMEOUT: Opt =
-    of_attempts(opt("--attempt-timeout", Takes::Value("DURATION"), Group::Time, "longest single attempt [5s]"));
+pub(crate) static ATTEMPT_TIMEOUT: Opt =
+    of_attempts(opt("--attempt-timeout", Value("DURATION"), Time, "longest single attempt [5s]"));
 /// `--interval`
-pub static INTERVAL: Opt =
-    opt("--interval", Takes::Value("DURATION"), Group::Time, "first pause between attempts [10ms]");
+pub(crate) static INTERVAL: Opt = opt("--interval", Value("DURATION"), Time, "first pause between attempts [10ms]");
 /// `--backoff`
-pub static BACKOFF: Opt =
-    opt("--backoff", Takes::Value("FACTOR"), Group::Time, "each pause is this much longer [1.03]");
+pub(crate) static BACKOFF: Opt = opt("--backoff", Value("FACTOR"), Time, "each pause is this much longer [1.02]");
 /// `--max-interval`
-pub static MAX_INTERVAL: Opt = opt("--max-interval", Takes::Value("DURATION"), Group::Time, "longest pause [500ms]");
+pub(crate) static MAX_INTERVAL: Opt = opt("--max-interval", Value("DURATION"), Time, "longest pause [500ms]");
 /// `--max-attempts`
-pub static MAX_ATTEMPTS: Opt =
-    opt("--max-attempts", Takes::Value("N"), Group::Time, "give up a target after N attempts [unlimited]");
+pub(crate) static MAX_ATTEMPTS: Opt =
+    opt("--max-attempts", Value("N"), Time, "give up a target after N attempts [unlimited]");
 /// `--successes`
-pub static SUCCESSES: Opt = opt("--successes", Takes::Value("N"), Group::Time, "ready after N successes in a row [1]");
+pub(crate) static SUCCESSES: Opt = opt("--successes", Value("N"), Time, "ready after N successes in a row [1]");
 /// `--any`
-pub static ANY: Opt = opt("--any", Takes::Nothing, Group::Policy, "one ready target is enough");
+pub(crate) static ANY: Opt = opt("--any", Nothing, Policy, "one ready target is enough");
 /// `--until-down`
-pub static UNTIL_DOWN: Opt =
-    opt("--until-down", Takes::Nothing, Group::Policy, "wait until targets refuse connections or are gone");
+pub(crate) static UNTIL_DOWN: Opt =
+    opt("--until-down", Nothing, Policy, "wait until targets refuse connections or are gone");
 /// `--fail-fast`
-pub static FAIL_FAST: Opt =
-    opt("--fail-fast", Takes::Nothing, Group::Policy, "stop at a failure that waiting cannot mend");
+pub(crate) static FAIL_FAST: Opt = opt("--fail-fast", Nothing, Policy, "stop at a failure that waiting cannot mend");
 /// `--on-timeout`
-pub static ON_TIMEOUT: Opt = opt(
-    "--on-timeout",
-    Takes::OneOf(&["fail", "run"]),
-    Group::Policy,
-    "at the deadline exit 124, or run COMMAND [fail]",
-);
+pub(crate) static ON_TIMEOUT: Opt =
+    opt("--on-timeout", OneOf(&["fail", "run"]), Policy, "at the deadline exit 124, or run COMMAND [fail]");
 /// `--check`
-pub static CHECK: Opt = opt("--check", Takes::Nothing, Group::Check, "probe once, print a table, exit 0 or 1");
+pub(crate) static CHECK: Opt = opt("--check", Nothing, Check, "probe once, print a table, exit 0 or 1");
 /// `--format`
-pub static FORMAT: Opt = opt("--format", Takes::OneOf(&["text", "json"]), Group::Check, "format of the table [text]");
+pub(crate) static FORMAT: Opt = opt(
+    "--format",
+    OneOf(&["text", "json", "svg"]),
+    Check,
+    "of the table (text, json), of --timeline (text, svg) [text]",
+);
 /// `--watch`
-pub static WATCH: Opt = opt("--watch", Takes::Value("DURATION"), Group::Check, "repeat the check until interrupted");
+pub(crate) static WATCH: Opt = opt("--watch", Value("DURATION"), Check, "repeat the check until interrupted");
 /// `--quiet`
-pub static QUIET: Opt = short("-q", opt("--quiet", Takes::Nothing, Group::Output, "errors only"));
+pub(crate) static QUIET: Opt = short("-q", opt("--quiet", Nothing, Output, "errors only"));
 /// `--verbose`
-pub static VERBOSE: Opt = short("-v", opt("--verbose", Takes::Nothing, Group::Output, "every attempt"));
+pub(crate) static VERBOSE: Opt = short("-v", opt("--verbose", Nothing, Output, "every attempt"));
 /// `--log-format`
-pub static LOG_FORMAT: Opt =
-    opt("--log-format", Takes::OneOf(&["text", "json"]), Group::Output, "format of the log on stderr [text]");
+pub(crate) static LOG_FORMAT: Opt =
+    opt("--log-format", OneOf(&["text", "json"]), Output, "format of the log on stderr [text]");
+/// `--color`
+pub(crate) static COLOR: Opt =
+    opt("--color", OneOf(&["auto", "always", "never"]), Output, "colours; auto: on a terminal [auto]");
+/// `--name`
+pub(crate) static NAME: Opt =
+    opt("--name", Value("NAME"), Output, "who waits, in JSON logs and reports [the host's name]");
 /// `--report`
-pub static REPORT: Opt =
-    of_the_gate(opt("--report", Takes::File, Group::Output, "write a JSON report at the end; -: stdout"));
+pub(crate) static REPORT: Opt = of_the_gate(opt("--report", File, Output, "write a JSON report at the end; -: stdout"));
 /// `--termination-log`
-pub static TERMINATION_LOG: Opt = of_the_gate(opt(
-    "--termination-log",
-    Takes::File,
-    Group::Output,
-    "summary of a failed wait [/dev/termination-log]",
-));
+pub(crate) static TERMINATION_LOG: Opt =
+    of_the_gate(opt("--termination-log", File, Output, "summary of a failed wait [/dev/termination-log]"));
 /// `--http-method`
-pub static HTTP_METHOD: Opt = opt("--http-method", Takes::Value("METHOD"), Group::Http, "method of HTTP targets [GET]");
+pub(crate) static HTTP_METHOD: Opt = opt("--http-method", Value("METHOD"), Http, "method of HTTP targets [GET]");
 /// `--http-header`
-pub static HTTP_HEADER: Opt =
-    opt("--http-header", Takes::Value("'NAME: VALUE'"), Group::Http, "header of HTTP targets (repeatable)");
+pub(crate) static HTTP_HEADER: Opt =
+    opt("--http-header", Value("'NAME: VALUE'"), Http, "header of HTTP targets (repeatable)");
 /// `--http-status`
-pub static HTTP_STATUS: Opt = opt("--http-status", Takes::Value("LIST"), Group::Http, "accepted statuses [200-399]");
+pub(crate) static HTTP_STATUS: Opt = opt("--http-status", Value("LIST"), Http, "accepted statuses [200-399]");
 /// `--tls-ca`
-pub static TLS_CA: Opt = opt("--tls-ca", Takes::File, Group::Http, "CA certificates (PEM), added to the roots");
+pub(crate) static TLS_CA: Opt = opt("--tls-ca", File, Http, "CA certificates (PEM), added to the roots");
 /// `--tls-cert`
-pub static TLS_CERT: Opt = opt("--tls-cert", Takes::File, Group::Http, "client certificate (PEM)");
+pub(crate) static TLS_CERT: Opt = opt("--tls-cert", File, Http, "client certificate (PEM)");
 /// `--tls-key`
-pub static TLS_KEY: Opt = opt("--tls-key", Takes::File, Group::Http, "key of the client certificate (PEM)");
+pub(crate) static TLS_KEY: Opt = opt("--tls-key", File, Http, "key of the client certificate (PEM)");
 /// `--tls-insecure`
-pub static TLS_INSECURE: Opt = opt("--tls-insecure", Takes::Nothing, Group::Http, "do not verify certificates");
+pub(crate) static TLS_INSECURE: Opt = opt("--tls-insecure", Nothing, Http, "do not verify certificates");
+/// `--timeline`
+pub(crate) static TIMELINE: Opt =
+    opt("--timeline", Nothing, About, "draw the start of a stack: words are FILEs with reports and JSON logs");
 /// `--help`
-pub static HELP: Opt = short("-h", opt("--help", Takes::Nothing, Group::About, "print this help"));
+pub(crate) static HELP: Opt = short("-h", opt("--help", Nothing, About, "print this help"));
 /// `--version`
-pub static VERSION: Opt = short("-V", opt("--version", Takes::Nothing, Group::About, "print the version"));
+pub(crate) static VERSION: Opt = short("-V", opt("--version", Nothing, About, "print the version"));
 /// `--completions`
-pub static COMPLETIONS: Opt =
-    opt("--completions", Takes::OneOf(&["bash", "zsh", "fish"]), Group::About, "print shell completions");
+pub(crate) static COMPLETIONS: Opt =
+    opt("--completions", OneOf(&["bash", "zsh", "fish"]), About, "print shell completions");
 /// `--man`
-pub static MAN: Opt = opt("--man", Takes::Nothing, Group::About, "print the man page");
+pub(crate) static MAN: Opt = opt("--man", Nothing, About, "print the man page");
 
 /// Every option, in the order of `--help`.
-pub static OPTIONS: &[&Opt] = &[
+pub(crate) static OPTIONS: &[&Opt] = &[
     &TIMEOUT,
     &ATTEMPT_TIMEOUT,
     &INTERVAL,
@@ -195,6 +221,8 @@ pub static OPTIONS: &[&Opt] = &[
     &QUIET,
     &VERBOSE,
     &LOG_FORMAT,
+    &COLOR,
+    &NAME,
     &REPORT,
     &TERMINATION_LOG,
     &HTTP_METHOD,
@@ -204,6 +232,7 @@ pub static OPTIONS: &[&Opt] = &[
     &TLS_CERT,
     &TLS_KEY,
     &TLS_INSECURE,
+    &TIMELINE,
     &HELP,
     &VERSION,
     &COMPLETIONS,
@@ -212,46 +241,39 @@ pub static OPTIONS: &[&Opt] = &[
 
 impl Opt {
     /// `timeout` for `--timeout`.
-    pub fn long(&self) -> &'static str {
+    pub(crate) fn long(&self) -> &'static str {
         self.flag.strip_prefix("--").unwrap_or(self.flag)
     }
 
     /// The environment variable of the option, where it has one.
-    pub fn variable(&self) -> Option<String> {
-        if self.group == Group::About {
-            return None;
-        }
-        let mut name = [PREFIX, self.long()].concat().into_bytes();
-        for byte in &mut name {
-            *byte = if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
-        }
-        String::from_utf8(name).ok()
+    pub(crate) fn variable(&self) -> Option<&str> {
+        let (name, length) = &self.variable;
+        std::str::from_utf8(&name[..*length]).ok().filter(|_| self.group != About)
     }
 
     /// `-t, --timeout DURATION`
-    pub fn synopsis(&self) -> String {
+    pub(crate) fn synopsis(&self) -> String {
         let short = self.short.map_or_else(|| "    ".to_owned(), |short| format!("{short}, "));
         let value = self.takes.placeholder().map_or_else(String::new, |word| format!(" {word}"));
         format!("{short}{}{value}", self.flag)
     }
 }
 
-/// What the names of our variables begin with.
-pub const PREFIX: &str = "WHEN_READY_";
+/// The prefix of our variables.
+pub(crate) const PREFIX: &str = "WHEN_READY_";
 /// The variable with the targets.
-pub const TARGETS_VARIABLE: &str = "WHEN_READY_TARGETS";
+pub(crate) const TARGETS_VARIABLE: &str = "WHEN_READY_TARGETS";
 
 /// The variable that an unknown one was most likely meant to be. Those that Kubernetes sets for a service of such a name
 /// are no spelling mistakes, and neither is what looks like none of ours.
-pub fn suggested_variable(name: &str) -> Option<String> {
-    let known = || OPTIONS.iter().filter_map(|option| option.variable()).chain([TARGETS_VARIABLE.to_owned()]);
+pub(crate) fn suggested_variable(name: &str) -> Option<String> {
+    let known = || OPTIONS.iter().filter_map(|option| option.variable()).chain([TARGETS_VARIABLE]);
     let word = name.strip_prefix(PREFIX)?;
     if is_of_kubernetes(word) || known().any(|known| known == name) {
         return None;
     }
-    let most = (word.len() / 4).clamp(1, 2);
-    let distance = |known: &String| strsim::osa_distance(name, known);
-    known().min_by_key(distance).filter(|known| distance(known) <= most)
+    let meant = did_you_mean(word, known().map(|known| known[PREFIX.len()..].to_owned()))?;
+    Some(format!("{PREFIX}{meant}"))
 }
 
 /// `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, `PORT`, `PORT_80_TCP`, `PORT_80_TCP_ADDR`; before them the rest of
@@ -271,14 +293,12 @@ fn is_of_kubernetes(word: &str) -> bool {
 }
 
 /// The option that an unknown word was most likely meant to be.
-pub fn suggestion(word: &str) -> Option<String> {
+pub(crate) fn suggested_option(word: &str) -> Option<String> {
     let word = word.trim_start_matches('-').split('=').next().unwrap_or_default();
-    let (distance, option) = OPTIONS
-        .iter()
-        .map(|option| (strsim::osa_distance(word, option.long()), option))
-        .min_by_key(|(distance, _)| *distance)?;
-    let is_prefix = word.len() > 2 && option.long().starts_with(word);
-    (distance <= 2.max(word.len() / 3) && word.len() > 1 || is_prefix).then(|| option.flag.to_owned())
+    let begins = |option: &&&Opt| word.len() > 2 && option.long().starts_with(word);
+    let meant = did_you_mean(word, OPTIONS.iter().map(|option| option.long()));
+    let meant = meant.or_else(|| OPTIONS.iter().find(begins).map(|option| option.long()));
+    meant.map(|long| format!("--{long}"))
 }
 
 #[cfg(test)]
@@ -286,9 +306,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_option_but_those_that_answer_has_a_variable() {
-        assert_eq!(ATTEMPT_TIMEOUT.variable().as_deref(), Some("WHEN_READY_ATTEMPT_TIMEOUT"));
-        assert_eq!(HELP.variable(), None);
+    fn every_option_but_those_that_answer_has_a_variable_of_its_name() {
+        let names: Vec<&str> = OPTIONS.iter().map(|option| option.variable().unwrap_or_default()).collect();
+        let expected = "TIMEOUT ATTEMPT_TIMEOUT INTERVAL BACKOFF MAX_INTERVAL MAX_ATTEMPTS SUCCESSES ANY UNTIL_DOWN \
+                        FAIL_FAST ON_TIMEOUT CHECK FORMAT WATCH QUIET VERBOSE LOG_FORMAT COLOR NAME REPORT \
+                        TERMINATION_LOG HTTP_METHOD HTTP_HEADER HTTP_STATUS TLS_CA TLS_CERT TLS_KEY TLS_INSECURE";
+        let expected: Vec<String> = expected.split(' ').map(|name| format!("WHEN_READY_{name}")).collect();
+        assert_eq!(names[..expected.len()], expected);
+        assert!(names[expected.len()..].iter().all(|name| name.is_empty()), "{names:?}");
     }
 
     #[test]
@@ -325,16 +350,16 @@ mod tests {
     #[test]
     fn a_check_takes_what_describes_targets_attempts_tls_and_output() {
         let taken: Vec<&str> = OPTIONS.iter().filter(|option| option.in_check).map(|option| option.long()).collect();
-        let expected = "attempt-timeout check format watch quiet verbose log-format http-method http-header http-status \
+        let expected = "attempt-timeout check format watch quiet verbose log-format color name http-method http-header http-status \
                         tls-ca tls-cert tls-key tls-insecure";
         assert_eq!(taken.join(" "), expected);
     }
 
     #[test]
     fn a_misspelt_option_is_recognised() {
-        assert_eq!(suggestion("--timout").as_deref(), Some("--timeout"));
-        assert_eq!(suggestion("--zzzzzzzz"), None);
-        assert_eq!(suggestion("--sucesses=3").as_deref(), Some("--successes"));
-        assert_eq!(suggestion("-x"), None);
+        assert_eq!(suggested_option("--timout").as_deref(), Some("--timeout"));
+        assert_eq!(suggested_option("--zzzzzzzz"), None);
+        assert_eq!(suggested_option("--sucesses=3").as_deref(), Some("--successes"));
+        assert_eq!(suggested_option("-x"), None);
     }
 }

@@ -6,11 +6,10 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use crate::outcome::is_unprintable;
 use crate::secret::Secret;
-use crate::sort;
+use crate::text::is_unprintable;
 
-/// What stands in a secret's place.
+/// The text in a secret's place.
 const HIDDEN: &str = "***";
 /// Shorter secrets are hidden only where they stand in quotes: replacing `a` or `db` everywhere would garble
 /// every message, and tell more than it hides.
@@ -19,23 +18,22 @@ const SHORT: usize = 4;
 const PIECE: usize = 8;
 /// A piece of this many characters is hidden wherever it stands.
 const LONG_PIECE: usize = 16;
-/// Of longer secrets only so many characters are looked for; they are hidden by the pieces.
+/// The most characters of a secret that are looked for; longer ones are hidden by the pieces.
 const MAX_LOOKED_FOR: usize = 4096;
 
-/// Replaces every secret in `text`, whole or in pieces, as it is, percent-encoded, with backslash escapes (JSON, C,
-/// SQL), in base64 (by itself or within a longer text, as in Basic credentials), in another case, and with other
-/// white space.
-pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
-    let mut needles = Needles::default();
-    for secret in secrets {
-        needles.add_value(secret);
-    }
-    needles.hide(text)
-}
+/// The words before a name in a server's message: what follows is shown, even if a secret is the same.
+const INTRODUCTIONS: [&str; 22] = [
+    "user", "username", "role", "login", "account", "database", "db", "dbname", "schema", "relation", "table",
+    "column", "index", "view", "sequence", "function", "vhost", "queue", "topic", "host", "server", "port",
+];
 
-/// What is looked for.
+/// The secrets that are looked for.
 #[derive(Debug, Default)]
-pub struct Needles(Vec<Needle>);
+pub(crate) struct Needles {
+    needles: Vec<Needle>,
+    /// Users, databases, hosts, ports, and the names in a statement.
+    names: Vec<String>,
+}
 
 #[derive(Debug)]
 struct Needle {
@@ -50,11 +48,17 @@ struct Needle {
 }
 
 impl Needles {
+    /// Whether nothing is looked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.needles.is_empty()
+    }
+
     /// A password, a token, a header's value.
-    pub fn add_value(&mut self, secret: &Secret) {
+    pub(crate) fn add_value(&mut self, secret: &Secret) {
         let bytes = secret.expose_bytes();
         self.add(bytes, true);
         self.add_base64(bytes);
+        self.add_hex(bytes);
         // `Bearer TOKEN`, `Basic BASE64`: a peer may repeat what is behind the first word.
         let token = bytes.iter().position(|byte| *byte == b' ').map_or(&[][..], |at| &bytes[at + 1..]);
         self.add(token, true);
@@ -68,17 +72,46 @@ impl Needles {
     }
 
     /// A text whose pieces are no secrets.
-    pub fn add_text(&mut self, text: &Secret) {
+    pub(crate) fn add_text(&mut self, text: &Secret) {
         self.add(text.expose_bytes(), false);
     }
 
     /// A statement: its literals are secrets; the names in it are not, and an error about them is of use.
-    pub fn add_sql(&mut self, sql: &Secret) {
+    pub(crate) fn add_sql(&mut self, sql: &Secret) {
         let bytes = sql.expose_bytes();
         self.add(bytes, false);
-        for literal in sql_literals(&String::from_utf8_lossy(bytes)) {
+        let text = String::from_utf8_lossy(bytes);
+        let (literals, names) = sql_words(&text);
+        for literal in literals {
             self.add(literal.as_bytes(), true);
         }
+        for name in &names {
+            self.add_name(name);
+        }
+    }
+
+    /// A user, a database, a host or a port, which is shown in its own place though a secret be the same: in what this
+    /// program says itself, and where a server says what it is.
+    pub(crate) fn add_name(&mut self, name: &str) {
+        if !name.is_empty() && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    /// Where names stand in their own places.
+    fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let mut places = Vec::new();
+        for name in &self.names {
+            for (at, _) in text.match_indices(name.as_str()) {
+                let (before, behind) = (&text[..at], &text[at + name.len()..]);
+                let is_whole = !before.ends_with(is_part) && !behind.starts_with(is_part);
+                if is_whole && (is_ours(before) || is_introduced(before)) {
+                    places.push(at..at + name.len());
+                }
+            }
+        }
+        places
     }
 
     fn add(&mut self, bytes: &[u8], in_pieces: bool) {
@@ -89,16 +122,15 @@ impl Needles {
         let end = folded.iter().rposition(|unit| !is_blank(unit)).map_or(start, |at| at + 1);
         let trimmed = folded[start..end].iter().take(MAX_LOOKED_FOR);
         let (chars, cased): (Vec<char>, Vec<char>) = trimmed.map(|unit| (unit.c, unit.cased)).unzip();
-        if chars.is_empty() || self.0.iter().any(|needle| needle.cased == cased) {
+        if chars.is_empty() || self.needles.iter().any(|needle| needle.cased == cased) {
             return;
         }
         let mut runs = Vec::new();
         if in_pieces && chars.len() > PIECE {
-            let run = |at: usize| (&chars[at..at + PIECE], at);
             runs.extend(0..=chars.len() - PIECE);
-            sort::indices(&mut runs, &|one, other| run(one).cmp(&run(other)));
+            runs.sort_by_key(|&at| &chars[at..at + PIECE]);
         }
-        self.0.push(Needle { chars, cased, in_pieces, runs });
+        self.needles.push(Needle { chars, cased, in_pieces, runs });
     }
 
     /// Base64 as it stands at any place of a longer text: the characters that hold bits of what is around it
@@ -117,16 +149,25 @@ impl Needles {
         }
     }
 
+    /// Two digits a byte, as databases show bytes.
+    fn add_hex(&mut self, bytes: &[u8]) {
+        if bytes.len() >= SHORT {
+            let digits: Vec<u8> = bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
+            self.add(&digits, true);
+        }
+    }
+
     /// `text` without them.
-    pub fn hide(&self, text: &str) -> String {
-        if self.0.is_empty() {
+    pub(crate) fn hide(&self, text: &str) -> String {
+        if self.is_empty() {
             return text.to_owned();
         }
-        // Of each byte, whether it is hidden.
+        // Whether each byte is hidden.
         let mut hidden = vec![false; text.len()];
+        let places = self.places(text);
         for view in views(text) {
-            for needle in &self.0 {
-                needle.find(&view, &mut hidden);
+            for needle in &self.needles {
+                needle.find(&view, &places, &mut hidden);
             }
         }
         let mut out = String::with_capacity(text.len());
@@ -142,7 +183,7 @@ impl Needles {
 }
 
 impl Needle {
-    fn find(&self, view: &[Unit], hidden: &mut [bool]) {
+    fn find(&self, view: &[Unit], places: &[Range<usize>], hidden: &mut [bool]) {
         let mut at = 0;
         while at < view.len() {
             let length = self.length_at(view, at);
@@ -152,7 +193,10 @@ impl Needle {
                     let found = &view[at..at + length];
                     let is_shown = |unit: &&Unit| unit.c != ' ';
                     if let (Some(first), Some(last)) = (found.iter().find(is_shown), found.iter().rfind(is_shown)) {
-                        hidden[first.start..last.end].fill(true);
+                        let is_in = |place: &Range<usize>| place.start <= first.start && last.end <= place.end;
+                        if !places.iter().any(is_in) {
+                            hidden[first.start..last.end].fill(true);
+                        }
                     }
                     at += length;
                 }
@@ -204,9 +248,26 @@ fn is_cut(neighbour: Option<&Unit>) -> bool {
     })
 }
 
-/// The marks of an excerpt, see [`crate::outcome::excerpt`].
+/// Whether what follows `before` is no excerpt of what a peer said.
+fn is_ours(before: &str) -> bool {
+    let (open, close) = (before.rfind(crate::text::OPEN), before.rfind(crate::text::CLOSE));
+    open <= close
+}
+
+/// Whether a name is due after `before`: `user "`, `'app'@'`, `(database `.
+fn is_introduced(before: &str) -> bool {
+    let before = before.trim_end_matches(|c: char| {
+        matches!(c, '"' | '\'' | '`' | '=' | ':' | ' ') || ('\u{2018}'..='\u{201f}').contains(&c)
+    });
+    let start = before
+        .rfind(|c: char| !c.is_ascii_alphanumeric())
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+    before.ends_with('@') || INTRODUCTIONS.iter().any(|word| word.eq_ignore_ascii_case(&before[start..]))
+}
+
+/// The marks of an excerpt, see [`crate::text::excerpt`].
 fn is_mark(c: char) -> bool {
-    matches!(c, crate::outcome::OPEN | crate::outcome::CLOSE)
+    matches!(c, crate::text::OPEN | crate::text::CLOSE)
 }
 
 /// A character as it is compared, and the bytes of the text that it comes from.
@@ -228,7 +289,7 @@ impl Unit {
 /// The text as it stands, and decoded in each way that it may be encoded.
 fn views(text: &str) -> Vec<Vec<Unit>> {
     let mut views = vec![fold(text.char_indices().map(|(at, c)| Unit::new(c, at..at + c.len_utf8())))];
-    for (sign, decode) in [('%', percent as Decode), ('\\', backslash), ('\'', doubled)] {
+    for (sign, decode) in [('%', percent as Decode), ('\\', backslash), ('\'', doubled), ('&', entity)] {
         if text.contains(sign) {
             views.push(fold(decoded(text, decode).into_iter()));
         }
@@ -237,21 +298,21 @@ fn views(text: &str) -> Vec<Vec<Unit>> {
 }
 
 /// Reads an encoded character at the beginning of a text: what it stands for, and how long it is.
-type Decode = fn(&str) -> Option<(Decoded, usize)>;
+type Decode = fn(&str) -> Option<(Decoding, usize)>;
 
-enum Decoded {
+enum Decoding {
     Byte(u8),
     Char(char),
 }
 
 /// `%2F` (RFC 3986, section 2.1)
-fn percent(rest: &str) -> Option<(Decoded, usize)> {
+fn percent(rest: &str) -> Option<(Decoding, usize)> {
     let hex = rest.strip_prefix('%')?.get(..2)?;
-    Some((Decoded::Byte(u8::from_str_radix(hex, 16).ok()?), 3))
+    Some((Decoding::Byte(u8::from_str_radix(hex, 16).ok()?), 3))
 }
 
 /// `\n`, `\"`, `\u00e9`, `\xff`
-fn backslash(rest: &str) -> Option<(Decoded, usize)> {
+fn backslash(rest: &str) -> Option<(Decoding, usize)> {
     let rest = rest.strip_prefix('\\')?;
     let hex = |length: usize| rest.get(1..=length).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     let c = match rest.chars().next()? {
@@ -260,21 +321,42 @@ fn backslash(rest: &str) -> Option<(Decoded, usize)> {
             if (0xd800..0xdc00).contains(&high) {
                 let low = u32::from_str_radix(rest.get(5..)?.strip_prefix("\\u")?.get(..4)?, 16).ok()?;
                 let joined = 0x1_0000 + ((high - 0xd800) << 10) + low.checked_sub(0xdc00)?;
-                return Some((Decoded::Char(char::from_u32(joined)?), 12));
+                return Some((Decoding::Char(char::from_u32(joined)?), 12));
             }
-            return Some((Decoded::Char(char::from_u32(high)?), 6));
+            return Some((Decoding::Char(char::from_u32(high)?), 6));
         }
-        'x' => return Some((Decoded::Byte(u8::try_from(hex(2)?).ok()?), 4)),
+        'x' => return Some((Decoding::Byte(u8::try_from(hex(2)?).ok()?), 4)),
         'n' | 'r' | 't' | 'b' | 'f' | 'v' | 'a' | '0' => ' ',
         c if c.is_ascii_punctuation() => c,
         _ => return None,
     };
-    Some((Decoded::Char(c), 2))
+    Some((Decoding::Char(c), 2))
 }
 
 /// `''`, as SQL writes an apostrophe.
-fn doubled(rest: &str) -> Option<(Decoded, usize)> {
-    rest.starts_with("''").then_some((Decoded::Char('\''), 2))
+fn doubled(rest: &str) -> Option<(Decoding, usize)> {
+    rest.starts_with("''").then_some((Decoding::Char('\''), 2))
+}
+
+/// `&amp;`, `&#39;`, `&#x27;`, as HTML's escaping writes a character.
+fn entity(rest: &str) -> Option<(Decoding, usize)> {
+    const LONGEST: usize = 10;
+    let inside = rest.strip_prefix('&')?;
+    let name = &inside[..inside.bytes().take(LONGEST).position(|byte| byte == b';')?];
+    let c = match (name, name.strip_prefix('#')) {
+        ("amp", _) => '&',
+        ("lt", _) => '<',
+        ("gt", _) => '>',
+        ("quot", _) => '"',
+        ("apos", _) => '\'',
+        (_, Some(number)) => {
+            let hex = number.strip_prefix(['x', 'X']);
+            let code = hex.map_or_else(|| number.parse(), |hex| u32::from_str_radix(hex, 16));
+            char::from_u32(code.ok()?)?
+        }
+        _ => return None,
+    };
+    Some((Decoding::Char(c), name.len() + 2))
 }
 
 fn decoded(text: &str, decode: Decode) -> Vec<Unit> {
@@ -282,10 +364,10 @@ fn decoded(text: &str, decode: Decode) -> Vec<Unit> {
     let (mut bytes, mut places) = (Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
-        let (unit, length) = decode(&text[at..]).unwrap_or((Decoded::Char(c), c.len_utf8()));
+        let (unit, length) = decode(&text[at..]).unwrap_or((Decoding::Char(c), c.len_utf8()));
         match unit {
-            Decoded::Byte(byte) => bytes.push(byte),
-            Decoded::Char(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Decoding::Byte(byte) => bytes.push(byte),
+            Decoding::Char(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
         places.resize(bytes.len(), at..at + length);
         at += length;
@@ -315,32 +397,15 @@ fn fold(units: impl Iterator<Item = Unit>) -> Vec<Unit> {
         match out.last_mut() {
             Some(last) if is_blank && last.c == ' ' => last.end = unit.end,
             _ if is_blank => out.push(Unit { c: ' ', cased: ' ', ..unit }),
-            _ => out.push(Unit { c: small(unit.c), ..unit }),
+            _ => out.push(Unit { c: lower_case(unit.c), ..unit }),
         }
     }
     out
 }
 
-/// The small letter for a capital one, in the scripts of Europe; [`char::to_lowercase`] brings a table of 12 KB.
-fn small(c: char) -> char {
-    let code = u32::from(c);
-    let small = match c {
-        'À'..='Þ' | 'Α'..='Ϋ' | 'А'..='Я' | 'Ａ'..='Ｚ' => code + 32,
-        'Ѐ'..='Џ' => code + 80,
-        'Ա'..='Ֆ' => code + 48,
-        'Ÿ' => 0xff,
-        'Ά' => 0x3ac,
-        'Έ'..='Ί' => code + 37,
-        'Ό' => 0x3cc,
-        'Ύ' | 'Ώ' => code + 63,
-        'Ӏ' => 0x4cf,
-        // Neighbours, of which the first is the capital letter.
-        'Ĺ'..='ň' | 'Ź'..='ž' | 'Ư'..='ư' | 'Ƴ'..='ƶ' | 'Ǎ'..='ǜ' | 'Ӂ'..='ӎ' => code + code % 2,
-        'Ə' => 0x259,
-        'Ā'..='ɏ' | 'Ѡ'..='ԯ' | 'Ḁ'..='ỿ' => code | 1,
-        _ => u32::from(c.to_ascii_lowercase()),
-    };
-    char::from_u32(small).unwrap_or(c)
+/// The lower case of a character, always one character: of `İ`, the only one that has two, the first.
+fn lower_case(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
 }
 
 /// Whether it may be part of a word.
@@ -348,9 +413,10 @@ fn is_of_a_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || !c.is_ascii()
 }
 
-/// The literals of a statement: strings in quotes or dollars, and numbers. Where the quotes do not come out even,
-/// each word may be part of one.
-fn sql_literals(sql: &str) -> Vec<String> {
+/// The literals of a statement, which are strings in quotes or dollars, and numbers; and the names in it. Where the
+/// quotes do not come out even, each word may be part of a literal.
+fn sql_words(sql: &str) -> (Vec<String>, Vec<String>) {
+    let mut names = String::new();
     let mut literals: Vec<String> = sql
         .split(|c: char| !is_of_a_word(c))
         .filter(|word| word.len() >= SHORT && word.starts_with(|c: char| c.is_ascii_digit()))
@@ -358,6 +424,8 @@ fn sql_literals(sql: &str) -> Vec<String> {
         .collect();
     let mut rest = sql;
     while let Some(at) = rest.find(['\'', '$']) {
+        names.push_str(&rest[..at]);
+        names.push(' ');
         let quote = &rest[at..];
         let delimiter = if quote.starts_with('\'') {
             "'"
@@ -384,11 +452,14 @@ fn sql_literals(sql: &str) -> Vec<String> {
             None => {
                 literals.push(inside.to_owned());
                 literals.extend(sql.split(|c: char| !is_of_a_word(c)).map(str::to_owned));
-                break;
+                return (literals, Vec::new());
             }
         }
     }
-    literals
+    names.push_str(rest);
+    let is_name = |word: &&str| word.starts_with(|c: char| !c.is_ascii_digit());
+    let names = names.split(|c: char| !is_of_a_word(c) && c != '_').filter(is_name).map(str::to_owned);
+    (literals, names.collect())
 }
 
 /// Where a literal ends; `''` within it is an apostrophe.
@@ -406,6 +477,14 @@ fn end_of_literal(inside: &str, delimiter: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn scrub(text: &str, secrets: &[&Secret]) -> String {
+        let mut needles = Needles::default();
+        for secret in secrets {
+            needles.add_value(secret);
+        }
+        needles.hide(text)
+    }
     use proptest::prelude::*;
 
     fn scrubbed(text: &str, secret: &str) -> String {
@@ -425,6 +504,10 @@ mod tests {
             r#"p@ss/w\xc3\xb6rd \"1\""#,
             "cEBzcy93w7ZyZCAiMSI=",
             "cEBzcy93w7ZyZCAiMSI",
+            "p@ss/wörd &quot;1&quot;",
+            "p&#64;ss&#x2F;w&#xf6;rd &#34;1&#34;",
+            "704073732f77c3b6726420223122",
+            "704073732F77C3B6726420223122",
         ] {
             assert_eq!(scrubbed(&format!("no {text} here"), SECRET).replace('=', ""), "no *** here", "{text}");
         }
@@ -507,27 +590,55 @@ mod tests {
     }
 
     #[test]
-    fn capital_letters_are_those_of_unicode_in_the_scripts_of_europe() {
-        for letters in [
-            "AZÀÉÎÖÞŸÆØ",
-            "ĄĆĘŁŃŚŹŻ",
-            "ČĎĚĹĽŇŔŘŠŤŮŽ",
-            "ĂĞŐŞŰȘȚĲŒ",
-            "ẤẸỸḂẂƠƯ",
-            "ƏƳƵＡＺ",
-            "ǍǓ",
-            "ΑΣΩΆΈΉΊΌΎΏΪΫ",
-            "АЯЁЇЄІҐЎЂЏҒӀӁӘԮ",
-            "ԱՖ",
+    fn a_secret_is_found_in_another_case_of_any_script() {
+        for (secret, echo) in [
+            ("пароль-ключ", "ПАРОЛЬ-КЛЮЧ"),
+            ("ΚΩΔΙΚΟΣΑΒ", "κωδικοσαβ"),
+            ("խաղողխաղող", "ԽԱՂՈՂԽԱՂՈՂ"),
+            ("ⴀⴁⴂⴃⴄⴅⴆⴇ", "ႠႡႢႣႤႥႦႧ"),
+            ("𐐨𐐩𐐪𐐫𐐬𐐭𐐮𐐯", "𐐀𐐁𐐂𐐃𐐄𐐅𐐆𐐇"),
         ] {
-            for letter in letters.chars() {
-                let own = letter.to_lowercase().next().unwrap();
-                assert_eq!((small(letter), small(own)), (own, own), "{letter}");
+            assert_eq!(scrubbed(&format!("no {echo} here"), secret), "no *** here");
+        }
+    }
+
+    #[test]
+    fn a_name_is_shown_in_its_own_place_though_a_secret_be_the_same() {
+        use crate::text::excerpt;
+        let hide = |text: &str| {
+            let mut needles = Needles::default();
+            needles.add_value(&Secret::new("postgres"));
+            needles.add_sql(&Secret::new("select 1 from postgres_migrations where v = 'hunter2'"));
+            for name in ["postgres", "db.example", "5432"] {
+                needles.add_name(name);
             }
+            needles.hide(text).replace(['\u{2}', '\u{3}'], "")
+        };
+        for shown in [
+            "logged in as postgres to the database postgres".to_owned(),
+            "connection refused by postgres:5432: nothing listens there yet".to_owned(),
+            excerpt(r#"relation "postgres_migrations" does not exist"#),
+            excerpt(r#"role "postgres" does not exist"#),
+            excerpt(r#"no pg_hba.conf entry for host "postgres", user "postgres", database "postgres", no encryption"#),
+            excerpt("Access denied for user 'postgres'@'postgres' (using password: YES)"),
+            excerpt("Table 'postgres.x' doesn't exist"),
+        ] {
+            assert_eq!(hide(&shown), shown.replace(['\u{2}', '\u{3}'], ""));
         }
-        for other in ['ß', 'ÿ', '1', '_', '漢', 'א', '\u{10ffff}'] {
-            assert_eq!(small(other), other);
+        for (text, expected) in [
+            (excerpt("wrong password 'postgres'"), "wrong password '***'"),
+            (excerpt("got postgres"), "got ***"),
+            (excerpt("user with postgres"), "user with ***"),
+            ("the master at xpostgres:1".to_owned(), "the master at x***:1"),
+            (excerpt(r#"user "postgres-secret""#), r#"user "postgres-secret""#),
+            (excerpt(r#"relation "hunter2""#), r#"relation "***""#),
+        ] {
+            assert_eq!(hide(&text), expected, "{text}");
         }
+        let mut needles = Needles::default();
+        needles.add_value(&Secret::new("app-secret"));
+        needles.add_name("app");
+        assert_eq!(needles.hide("logged in as app with app-secret"), "logged in as app with ***");
     }
 
     #[test]

@@ -20,18 +20,22 @@ install() {
     fi
 }
 
-# Builds the static release executable; arguments go to cargo. Sets `target` and `static`.
+# Builds the static release executable. Sets `target` and `static`.
 build_static() {
-    command -v cc >/dev/null || install gcc libc6-dev
+    command -v cc >/dev/null && command -v readelf >/dev/null || install gcc libc6-dev binutils
     target="$(uname -m)-unknown-linux-musl"
     if command -v rustup >/dev/null; then
         rustup target add "$target"
-        rustup component add rust-src
     fi
-    if [ ! -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ]; then
-        echo "the source of Rust's standard library is missing: install rust-src" >&2
-        return 1
-    fi
-    RUSTC_BOOTSTRAP=1 cargo smallest --target "$target" "$@"
+    cargo build --release --locked --target "$target"
     static="${CARGO_TARGET_DIR:-$PWD/target}/$target/release/when-ready"
+}
+
+# Whether an executable is position independent, and its relocations are read-only once it runs.
+is_hardened() {
+    local headers dynamic
+    headers=$(LC_ALL=C readelf --file-header --program-headers --wide "$1")
+    dynamic=$(LC_ALL=C readelf --dynamic --wide "$1")
+    grep -q 'Type: *DYN' <<<"$headers" && grep -q GNU_RELRO <<<"$headers" && grep -q 'NOW PIE' <<<"$dynamic" ||
+        { echo "$1 is not position independent with read-only relocations" >&2; return 1; }
 }

@@ -60,6 +60,24 @@ impl Contender {
         Self { name: PRODUCT.to_owned(), words }
     }
 
+    /// The executable, to which its arguments are still to be added.
+    pub fn this_build() -> Self {
+        Self { name: PRODUCT.to_owned(), words: vec![executable().display().to_string()] }
+    }
+
+    /// Another build of it, where `WHEN_READY_BASELINE` names one.
+    pub fn baseline() -> Option<Self> {
+        let words = vec![std::env::var("WHEN_READY_BASELINE").ok()?];
+        Some(Self { name: "the baseline".to_owned(), words })
+    }
+
+    /// The same with these arguments.
+    pub fn with(&self, args: &[&str]) -> Self {
+        let mut words = self.words.clone();
+        words.extend(args.iter().map(|arg| (*arg).to_owned()));
+        Self { name: self.name.clone(), words }
+    }
+
     /// The product and the least that a gate can be, before the least that a command can be.
     pub fn beside_the_floor(targets: &[String]) -> [Self; 2] {
         let after = |program: String, name: &str| {

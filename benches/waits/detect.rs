@@ -21,7 +21,9 @@ const ABREAST: usize = 4;
 const TIMES: usize = 3;
 
 /// A server that is told when to be ready.
-trait Late: Send {
+pub trait Late: Send {
+    /// Has the time until it is to be ready, and may be there before that.
+    fn prepare(&mut self, _: Duration) {}
     /// Makes it ready; gives the moment just before.
     fn make_ready(&mut self) -> Instant;
 }
@@ -198,28 +200,46 @@ impl Late for Closed {
 
 /// What a connection meets that comes too early.
 #[derive(Clone, Copy)]
-enum Before {
+pub enum Before {
     /// An answer that says "not yet".
     Answer,
     /// Nothing, even after the server is ready.
     Stall,
+    /// Something else.
+    Refuse(fn(TcpStream)),
 }
 
 /// A server that accepts from the start.
-struct Scripted {
+pub struct Scripted {
     is_ready: Arc<AtomicBool>,
-    _peer: Peer,
+    peer: Peer,
 }
 
 impl Scripted {
     fn start(port: u16, before: Before, answer: fn(TcpStream, bool)) -> Self {
+        Self::of(before, answer, |script| Peer::start_on(port, script))
+    }
+
+    /// On any port, which it tells.
+    pub fn start_anywhere(before: Before, answer: fn(TcpStream, bool)) -> (Self, u16) {
+        let server = Self::of(before, answer, Peer::start);
+        let port = server.peer.port;
+        (server, port)
+    }
+
+    fn of(
+        before: Before,
+        answer: fn(TcpStream, bool),
+        start: impl FnOnce(Box<dyn Fn(TcpStream, usize) + Send + Sync>) -> Peer,
+    ) -> Self {
         let is_ready = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&is_ready);
-        let peer = Peer::start_on(port, move |stream, _| match (before, flag.load(Ordering::SeqCst)) {
+        let script = move |stream: TcpStream, _: usize| match (before, flag.load(Ordering::SeqCst)) {
             (Before::Stall, false) => hold(stream),
+            (Before::Refuse(refuse), false) => refuse(stream),
             (_, is_ready) => answer(stream, is_ready),
-        });
-        Self { is_ready, _peer: peer }
+        };
+        Self { is_ready, peer: start(Box::new(script)) }
     }
 }
 
@@ -231,13 +251,13 @@ impl Late for Scripted {
     }
 }
 
-fn http(mut stream: TcpStream, is_ready: bool) {
+pub fn http(mut stream: TcpStream, is_ready: bool) {
     read_request(&mut stream);
     let status = if is_ready { "200 OK" } else { "503 Service Unavailable" };
     drop(stream.write_all(&response(status, "")));
 }
 
-fn redis(mut stream: TcpStream, is_ready: bool) {
+pub fn redis(mut stream: TcpStream, is_ready: bool) {
     let answer: &[u8] = if is_ready { b"+PONG\r\n" } else { b"-LOADING Redis is loading the dataset in memory\r\n" };
     let mut chunk = [0; 1024];
     while let Ok(length @ 1..) = stream.read(&mut chunk) {
@@ -251,7 +271,7 @@ fn redis(mut stream: TcpStream, is_ready: bool) {
 }
 
 /// PostgreSQL without TLS that trusts everyone (section 55.2 of its manual).
-fn postgres(mut stream: TcpStream, is_ready: bool) {
+pub fn postgres(mut stream: TcpStream, is_ready: bool) {
     const REQUESTS_FOR_ENCRYPTION: [u32; 2] = [80_877_103, 80_877_104];
     loop {
         let mut head = [0; 8];

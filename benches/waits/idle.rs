@@ -19,7 +19,7 @@ use crate::table::{Budget, Row, Table, Unit};
 const WAIT: Duration = Duration::from_secs(10);
 /// When the pauses have long reached their longest.
 const LONG: Duration = Duration::from_secs(75);
-const STEADY: Duration = Duration::from_mins(1);
+const STEADY: Duration = Duration::from_secs(60);
 
 pub fn run(depth: Depth, table: &mut Table) {
     let wait = WAIT;
@@ -96,7 +96,7 @@ fn measure(contenders: &[Contender], wait: Duration, times: &mut [Row], peaks: &
 }
 
 /// The user and system time of all children that have been waited for, in milliseconds.
-fn used() -> f64 {
+pub fn used() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("getrusage");
     (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1000.0
 }

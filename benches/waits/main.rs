@@ -16,6 +16,7 @@ mod contender;
 mod detect;
 mod idle;
 mod many;
+mod pace;
 mod ready;
 mod scale;
 mod size;
@@ -45,11 +46,12 @@ impl Depth {
 
 type Section = (&'static str, fn(Depth, &mut Table));
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     ("ready", ready::run),
     ("detect", detect::run),
     ("idle", idle::run),
     ("many", many::run),
+    ("pace", pace::run),
     ("stop", stop::run),
     ("size", size::run),
     ("scale", scale::run),

@@ -1,48 +1,55 @@
 //! What a fleet of waiting replicas does to the one backend that they wait for: each replica is the
-//! real [`Tracker`], and time is simulated.
+//! real tracker, and time is simulated.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use when_ready::backoff::Backoff;
-use when_ready::deadline::Deadline;
-use when_ready::outcome::{Kind, NotReady};
-use when_ready::retry::{Overlap, Rules, Tracker};
+use when_ready::fuzzing::{Backend, Replica};
 
 use crate::Depth;
 use crate::table::{Row, Table, Unit, quantile};
 
 const REPLICAS: usize = 10_000;
+/// Each replica that is simulated stands for so many.
+const EACH: usize = 20;
 /// So long the backend is down.
-const DOWN: Duration = Duration::from_mins(5);
-/// A refusal's way there and back.
+const DOWN: Duration = Duration::from_secs(300);
+/// An answer's way there and back.
 const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+/// What the backend does while it is down.
+const BACKENDS: [(&str, Backend); 3] =
+    [("refusing", Backend::Refuses), ("silent", Backend::IsSilent), ("answering 503", Backend::Answers503)];
 
 /// How the replicas pause, and over what time they are started.
 struct Fleet {
     name: &'static str,
-    backoff: Backoff,
+    /// `--interval` and `--max-interval`, where they are given.
+    interval: Option<Duration>,
     started_within: Duration,
 }
 
-const DEFAULT: Backoff = Backoff { initial: Duration::from_millis(10), factor: 1.03, cap: Duration::from_millis(500) };
-/// `--interval 5s --max-interval 5s`
-const SLOW: Backoff = Backoff { initial: Duration::from_secs(5), factor: 1.03, cap: Duration::from_secs(5) };
+const SLOW: Option<Duration> = Some(Duration::from_secs(5));
 const FLEETS: [Fleet; 4] = [
-    Fleet { name: "defaults, all at once", backoff: DEFAULT, started_within: Duration::ZERO },
-    Fleet { name: "5s and 5s, all at once", backoff: SLOW, started_within: Duration::ZERO },
-    Fleet { name: "defaults, over 60 s", backoff: DEFAULT, started_within: Duration::from_mins(1) },
-    Fleet { name: "5s and 5s, over 60 s", backoff: SLOW, started_within: Duration::from_mins(1) },
+    Fleet { name: "defaults, all at once", interval: None, started_within: Duration::ZERO },
+    Fleet { name: "5s and 5s, all at once", interval: SLOW, started_within: Duration::ZERO },
+    Fleet { name: "defaults, over 60 s", interval: None, started_within: Duration::from_secs(60) },
+    Fleet { name: "5s and 5s, over 60 s", interval: SLOW, started_within: Duration::from_secs(60) },
 ];
 
 pub fn run(_: Depth, table: &mut Table) {
-    let fleets: Vec<(&str, Vec<f64>)> = FLEETS.iter().map(|fleet| (fleet.name, simulate(fleet))).collect();
-    for fleets in fleets.chunks(2) {
+    for (backend, does) in BACKENDS {
+        let fleets: Vec<(&str, Vec<f64>)> = FLEETS.iter().map(|fleet| (fleet.name, simulate(fleet, does))).collect();
         let figure = |what: &str, from: usize, to: usize| -> Vec<Row> {
             let row = |(name, seconds): &(&'static str, Vec<f64>)| {
-                Row::new("scale", format!("{REPLICAS} replicas, one backend: {what}"), *name, Unit::PerSecond)
-                    .samples(seconds[from..to].iter().copied())
+                Row::new(
+                    "scale",
+                    format!("{REPLICAS} replicas, one backend, {backend}: {what}"),
+                    *name,
+                    Unit::PerSecond,
+                )
+                .samples(seconds[from..to].iter().copied())
             };
             fleets.iter().map(row).collect()
         };
@@ -57,31 +64,21 @@ pub fn run(_: Depth, table: &mut Table) {
 }
 
 /// How many attempts reach the backend in each second.
-fn simulate(fleet: &Fleet) -> Vec<f64> {
-    let rules = Rules {
-        backoff: fleet.backoff,
-        attempt_timeout: Duration::from_secs(5),
-        max_attempts: None,
-        successes: 1,
-        deadline: Deadline::Never,
-        own_deadline: Deadline::Never,
-        overlap: Overlap::Allowed,
-    };
+fn simulate(fleet: &Fleet, backend: Backend) -> Vec<f64> {
     let mut random = Random(0x2545_F491_4F6C_DD1D);
-    let mut replicas: Vec<(Duration, Tracker)> =
-        (0..REPLICAS).map(|_| (fleet.started_within.mul_f64(random.unit()), Tracker::new(rules))).collect();
+    let mut replicas: Vec<(Duration, Replica)> = (0..REPLICAS / EACH)
+        .map(|_| (fleet.started_within.mul_f64(random.unit()), Replica::new(fleet.interval)))
+        .collect();
     let mut due: BinaryHeap<_> = replicas.iter().enumerate().map(|(n, (start, _))| Reverse((*start, n))).collect();
     let mut counts = vec![0.0; DOWN.as_secs() as usize];
     while let Some(Reverse((at, replica))) = due.pop() {
         let Some(count) = counts.get_mut(at.as_secs() as usize) else { continue };
-        *count += 1.0;
         // A replica's own clock begins at its own start.
-        let (start, tracker) = &mut replicas[replica];
-        let now = at.saturating_sub(*start);
-        let (attempt, _) = tracker.begin(now);
-        let refused = Err(NotReady::new(Kind::ConnectionRefused, "refused"));
-        tracker.finish(attempt, now + ROUND_TRIP, refused, random.unit() * 2.0 - 1.0);
-        let next = tracker.wakes_at(true).expect("it waits for ever");
+        let (start, waiting) = &mut replicas[replica];
+        if waiting.turn(at.saturating_sub(*start), backend, ROUND_TRIP, || random.unit() * 2.0 - 1.0) {
+            *count += EACH as f64;
+        }
+        let next = waiting.wakes_at().expect("it waits for ever");
         due.push(Reverse((*start + next, replica)));
     }
     counts

@@ -2,16 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use when_ready::probe::amqp::wire::{self, Frame};
+use when_ready::fuzzing;
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut rest = bytes;
-    while let Ok(Some((frame, used))) = wire::frame(rest) {
-        assert!(used > 0 && used <= rest.len());
-        if let Frame::Method(_, arguments) = frame {
-            wire::read_anything(&arguments);
-        }
-        rest = &rest[used..];
-    }
-    wire::read_anything(bytes);
-});
+fuzz_target!(|bytes: &[u8]| fuzzing::amqp_frames(bytes));

@@ -2,12 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use when_ready::probe::kafka::wire;
+use when_ready::fuzzing;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(Some((body, used))) = wire::answer(bytes, 1) {
-        assert!(used > body.len() && used <= bytes.len());
-        wire::read_anything(&body);
-    }
-    wire::read_anything(bytes);
-});
+fuzz_target!(|bytes: &[u8]| fuzzing::kafka_wire(bytes));

@@ -2,14 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use when_ready::probe::mongodb::bson;
+use when_ready::fuzzing;
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut rest = bytes;
-    while let Ok(Some((document, used))) = bson::message(rest) {
-        assert!(used > document.len() && used <= rest.len());
-        bson::elements(&document).for_each(drop);
-        rest = &rest[used..];
-    }
-    bson::elements(bytes).for_each(drop);
-});
+fuzz_target!(|bytes: &[u8]| fuzzing::mongodb_bson(bytes));

@@ -2,8 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use when_ready::fuzzing;
 
-#[path = "../name_service.rs"]
-mod name_service;
-
-fuzz_target!(|bytes: &[u8]| name_service::check(bytes));
+fuzz_target!(|bytes: &[u8]| fuzzing::name_service(bytes));

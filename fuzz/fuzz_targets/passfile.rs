@@ -2,8 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use when_ready::probe::postgres::passfile::{Key, password};
+use when_ready::fuzzing;
 
-fuzz_target!(|content: &[u8]| {
-    drop(password(content, Key { host: "db", port: 5432, database: "app", user: "me" }));
-});
+fuzz_target!(|bytes: &[u8]| fuzzing::password_file(bytes));

@@ -2,12 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use when_ready::probe::redis::resp;
+use when_ready::fuzzing;
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut rest = bytes;
-    while let Ok(Some((_, used))) = resp::parse(rest) {
-        assert!(used > 0 && used <= rest.len());
-        rest = &rest[used..];
-    }
-});
+fuzz_target!(|bytes: &[u8]| fuzzing::redis_resp(bytes));

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::deadline::Deadline;
-use crate::endpoint::Endpoint;
+use crate::targets::Http;
+use crate::wait::deadline::Deadline;
 use std::collections::HashMap;
 
 fn parse_with(env: &[(&str, &str)], args: &[&str]) -> Result<Parsed, UsageError> {
@@ -29,21 +29,19 @@ fn error(args: &[&str]) -> String {
 
 #[test]
 fn help_and_version_are_outcomes() {
-    assert_eq!(parse_with(&[], &["--help"]), Ok(Parsed::Help));
-    assert_eq!(parse_with(&[], &["-h", "nonsense:x"]), Ok(Parsed::Help));
-    assert_eq!(parse_with(&[], &["-V"]), Ok(Parsed::Version));
-    assert_eq!(parse_with(&[], &["--completions", "fish"]), Ok(Parsed::Completions(Shell::Fish)));
-    assert_eq!(parse_with(&[], &["--man"]), Ok(Parsed::Man));
+    assert!(matches!(parse_with(&[], &["--help"]), Ok(Parsed::Help)));
+    assert!(matches!(parse_with(&[], &["-h", "nonsense:x"]), Ok(Parsed::Help)));
+    assert!(matches!(parse_with(&[], &["-V"]), Ok(Parsed::Version)));
+    assert!(matches!(parse_with(&[], &["--completions", "fish"]), Ok(Parsed::Completions(Shell::Fish))));
+    assert!(matches!(parse_with(&[], &["--man"]), Ok(Parsed::Man)));
 }
 
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let policy = run(&["db:5432"]).policy;
-    assert_eq!(policy.timeout, Deadline::At(Duration::from_mins(1)));
+    assert_eq!(policy.timeout, Deadline::At(Duration::from_secs(60)));
     assert_eq!(policy.attempt_timeout, Duration::from_secs(5));
-    assert_eq!(policy.backoff.initial, Duration::from_millis(10));
-    assert_eq!(policy.backoff.cap, Duration::from_millis(500));
-    assert!((policy.backoff.factor - 1.03).abs() < f64::EPSILON);
+    assert_eq!((policy.pauses, policy.silence), (Pauses::Default, Silence::Kept));
     assert_eq!((policy.max_attempts, policy.successes), (None, 1));
     assert_eq!((policy.quorum, policy.goal), (Quorum::All, Goal::Ready));
     assert_eq!((policy.on_permanent, policy.on_timeout), (OnPermanent::Retry, OnTimeout::Fail));
@@ -130,6 +128,8 @@ fn wrong_command_lines_say_what_would_be_right() {
         (&["a:1", "--format", "json"], "--format goes with --check"),
         (&["a:1", "--tls-cert", "x"], "--tls-key FILE"),
         (&["a:1", "-x"], "unknown option `-x`"),
+        (&["a:1", "mysql", "-phunter2"], "unknown option `-p…`; is `mysql` the command?"),
+        (&["a:1", "-phunter2"], "unknown option `-p…`; `when-ready --help`"),
         (&[], "no targets"),
     ] {
         let problem = error(args);
@@ -139,7 +139,8 @@ fn wrong_command_lines_say_what_would_be_right() {
 
 #[test]
 fn an_interval_longer_than_the_cap_raises_the_cap() {
-    let backoff = run(&["a:1", "--interval", "2s"]).policy.backoff;
+    let policy = run(&["a:1", "--interval", "2s"]).policy;
+    let Pauses::Configured(backoff) = policy.pauses else { panic!("{:?}", policy.pauses) };
     assert_eq!(backoff.cap, Duration::from_secs(2));
 }
 
@@ -152,7 +153,7 @@ fn a_check_is_an_outcome_of_its_own() {
 #[test]
 fn headers_from_the_environment_are_one_a_line() {
     let config = run_with(&[("WHEN_READY_HTTP_HEADER", "A: 1\nB: 2")], &["http://h/"]);
-    let Endpoint::Http(http) = &config.targets[0].endpoint else { panic!() };
+    let http = config.targets[0].as_kind::<Http>().unwrap();
     assert_eq!(http.headers.len(), 2);
 }
 
@@ -164,7 +165,7 @@ fn a_list_of_targets_keeps_what_is_quoted_together() {
         ("'host=db user=app' db:1", &["postgres://app@db:5432", "tcp://db:1"]),
         ("main='host=db user=app' db:1", &["postgres://app@db:5432", "tcp://db:1"]),
         ("host=db user=app dbname=x", &["postgres://app@db:5432/x"]),
-        ("\"http://a/b c\"", &["http://a/b c"]),
+        ("\"postgres://app:x y@db/app\"", &["postgres://app@db:5432/app"]),
         ("host=db:1 user=cache:2", &["tcp://db:1", "tcp://cache:2"]),
     ] {
         let config = run_with(&[("WHEN_READY_TARGETS", list)], &[]);
@@ -185,7 +186,7 @@ fn a_target_whose_variable_comes_to_nothing_is_left_out_with_a_note() {
     assert!(config.notes[1].contains("NOPE"), "{:?}", config.notes);
     assert!(run_with(&[], &["${NOPE:-}"]).targets.is_empty());
     let error = parse_with(&[("EMPTY", "")], &["${EMPTY}"]).unwrap_err().to_string();
-    assert!(error.contains("expands to nothing"), "{error}");
+    assert!(error.contains("the variable EMPTY is empty"), "{error}");
 }
 
 #[test]
@@ -237,5 +238,5 @@ fn a_variable_that_is_no_text_is_an_error_that_names_it() {
     let Ok(Parsed::Run(config)) = parse(["-t", "1", "postgres://u@db"].map(OsString::from).to_vec(), &lookup) else {
         panic!("it is no target");
     };
-    assert_eq!(config.targets[0].secrets()[0].expose_bytes(), b"p\xe4ss");
+    assert_eq!(config.targets[0].probe.secrets()[0].expose_bytes(), b"p\xe4ss");
 }

@@ -3,12 +3,13 @@
 
 use std::fmt::Write as _;
 
-use super::targets::{FORMS, Form};
 use crate::config::Shell;
 use crate::options::{OPTIONS, Opt, Takes};
+use crate::targets::registry::forms;
+use crate::targets::shared::kind::Form;
 
 /// `--completions`
-pub fn completions(shell: Shell) -> String {
+pub(crate) fn completions(shell: Shell) -> String {
     match shell {
         Shell::Bash => bash(),
         Shell::Zsh => zsh(),
@@ -23,7 +24,7 @@ fn names(option: &Opt) -> Vec<&'static str> {
 
 /// How a target can begin.
 fn schemes() -> String {
-    FORMS.iter().flat_map(Form::schemes).collect::<Vec<_>>().join(" ")
+    forms().flat_map(Form::schemes).collect::<Vec<_>>().join(" ")
 }
 
 fn bash() -> String {
@@ -118,7 +119,7 @@ mod tests {
     fn every_option_and_scheme_is_completed() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = completions(shell);
-            assert!(FORMS.iter().flat_map(Form::schemes).all(|scheme| script.contains(scheme)));
+            assert!(forms().flat_map(Form::schemes).all(|scheme| script.contains(scheme)));
             for option in OPTIONS {
                 let typed = if shell == Shell::Fish { format!("-l {}", option.long()) } else { option.flag.to_owned() };
                 assert!(script.contains(&typed), "{typed}");

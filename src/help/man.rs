@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::targets::{COMMON, FORMS, TLS};
 use super::{EXAMPLES, EXIT, VARIABLES};
 use crate::options::{Group, OPTIONS, Opt};
+use crate::targets::registry::forms;
+use crate::targets::shared::kind::COMMON_KEYS;
+use crate::targets::shared::kind::Key;
+use crate::targets::shared::tls;
 
-/// What the environment says, beside the options' own variables.
+/// The variables beside the options' own.
 const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "WHEN_READY_TARGETS",
@@ -19,7 +22,8 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("PGHOST ... PGSSLMODE, PGPASSWORD, PGPASSFILE, PGSERVICE", "what a Postgres URL leaves out, as in libpq."),
     ("REDISCLI_AUTH, MYSQL_PWD", "the password of Redis and MySQL targets whose URL has none."),
     ("SSL_CERT_FILE", "roots of certificates, instead of the system's."),
-    ("NO_COLOR, TERM=dumb or not set", "plain log lines on a terminal, too."),
+    ("NO_COLOR", "no colours, unless --color says always."),
+    ("TERM=dumb or not set", "plain log lines on a terminal, too."),
     ("HOME, PATH", "where the files of ~ are, and COMMAND."),
 ];
 
@@ -61,7 +65,7 @@ fn heading(out: &mut String, text: &str) {
 }
 
 /// `--man`
-pub fn man() -> String {
+pub(crate) fn man() -> String {
     let mut out = format!(
         ".TH WHEN\\-READY 1 \"\" \"when\\-ready {}\" \"User Commands\"\n.SH NAME\nwhen\\-ready \\- wait until targets are ready, then run a command\n\
          .SH SYNOPSIS\n.B when\\-ready\n[OPTIONS] [NAME=]TARGET[#KEY=VALUE&...]... [\\-\\- COMMAND [ARG...]]\n\
@@ -93,27 +97,29 @@ fn targets(out: &mut String) {
         "NAME is what logs and reports call the target. What follows # is expected of this target and never sent: \
          KEY=VALUE, joined by &, percent\\-encoded where needed.\n",
     );
-    for form in FORMS {
-        define(out, form.url, &format!("Ready when {}.", form.ready));
-        nested(out, form.keys);
+    for form in forms() {
+        // Further keys of the form before it have none of their own.
+        if !form.url.is_empty() {
+            define(out, form.url, &format!("Ready when {}.", form.ready));
+        }
+        if !form.keys.is_empty() {
+            out.push_str(".RS\n");
+            define_all(out, "#", &pairs(form.keys));
+            out.push_str(".RE\n");
+        }
     }
     out.push_str(".PP\nOf every target can be expected:\n");
-    define_all(out, "#", COMMON);
+    define_all(out, "#", &pairs(COMMON_KEYS));
     out.push_str(".PP\nOf a target with TLS:\n");
-    define_all(out, "#", TLS);
+    define_all(out, "#", &pairs(tls::KEYS));
     out.push_str(".PP\nOf other servers whose schemes are well known, a connection to their port is asked.\n");
     heading(out, "VARIABLES");
     out.push_str("In targets, not in COMMAND, when\\-ready itself replaces:\n");
     define_all(out, "", VARIABLES);
 }
 
-/// The keys of one kind of target.
-fn nested(out: &mut String, keys: &[(&str, &str)]) {
-    if !keys.is_empty() {
-        out.push_str(".RS\n");
-        define_all(out, "#", keys);
-        out.push_str(".RE\n");
-    }
+fn pairs(keys: &[Key]) -> Vec<(&'static str, &'static str)> {
+    keys.iter().map(|key| (key.written, key.meaning)).collect()
 }
 
 fn define_option(out: &mut String, option: &Opt) {
@@ -139,9 +145,9 @@ mod tests {
             has(option.flag);
             option.variable().iter().for_each(|name| has(name));
         }
-        for form in FORMS {
+        for form in forms() {
             has(form.url);
-            form.keys.iter().for_each(|(key, _)| has(key));
+            form.keys.iter().for_each(|key| has(key.written));
         }
         for text in [
             "timeout=",

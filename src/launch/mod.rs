@@ -2,32 +2,26 @@
 
 mod program;
 
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open};
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::stat::Mode;
-use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::sys::wait::waitpid;
+use nix::fcntl::AtFlags;
 use nix::unistd::{self, AccessFlags, execvp, faccessat};
 
 use program::{Program, family, machine_name};
 
-use crate::signals;
+use crate::os::{self, dispositions, mounts};
 
 /// Where execvp(3) looks without a PATH.
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
-/// What execvp(3) has run a file that the kernel does not know.
-const SHELL: &CStr = c"/bin/sh";
+/// The shell that execvp(3) has run a file that the kernel does not know.
+pub(crate) const SHELL: &str = "/bin/sh";
 /// This much of a file is looked at: its first line, or the headers of an executable.
 const HEAD: usize = 4096;
 /// The kernel follows interpreters of interpreters this deep.
@@ -35,7 +29,7 @@ const MAX_INTERPRETERS: u8 = 4;
 
 /// Why COMMAND cannot run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LaunchError {
+pub(crate) enum LaunchError {
     /// Exit status 127.
     NotFound,
     /// Exit status 126, and why.
@@ -57,8 +51,8 @@ impl fmt::Display for LaunchError {
 /// # Errors
 ///
 /// [`LaunchError`]
-pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, LaunchError> {
-    let judge = |file: &Path| judge(file, path, MAX_INTERPRETERS);
+pub(crate) fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, LaunchError> {
+    let judge = |file: &Path| judge_file(file, path, MAX_INTERPRETERS);
     if program.is_empty() {
         return Err(LaunchError::NotFound);
     }
@@ -80,11 +74,20 @@ pub fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, LaunchE
     Err(denied.unwrap_or(LaunchError::NotFound))
 }
 
+/// Whether looking COMMAND up may have to wait for a file system that does not answer.
+pub(crate) fn may_hang(program: &OsStr, path: Option<&OsStr>) -> bool {
+    if program.as_bytes().contains(&b'/') {
+        return mounts::is_remote_path(Path::new(program));
+    }
+    let directories = std::env::split_paths(path.unwrap_or(OsStr::new(DEFAULT_PATH)));
+    mounts::is_any_remote_path(directories.map(|directory| directory.join(program)))
+}
+
 fn unable<T>(why: impl Into<String>) -> Result<T, LaunchError> {
     Err(LaunchError::NotExecutable(why.into()))
 }
 
-fn judge(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), LaunchError> {
+fn judge_file(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), LaunchError> {
     let metadata = match std::fs::metadata(file) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -104,10 +107,10 @@ fn judge(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), Laun
     }
     // With the IDs that exec will ask with.
     if faccessat(nix::fcntl::AT_FDCWD, file, AccessFlags::X_OK, AtFlags::AT_EACCESS) == Err(Errno::EACCES) {
-        return match statvfs(file) {
-            Ok(fs) if fs.flags().contains(FsFlags::ST_NOEXEC) => unable("its file system is mounted noexec"),
-            _ => unable(format!("this user may not execute it (its mode is {:03o})", mode & 0o777)),
-        };
+        if os::is_noexec(file) {
+            return unable("its file system is mounted noexec");
+        }
+        return unable(format!("this user may not execute it (its mode is {:03o})", mode & 0o777));
     }
     let mut head = vec![0; HEAD];
     let Ok(length) = File::open(file).and_then(|mut file| file.read(&mut head)) else {
@@ -119,7 +122,7 @@ fn judge(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), Laun
         Program::Script { interpreter, argument } => judge_interpreter(interpreter, argument, path, interpreters),
         Program::Elf(elf) if !family().contains(&elf.machine) => {
             // An emulator may be registered for it, which /proc does not show in a container.
-            if is_known_to_the_kernel(&head) {
+            if os::has_interpreter(&head) {
                 return Ok(());
             }
             let (its, ours) =
@@ -138,7 +141,7 @@ fn judge(file: &Path, path: Option<&OsStr>, interpreters: u8) -> Result<(), Laun
             None => Ok(()),
         },
         // An emulator may be registered for such a file as well; else the shell runs it.
-        Program::Other if unistd::access(SHELL, AccessFlags::F_OK).is_ok() || is_known_to_the_kernel(&head) => Ok(()),
+        Program::Other if unistd::access(SHELL, AccessFlags::F_OK).is_ok() || os::has_interpreter(&head) => Ok(()),
         Program::Other => unable("it has no `#!` line, and there is no /bin/sh to run it"),
     }
 }
@@ -156,10 +159,16 @@ fn judge_interpreter(
     }
     let shown = file.display();
     let Some(left) = interpreters.checked_sub(1) else { return unable("its interpreters are too many") };
-    match judge(file, path, left) {
+    match judge_file(file, path, left) {
         Ok(()) => {}
         Err(LaunchError::NotFound) => return unable(format!("its interpreter {shown} is not there")),
         Err(LaunchError::NotExecutable(why)) => return unable(format!("its interpreter {shown}: {why}")),
+    }
+    // Most interpreters take it for a part of their option; perl and ruby do not.
+    let is_lenient =
+        |name: &OsStr| [&b"env"[..], b"perl", b"ruby"].iter().any(|lenient| name.as_bytes().starts_with(lenient));
+    if argument.ends_with(b"\r") && !file.file_name().is_some_and(is_lenient) {
+        return unable(CR_LF);
     }
     // `env` looks for what follows it in PATH: an option or a variable is left to itself.
     if file.file_name() == Some(OsStr::new("env")) && !argument.starts_with(b"-") && !argument.contains(&b'=') {
@@ -174,34 +183,11 @@ fn judge_interpreter(
     Ok(())
 }
 
-/// Whether the kernel has something to run a file that begins with `head` with (`binfmt_misc`). It is asked to run a file
-/// of these bytes and no more, which does nothing: without it answers `ENOEXEC`.
-fn is_known_to_the_kernel(head: &[u8]) -> bool {
-    const NO_VARIABLES: [&CStr; 0] = [];
-    let ask = || -> nix::Result<()> {
-        let file = memfd_create(c"when-ready", MFdFlags::MFD_CLOEXEC)?;
-        // Enough for an emulator to be chosen, and not for it to load anything.
-        unistd::write(&file, &head[..head.len().min(64)])?;
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
-        let mut streams = PosixSpawnFileActions::init()?;
-        for stream in 0..=2 {
-            streams.add_dup2(null.as_raw_fd(), stream)?;
-        }
-        let emulator = posix_spawn(path.as_str(), &streams, &PosixSpawnAttr::init()?, &[c"when-ready"], &NO_VARIABLES)?;
-        // How it ends does not matter; where SIGCHLD is ignored, nothing is told of it.
-        let _ = waitpid(emulator, None);
-        Ok(())
-    };
-    // A memory file is closed when the emulator would open it (ENOENT): it was there even so.
-    matches!(ask(), Ok(()) | Err(Errno::ENOENT))
-}
-
 /// Runs COMMAND in this process's place, as execvp(3) does; comes back only with the reason why it did not.
 ///
 /// Handlers are reset by exec itself, and the mask by the caller.
-pub fn exec(command: &[OsString], path: Option<&OsStr>) -> Errno {
-    signals::leave_closed_pipes_to_exec();
+pub(crate) fn exec(command: &[OsString], path: Option<&OsStr>) -> Errno {
+    dispositions::restore_closed_pipes();
     // No word of a command line holds a NUL.
     let words: Result<Vec<CString>, _> = command.iter().map(|word| CString::new(word.as_bytes())).collect();
     let Ok(mut words) = words else { return Errno::EINVAL };
@@ -211,8 +197,9 @@ pub fn exec(command: &[OsString], path: Option<&OsStr>) -> Errno {
         && let Ok(Ok(file)) = look_up(&command[0], path).map(|file| CString::new(file.into_os_string().into_vec()))
     {
         words[0] = file;
-        words.insert(0, SHELL.to_owned());
-        let Err(error) = execvp(SHELL, &words);
+        let Ok(shell) = CString::new(SHELL) else { return error };
+        words.insert(0, shell);
+        let Err(error) = execvp(&words[0], &words);
         return error;
     }
     error
@@ -250,18 +237,30 @@ mod tests {
         elf.resize(64, 0);
         for (content, why) in [
             (&b"#!/bin/sh\r\necho\r\n"[..], "its first line ends with CR LF: save it with LF line ends"),
+            (b"#!/bin/sh -e\r\necho\r\n", "its first line ends with CR LF: save it with LF line ends"),
+            (b"#! /bin/bash -eu \r\n", "its first line ends with CR LF: save it with LF line ends"),
             (b"#!/usr/bin/env sh\r\n", "its first line ends with CR LF: save it with LF line ends"),
             (b"#!/no/such/interpreter -x\n", "its interpreter /no/such/interpreter is not there"),
             (b"#!/etc/passwd\n", "its interpreter /etc/passwd: it is not executable (chmod +x)"),
             (b"#!/usr/bin/env no-such-interpreter\n", "its interpreter no-such-interpreter is not found in PATH"),
             (&elf, "it is an executable for another architecture"),
         ] {
+            // Elsewhere nobody knows what the kernel has an emulator for.
+            if content == elf && cfg!(any(not(target_os = "linux"), portable)) {
+                continue;
+            }
             std::fs::write(&file, content).unwrap();
             std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
             let said = unable_to_run(&file);
             assert!(said.starts_with(why), "{said}");
         }
-        for content in [&b"#!/bin/sh\n"[..], b"echo without a first line\n", b"", b"#!/usr/bin/env -S sh -e\n"] {
+        for content in [
+            &b"#!/bin/sh\n"[..],
+            b"echo without a first line\n",
+            b"",
+            b"#!/usr/bin/env -S sh -e\n",
+            b"#!/usr/bin/perl -w\r\n",
+        ] {
             std::fs::write(&file, content).unwrap();
             assert!(look_up(file.as_os_str(), Some(OsStr::new("/bin:/usr/bin"))).is_ok(), "{content:?}");
         }

@@ -2,18 +2,23 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Type};
 
+use super::attempt::{Attempt, Made};
+use super::connection::{Connection, io_failure};
 use super::dial::{Dial, start};
 use super::errno::{errno_of, explain, name_of};
-use super::{Budget, Connection, Made, resolve};
-use crate::clock;
-use crate::endpoint::Place;
-use crate::outcome::{Kind, NotReady, Stage};
+use super::place::Place;
+use super::resolve::resolve;
+use super::steps::StepKind;
+use crate::os::mounts;
+use crate::wait::outcome::{Kind, NotReady, Stage};
+use crate::{clock, os};
 
 /// Connects to the socket at a path, or to the first address of a name that answers.
 ///
@@ -21,57 +26,69 @@ use crate::outcome::{Kind, NotReady, Stage};
 ///
 /// [`Kind::Unresolved`], [`Kind::ConnectionRefused`], [`Kind::Unreachable`], [`Kind::TimedOut`] or
 /// [`Kind::LocalLimit`], with each address that failed; [`Kind::Missing`] without a socket at the path.
-pub fn connect(place: &Place, budget: &Budget) -> Result<Connection, NotReady> {
-    let made = reach(place, budget)?;
+pub(crate) fn connect(place: &Place, attempt: &Attempt) -> Result<Connection, NotReady> {
+    let made = reach(place, attempt)?;
     if let Place::Tcp(_) = place {
         drop(made.socket.set_tcp_nodelay(true));
     }
-    made.socket.set_nonblocking(false).map_err(|error| super::io_failure(&error, budget))?;
-    budget.enter(Stage::Exchanging);
-    Ok(Connection { socket: made.socket, budget: budget.clone(), peer: made.peer })
+    made.socket.set_nonblocking(false).map_err(|error| io_failure(&error, attempt))?;
+    let socket = Arc::new(made.socket);
+    attempt.progress().connected(&socket);
+    Ok(Connection { socket, attempt: attempt.clone() })
 }
 
 /// The same, for a caller that has nothing to say to the peer.
 ///
 /// # Errors
 ///
-/// Those of [`connect`].
-pub fn reach(place: &Place, budget: &Budget) -> Result<Made, NotReady> {
-    if let Some(made) = budget.take_made(place) {
+/// The errors of [`connect`].
+pub(crate) fn reach(place: &Place, attempt: &Attempt) -> Result<Made, NotReady> {
+    if let Some(made) = attempt.take_made(place) {
         return Ok(made);
     }
-    match place {
+    let attempt = &attempt.going_on();
+    let made = match place {
         Place::Tcp(address) => {
-            let addresses = resolve(&address.host, address.port, budget)?;
-            budget.enter(Stage::Connecting);
-            await_end(Dial::new(addresses, budget))
+            let addresses = resolve(&address.host, address.port, attempt)?;
+            attempt.enter(Stage::Connecting);
+            await_end(Dial::new(addresses, attempt))
         }
         Place::Unix(path) => {
-            budget.enter(Stage::Connecting);
+            attempt.enter(Stage::Connecting);
             connect_unix(path)
         }
-    }
+    };
+    note_end(&made, attempt);
+    made
+}
+
+/// Notes how connecting has ended.
+pub(crate) fn note_end(made: &Result<Made, NotReady>, attempt: &Attempt) {
+    attempt.steps().note(StepKind::Connect, || match made {
+        Ok(made) => format!("connected to {}{}", made.peer, made.others),
+        Err(failure) => format!("failed: {}", failure.reason),
+    });
 }
 
 /// Begins a connection without blocking: the race to an IP address, or how connecting to a socket has ended.
 /// None where a name has to be looked up first.
-pub fn begin(place: &Place, budget: &Budget) -> Option<Begun> {
+pub(crate) fn begin(place: &Place, attempt: &Attempt) -> Option<BegunConnection> {
     let begun = match place {
         Place::Tcp(address) => {
             let ip: IpAddr = address.host.parse().ok()?;
-            Begun::Dial(Dial::new(vec![(ip, address.port).into()], budget))
+            BegunConnection::Dial(Box::new(Dial::new(vec![(ip, address.port).into()], attempt)))
         }
-        Place::Unix(path) => Begun::Ended(connect_unix(path)),
+        Place::Unix(path) => BegunConnection::Ended(connect_unix(path)),
     };
-    budget.enter(Stage::Connecting);
+    attempt.enter(Stage::Connecting);
     Some(begun)
 }
 
-/// What [`begin`] has begun.
+/// The outcome of [`begin`].
 #[derive(Debug)]
-pub enum Begun {
+pub(crate) enum BegunConnection {
     /// A race, for whoever polls.
-    Dial(Dial),
+    Dial(Box<Dial>),
     /// There was nothing to wait for.
     Ended(Result<Made, NotReady>),
 }
@@ -94,7 +111,7 @@ fn await_end(mut dial: Dial) -> Result<Made, NotReady> {
 }
 
 /// A time-out for poll(2), in its whole milliseconds.
-pub fn poll_timeout(until: Duration) -> PollTimeout {
+pub(crate) fn poll_timeout(until: Duration) -> PollTimeout {
     // Rounded up: a poll that ends early would spin.
     let millis = until.as_nanos().div_ceil(1_000_000);
     PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
@@ -104,15 +121,20 @@ fn connect_unix(path: &Path) -> Result<Made, NotReady> {
     let shown = path.display();
     let address = SockAddr::unix(path)
         .map_err(|_| NotReady::new(Kind::Forbidden, format!("the path {shown} is too long for a socket")))?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
-        .map_err(|error| explain(errno_of(&error), &shown.to_string()))?;
+    let socket =
+        os::socket(Domain::UNIX, Type::STREAM).map_err(|error| explain(errno_of(&error), &shown.to_string()))?;
     match start(socket, &address) {
-        Ok((socket, _)) => Ok(Made { socket, peer: shown.to_string() }),
+        Ok((socket, _)) => Ok(Made { socket, peer: shown.to_string(), others: String::new() }),
         Err(Errno::ENOENT | Errno::ENOTDIR) => {
             Err(NotReady::new(Kind::Missing, format!("there is no socket {shown} yet")))
         }
         Err(Errno::ECONNREFUSED) => {
-            let reason = format!("connection refused: nothing listens on the socket {shown}");
+            let hint = if mounts::is_mount_point(path) {
+                "; it is mounted by itself, and one that was made anew since is not seen here: mount its directory"
+            } else {
+                ""
+            };
+            let reason = format!("connection refused: nothing listens on the socket {shown}{hint}");
             Err(NotReady::new(Kind::ConnectionRefused, reason))
         }
         Err(Errno::EAGAIN) => {

@@ -10,38 +10,39 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::attempt::{Attempt, Made};
 use super::errno::{errno_of, explain_all, unanswered};
-use super::listeners::is_listening;
+use super::interfaces::address_text;
 use super::race::{Move, Number, Race};
-use super::{Budget, Made};
 use crate::clock;
-use crate::outcome::NotReady;
+use crate::os::{self, is_listening};
+use crate::wait::outcome::NotReady;
 
 /// How long this host may take to refuse a connection to itself; it does so at once, if it is not busy.
 const DECIDES: Duration = Duration::from_millis(200);
 
 /// A `Race` and its sockets.
 #[derive(Debug)]
-pub struct Dial {
+pub(crate) struct Dial {
     race: Race,
     contacts: Vec<Contact>,
     begun: Instant,
     /// When there is something to be done even if nobody answers.
     wakes: Instant,
-    budget: Budget,
+    attempt: Attempt,
 }
 
 impl Dial {
     /// A race to these addresses that has not begun.
-    pub(super) fn new(addresses: Vec<SocketAddr>, budget: &Budget) -> Self {
+    pub(super) fn new(addresses: Vec<SocketAddr>, attempt: &Attempt) -> Self {
         let begun = clock::now();
-        let race = Race::new(addresses, budget.remaining());
-        Self { race, contacts: Vec::with_capacity(1), begun, wakes: begun, budget: budget.clone() }
+        let race = Race::new(addresses, attempt.remaining());
+        Self { race, contacts: Vec::with_capacity(1), begun, wakes: begun, attempt: attempt.clone() }
     }
 
     /// Looks at what has been answered by `now`, and does what is due: to be called at first, whenever one
     /// of [`Self::awaited`] has become writable, and at [`Self::wakes_at`]. Gives the end, once it has come.
-    pub fn advance(&mut self, now: Instant) -> Option<Result<Made, NotReady>> {
+    pub(crate) fn advance(&mut self, now: Instant) -> Option<Result<Made, NotReady>> {
         for index in 0..self.contacts.len() {
             if let Some(made) = self.look(index, now) {
                 return Some(Ok(made));
@@ -62,50 +63,65 @@ impl Dial {
                 Move::Wait(until) => {
                     let proofs = self.contacts.iter().filter_map(|contact| contact.proof.as_ref());
                     let next = self.begun.checked_add(until).into_iter().chain(proofs.map(|proof| proof.until)).min();
-                    self.wakes = next.map_or(self.budget.ends, |next| next.min(self.budget.ends));
+                    self.wakes = next.map_or(self.attempt.ends, |next| next.min(self.attempt.ends));
                     break;
                 }
                 Move::Lost => return Some(Err(explain_all(self.race.failures()))),
             }
         }
-        (now >= self.budget.ends)
-            .then(|| Err(unanswered(&self.race.silent(), self.budget.length(), self.race.failures())))
+        (now >= self.attempt.ends)
+            .then(|| Err(unanswered(&self.race.silent(), self.attempt.length(), self.race.failures())))
     }
 
     /// Looks at one of the connections; gives it, if it stands.
     fn look(&mut self, index: usize, now: Instant) -> Option<Made> {
         let contact = &mut self.contacts[index];
         match contact.look(now) {
-            Answer::None => return None,
-            Answer::Stands => return Some(self.contacts.swap_remove(index).made()),
-            Answer::Failed(errno) => self.race.failed(contact.number, errno),
+            Contacted::None => return None,
+            Contacted::Stands => {
+                let made = self.contacts.swap_remove(index).made();
+                return Some(Made { others: self.others(), ..made });
+            }
+            Contacted::Failed(errno) => self.race.failed(contact.number, errno),
         }
         None
     }
 
+    /// The fate of the other addresses, for the steps.
+    fn others(&self) -> String {
+        if !self.attempt.steps().are_recorded() {
+            return String::new();
+        }
+        let failed = Some(self.race.failures()).filter(|failed| !failed.is_empty());
+        let failed = failed.map(|failed| explain_all(failed).reason);
+        let silent = self.contacts.iter().map(|contact| format!("{} had not answered", address_text(contact.address)));
+        let all: Vec<String> = failed.into_iter().chain(silent).collect();
+        if all.is_empty() { String::new() } else { format!("; {}", all.join("; ")) }
+    }
+
     /// From here on it has one socket for each address, and those that it has beyond that are closed.
-    pub fn spare(&mut self) {
+    pub(crate) fn spare(&mut self) {
         self.race.spare();
         self.contacts.retain(|contact| self.race.is_pending(contact.number));
     }
 
     /// When it wants to advance even if nobody answers.
-    pub fn wakes_at(&self) -> Instant {
+    pub(crate) fn wakes_at(&self) -> Instant {
         self.wakes
     }
 
     /// How many sockets it has open.
-    pub fn sockets(&self) -> usize {
+    pub(crate) fn sockets(&self) -> usize {
         self.contacts.iter().map(|contact| 1 + usize::from(contact.proof.is_some())).sum()
     }
 
-    /// What becomes writable with an answer.
-    pub fn awaited(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    /// The descriptors that become writable with an answer.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.contacts.iter().map(|contact| contact.awaited().as_fd())
     }
 
     /// Says of each of [`Self::awaited`], in their order, whether it is writable; whether any is.
-    pub fn note(&mut self, writable: impl Iterator<Item = bool>) -> bool {
+    pub(crate) fn note(&mut self, writable: impl Iterator<Item = bool>) -> bool {
         for (contact, writable) in self.contacts.iter_mut().zip(writable) {
             contact.answered = if writable { Answered::Yes } else { Answered::No };
         }
@@ -113,8 +129,8 @@ impl Dial {
     }
 }
 
-/// What has become of a connection.
-enum Answer {
+/// The state of a connection that was begun.
+enum Contacted {
     None,
     Stands,
     Failed(Errno),
@@ -169,59 +185,59 @@ impl Contact {
         self.proof.as_ref().map_or(&self.socket, |proof| &proof.socket)
     }
 
-    fn look(&mut self, now: Instant) -> Answer {
+    fn look(&mut self, now: Instant) -> Contacted {
         let answer = match &self.proof {
-            Some(proof) if self.answered == Answered::Yes => judge(proof),
-            Some(proof) if now >= proof.until => Answer::Stands,
+            Some(proof) if self.answered == Answered::Yes => decided_by(proof),
+            Some(proof) if now >= proof.until => Contacted::Stands,
             None if self.answered != Answered::No => self.admit(),
-            _ => Answer::None,
+            _ => Contacted::None,
         };
         self.answered = Answered::No;
         match answer {
             // Until it is known to lead to a server: closing a connection to itself in order would leave the port
             // in TIME-WAIT, where nobody can listen. Elsewhere a connection that is not needed any more is to end
             // as others do, not by a reset in the server's log.
-            Answer::None if self.may_meet && !self.resets => self.reset(),
-            Answer::Failed(_) if self.proof.is_some() => self.reset(),
+            Contacted::None if self.may_meet && !self.resets => self.reset(),
+            Contacted::Failed(_) if self.proof.is_some() => self.reset(),
             _ => {}
         }
         answer
     }
 
     /// Takes a connection that is decided, unless nobody may listen at its other end.
-    fn admit(&mut self) -> Answer {
+    fn admit(&mut self) -> Contacted {
         let Some(peer) = end(self.socket.peer_addr()) else {
             return match self.socket.take_error() {
-                Ok(Some(error)) | Err(error) => Answer::Failed(errno_of(&error)),
-                Ok(None) if self.answered == Answered::Yes => Answer::Failed(Errno::ECONNRESET),
-                Ok(None) => Answer::None,
+                Ok(Some(error)) | Err(error) => Contacted::Failed(errno_of(&error)),
+                Ok(None) if self.answered == Answered::Yes => Contacted::Failed(Errno::ECONNRESET),
+                Ok(None) => Contacted::None,
             };
         };
         let is_here = self.address.ip().is_loopback();
         // The kernel gives that port to no connection, or somebody listens there.
         if is_here && (!self.may_meet || is_listening(peer)) {
-            return Answer::Stands;
+            return Contacted::Stands;
         }
         match end(self.socket.local_addr()) {
-            None => Answer::Failed(Errno::ECONNRESET),
+            None => Contacted::Failed(Errno::ECONNRESET),
             Some(local) if local == peer => {
                 self.reset();
-                Answer::Failed(Errno::ECONNREFUSED)
+                Contacted::Failed(Errno::ECONNREFUSED)
             }
             Some(local) if may_be_a_port_of_ours(local, peer) && (is_here || !is_listening(peer)) => {
                 match self.prove() {
                     Ok(proof) => {
                         self.proof = Some(proof);
-                        Answer::None
+                        Contacted::None
                     }
                     // Nothing is decided about a listener where the kernel could not be asked.
                     Err(errno) => {
                         self.reset();
-                        Answer::Failed(errno)
+                        Contacted::Failed(errno)
                     }
                 }
             }
-            Some(_) => Answer::Stands,
+            Some(_) => Contacted::Stands,
         }
     }
 
@@ -233,7 +249,7 @@ impl Contact {
         Ok(Proof { socket, until: clock::now() + DECIDES })
     }
 
-    /// What is connected and leads to no server is to leave no port behind.
+    /// Close with RST: no `TIME_WAIT`.
     fn reset(&mut self) {
         let proof = self.proof.as_ref().map(|proof| &proof.socket);
         for socket in [Some(&self.socket), proof].into_iter().flatten() {
@@ -249,23 +265,23 @@ impl Contact {
                 drop(socket.set_linger(None));
             }
         }
-        Made { socket: self.socket, peer: self.address.to_string() }
+        Made { socket: self.socket, peer: address_text(self.address), others: String::new() }
     }
 }
 
-/// What the second connection says, once it is decided.
-fn judge(proof: &Proof) -> Answer {
+/// The word of the second connection, once it is decided.
+fn decided_by(proof: &Proof) -> Contacted {
     if let Ok(Some(error)) | Err(error) = proof.socket.take_error()
         && errno_of(&error) == Errno::ECONNREFUSED
     {
-        return Answer::Failed(Errno::ECONNREFUSED);
+        return Contacted::Failed(Errno::ECONNREFUSED);
     }
     let peer = end(proof.socket.peer_addr());
     if peer.is_some() && peer == end(proof.socket.local_addr()) {
-        return Answer::Failed(Errno::ECONNREFUSED);
+        return Contacted::Failed(Errno::ECONNREFUSED);
     }
     // Also if it was reset since: it was more than a socket that connects.
-    Answer::Stands
+    Contacted::Stands
 }
 
 /// An end of a connection; none, once it is gone.
@@ -298,8 +314,7 @@ fn is_ephemeral(port: u16) -> bool {
 
 /// Begins a connection; says whether it is decided already.
 fn begin(address: SocketAddr) -> Result<(Socket, bool), Errno> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)
-        .map_err(|error| errno_of(&error))?;
+    let socket = os::socket(Domain::for_address(address), Type::STREAM).map_err(|error| errno_of(&error))?;
     start(socket, &SockAddr::from(address))
 }
 

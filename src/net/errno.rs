@@ -6,25 +6,30 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::CLOSED;
-use crate::duration::human;
-use crate::outcome::{Kind, NotReady};
+use super::closed::CLOSED;
+use super::interfaces::address_text;
+use crate::os::is_listening;
+use crate::text::human;
+use crate::wait::outcome::{Kind, NO_ANSWER, NotReady};
+
+/// The same where somebody listens.
+const QUEUE_OR_FIREWALL: &str = "something listens there; its queue is full, or a firewall drops it";
 
 /// The system's number of an error.
 pub(super) fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
-/// What the system calls an error, without its number. nix would bring a table of its own, of 7 KB.
+/// The system's words for an error, without its number. nix would bring a table of its own, of 7 KB.
 pub(super) fn name_of(error: impl Into<io::Error>) -> String {
     let text = error.into().to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// One reason for all addresses that failed.
+/// The reason for all addresses that failed.
 pub(super) fn explain_all(failed: &[(SocketAddr, Errno)]) -> NotReady {
     if let [(address, errno)] = failed {
-        return explain(*errno, &address.to_string());
+        return explain(*errno, &address_text(*address));
     }
     let mut decisive: Vec<&(SocketAddr, Errno)> =
         failed.iter().filter(|(address, _)| !is_family_missing(failed, address.is_ipv6())).collect();
@@ -35,22 +40,26 @@ pub(super) fn explain_all(failed: &[(SocketAddr, Errno)]) -> NotReady {
         return NotReady::new(Kind::Unreachable, "no address could be tried");
     };
     if decisive.iter().all(|(_, errno)| *errno == first) {
-        let all: Vec<String> = decisive.iter().map(|(address, _)| address.to_string()).collect();
+        let all: Vec<String> = decisive.iter().map(|(address, _)| address_text(*address)).collect();
         return explain(first, &few(&all));
     }
-    let each: Vec<String> = decisive.iter().map(|(address, errno)| format!("{address}: {}", name_of(*errno))).collect();
+    let each: Vec<String> = decisive
+        .iter()
+        .map(|&&(address, errno)| format!("{}: {}", address_text(address), brief(errno, &address_text(address))))
+        .collect();
     let kind = decisive.iter().map(|(_, errno)| kind_of(*errno)).find(|kind| *kind != Kind::ConnectionRefused);
     NotReady::new(kind.unwrap_or(Kind::ConnectionRefused), few(&each))
 }
 
 /// The reason when the time is used up: who has not answered after so long, and who has failed.
 pub(super) fn unanswered(silent: &[SocketAddr], after: Duration, failed: &[(SocketAddr, Errno)]) -> NotReady {
-    let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
-    let mut reason = format!(
-        "no answer from {} to the connection attempt within {}: a firewall drops it, or the address is wrong",
-        few(&silent),
-        human(after)
-    );
+    // Whether somebody listens is known of this host alone.
+    let is_full =
+        !silent.is_empty() && silent.iter().all(|address| address.ip().is_loopback() && is_listening(*address));
+    let cause = if is_full { QUEUE_OR_FIREWALL } else { NO_ANSWER };
+    let silent: Vec<String> = silent.iter().map(|address| address_text(*address)).collect();
+    let mut reason =
+        format!("no answer from {} to the connection attempt within {}: {cause}", few(&silent), human(after));
     if !failed.is_empty() {
         reason = format!("{reason}; {}", explain_all(failed).reason);
     }
@@ -62,15 +71,34 @@ pub(super) fn explain(errno: Errno, peers: &str) -> NotReady {
     let reason = match errno {
         Errno::ECONNREFUSED => format!("connection refused by {peers}: nothing listens there yet"),
         Errno::ECONNRESET | Errno::ECONNABORTED => CLOSED.to_owned(),
-        Errno::ETIMEDOUT => format!("no answer from {peers}: a firewall drops the packets, or the address is wrong"),
+        Errno::ETIMEDOUT => format!("no answer from {peers}: {NO_ANSWER}"),
         Errno::EHOSTUNREACH => format!("no route to {peers}: the host is down, or a firewall rejects the packets"),
         Errno::ENETUNREACH => format!("no route to the network of {peers}"),
         Errno::EADDRNOTAVAIL => format!("no local address or port from which to reach {peers}"),
         Errno::EMFILE | Errno::ENFILE => "out of file descriptors (raise `ulimit -n`)".to_owned(),
         Errno::EPERM | Errno::EACCES => format!("a firewall rule forbids connections to {peers}"),
+        Errno::EINVAL | Errno::ENOPROTOOPT => format!("no route to {peers}: {}", brief(errno, peers)),
         other => format!("cannot connect to {peers}: {}", name_of(other)),
     };
     NotReady::new(kind_of(errno), reason)
+}
+
+/// The same in a list of addresses. What connect(2) says where routes and firewalls answer is no word of theirs:
+/// EINVAL for an address of a link whose interface is not named and for a blackhole route, ENOPROTOOPT for an ICMP
+/// protocol-unreachable.
+fn brief(errno: Errno, peer: &str) -> String {
+    match errno {
+        Errno::EINVAL if is_link_local_without_zone(peer) => {
+            "a link-local address needs its interface (fe80::1%eth0)".to_owned()
+        }
+        Errno::EINVAL => "a blackhole route takes the packets".to_owned(),
+        Errno::ENOPROTOOPT => "a firewall rejects the packets (protocol unreachable)".to_owned(),
+        other => name_of(other),
+    }
+}
+
+fn is_link_local_without_zone(peer: &str) -> bool {
+    peer.starts_with("[fe80:") && !peer.contains('%')
 }
 
 fn kind_of(errno: Errno) -> Kind {
@@ -127,14 +155,31 @@ mod tests {
     }
 
     #[test]
+    fn what_routes_and_firewalls_answer_is_said_in_words() {
+        for (address, errno, words) in [
+            ("[fe80::1]:80", Errno::EINVAL, "needs its interface"),
+            ("10.0.0.1:80", Errno::EINVAL, "blackhole"),
+            ("10.0.0.1:80", Errno::ENOPROTOOPT, "firewall"),
+        ] {
+            for failed in
+                [&[(at(address), errno)][..], &[(at(address), errno), (at("10.0.0.9:80"), Errno::EHOSTUNREACH)]]
+            {
+                let failure = explain_all(failed);
+                assert_eq!(failure.kind, Kind::Unreachable, "{failure}");
+                assert!(failure.reason.contains(words), "{failure}");
+            }
+        }
+    }
+
+    #[test]
     fn silence_names_the_silent_and_the_failed() {
         let failed = [(at("10.0.0.1:80"), Errno::ECONNREFUSED)];
         let failure = unanswered(&[at("10.0.0.2:80")], Duration::from_secs(5), &failed);
         assert_eq!(failure.kind, Kind::TimedOut);
         assert_eq!(
             failure.reason,
-            "no answer from 10.0.0.2:80 to the connection attempt within 5s: a firewall drops it, or the address is \
-             wrong; connection refused by 10.0.0.1:80: nothing listens there yet"
+            "no answer from 10.0.0.2:80 to the connection attempt within 5s: a firewall drops it, its queue is \
+             full, or the address is wrong; connection refused by 10.0.0.1:80: nothing listens there yet"
         );
     }
 }

@@ -19,7 +19,7 @@ const MAX_PENDING: usize = 8;
 /// The number of a connection within its race, from 0.
 pub(super) type Number = usize;
 
-/// What is to be done now.
+/// The next move of a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Move {
     /// A connection of this number is to begin; until something else is heard, it counts as pending.
@@ -60,9 +60,9 @@ impl Race {
         }
     }
 
-    /// What is to be done `now`, which is the time since the race began.
+    /// The next move `now`, which is the time since the race began.
     pub(super) fn next(&mut self, now: Duration) -> Move {
-        // One that made room for others has not failed, and nothing is proven about it.
+        // A connection that made room for others has not failed, and nothing is proven about it.
         if self.pending.is_empty() && self.addresses.iter().all(|address| self.has_failed(*address)) {
             return Move::Lost;
         }
@@ -78,7 +78,7 @@ impl Race {
         if self.pending.len() >= MAX_PENDING {
             self.pending.remove(MAX_PENDING / 2);
         }
-        // One of the addresses has not failed, or the race would be lost.
+        // An address is left that has not failed, or the race would be lost.
         while self.has_failed(self.address_of(self.begun)) {
             self.begun += 1;
         }

@@ -5,18 +5,17 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::sink::wait_until_writable;
-use crate::gate::Verdict;
-use crate::{clock, mounts, signals};
+use super::sink::{Sink, wait_until_writable};
+use crate::os::{aside::aside, mounts};
+use crate::wait::gate::Verdict;
+use crate::{clock, os::dispositions};
 
-/// Who has waited in vain may take this long to say so.
+/// The time to say that a file was waited for in vain.
 const TO_SAY: Duration = Duration::from_millis(5);
 
 /// How long a file may take: what is on a disk of this host is not waited for in vain; what comes over a network may
@@ -42,47 +41,84 @@ pub(super) fn of_a_reader(verdict: Verdict) -> Duration {
     }
 }
 
-/// Does `work` on a thread of its own, which is left alone after `patience`: open(2) and write(2) may never come back.
+/// Does `work` on a thread of its own, which is left alone after `patience`.
 ///
 /// # Errors
 ///
-/// Those of `work`, and `TimedOut`.
-pub(super) fn aside(patience: Duration, work: Box<dyn FnOnce() -> io::Result<()> + Send>) -> io::Result<()> {
-    signals::outlive_the_limit_of_file_sizes();
-    // A lock and a bell: std's channels are 10 KB.
-    let shared = Arc::new((Mutex::new(None), Condvar::new()));
-    let done = Arc::clone(&shared);
-    let tell = move || {
-        let result = work();
-        *done.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        done.1.notify_one();
-    };
-    let builder = thread::Builder::new().name("file".to_owned()).stack_size(64 << 10);
-    signals::held_back(|| builder.spawn(tell))?;
-    let (result, bell) = &*shared;
-    let result = result.lock().unwrap_or_else(PoisonError::into_inner);
-    let waited = bell.wait_timeout_while(result, patience + TO_SAY, |result| result.is_none());
-    let result = waited.unwrap_or_else(PoisonError::into_inner).0.take();
-    result.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer")))
+/// The errors of `work`, and `TimedOut`.
+pub(super) fn in_time(patience: Duration, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    dispositions::outlive_the_limit_of_file_sizes();
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer");
+    aside(Some(from_now(patience + TO_SAY)), work)?.unwrap_or_else(|| Err(late()))
 }
 
-/// Writes `text` in place of what is in the file: a temporary file beside it and a rename, which keeps its mode and
-/// owner; where that cannot be (a mount point, a directory that may not be written to, another owner), into the file
-/// itself. Straight into what is not a regular file (a pipe, a terminal).
+/// How the content of a regular file is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// By a temporary file beside it and a rename, which keeps its mode and owner; where that cannot be (a mount
+    /// point, a directory that may not be written to, another owner), in place.
+    Rename,
+    /// In place.
+    InPlace,
+}
+
+/// Leaves `text` where `path` leads: in place of what is in a regular file, at the end of what is open as a
+/// descriptor, straight into anything else (a pipe, a terminal).
 ///
 /// # Errors
 ///
-/// As the file system has it; nothing of `text` is left behind then.
-pub(super) fn replace(path: &Path, text: &str, until: Instant) -> io::Result<()> {
-    // Through a symbolic link: the file that it leads to is replaced.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    match fs::metadata(path) {
-        Ok(there) if !there.is_file() => write_special(path, text, until),
-        Ok(there) => match rename_over(path, text, Some(&there)) {
-            Err(error) if needs_its_place(&error) => write_in_place(path, text),
+/// As the file system has it; nothing of `text` is left in a file of its own then.
+pub(super) fn leave(path: &Path, text: &str, manner: Manner, until: Instant) -> io::Result<()> {
+    let path = match Destination::of(path)? {
+        Destination::Stream(mut stream) => return stream.write(text, until).map_err(unread),
+        Destination::Descriptor(path) => return append(&path, text, until),
+        Destination::File(path) => path,
+    };
+    match fs::metadata(&path) {
+        Ok(there) if !there.is_file() => append(&path, text, until),
+        Ok(_) if manner == Manner::InPlace => write_in_place(&path, text),
+        Ok(there) => match rename_over(&path, text, Some(&there)) {
+            Err(error) if needs_its_place(&error) => write_in_place(&path, text),
             result => result,
         },
-        Err(_) => rename_over(path, text, None),
+        Err(_) => rename_over(&path, text, None),
+    }
+}
+
+/// The kind of file at a path.
+#[derive(Debug)]
+enum Destination {
+    /// A standard stream of this process.
+    Stream(Sink),
+    /// Another descriptor, of this or another process (`/proc/PID/fd/N`): what is behind it belongs to who writes to
+    /// it, and is neither replaced nor cut.
+    Descriptor(PathBuf),
+    /// A name in a directory, where there may be something or not.
+    File(PathBuf),
+}
+
+impl Destination {
+    /// Follows symbolic links, also to where nothing is yet, as the shell's `>` does.
+    fn of(path: &Path) -> io::Result<Self> {
+        // As the kernel (path_resolution(7)).
+        const MOST_LINKS: usize = 40;
+        let own = PathBuf::from(format!("/proc/{}", std::process::id()));
+        let mut path = std::path::absolute(path)?;
+        for _ in 0..=MOST_LINKS {
+            let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { break };
+            let directory = fs::canonicalize(directory)?;
+            let file = directory.join(name);
+            if directory.starts_with("/proc") && directory.ends_with("fd") {
+                let number = name.to_str().and_then(|name| name.parse().ok()).filter(|_| directory.starts_with(own));
+                return Ok(number.and_then(Sink::of_descriptor).map_or(Self::Descriptor(file), Self::Stream));
+            }
+            match fs::read_link(&file) {
+                // An absolute one takes the place of the directory.
+                Ok(to) => path = directory.join(to),
+                Err(_) => return Ok(Self::File(file)),
+            }
+        }
+        Err(Errno::ELOOP.into())
     }
 }
 
@@ -131,7 +167,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Into a file that is there; it is empty if that fails: half a text would be taken for the whole.
-pub(super) fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
+fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
     let written = file.write_all(text.as_bytes());
     if written.is_err() {
@@ -140,21 +176,31 @@ pub(super) fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// Without waiting for a reader at the other end of a pipe to come, and for the one that is there until `until`.
-pub(super) fn write_special(path: &Path, text: &str, until: Instant) -> io::Result<()> {
+/// Writes at the end, without waiting for a reader at the other end of a pipe to come, and for the one that is there
+/// until `until`.
+fn append(path: &Path, text: &str, until: Instant) -> io::Result<()> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let mut file = OpenOptions::new().write(true).custom_flags(flags.bits()).open(path)?;
+    let mut file = OpenOptions::new().append(true).custom_flags(flags.bits()).open(path)?;
     let mut left = text.as_bytes();
     while !left.is_empty() {
         match file.write(left) {
             Ok(written) => left = &left[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_until_writable(&file, until)
-                .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "it is full, and nobody reads it"))?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait_until_writable(&file, until).map_err(unread)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// The error of a stream whose reader did not read in time, in words.
+pub(super) fn unread(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it is full, and nobody reads it"),
+        _ => error,
+    }
 }
 
 /// When something that began now has taken `patience`.
@@ -165,26 +211,18 @@ pub(super) fn from_now(patience: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
-
-    #[test]
-    fn a_file_system_that_does_not_answer_is_left_alone() {
-        let (mut answer, _never) = io::pipe().unwrap();
-        let error = aside(Duration::from_millis(1), Box::new(move || answer.read_exact(&mut [0])));
-        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
-    }
 
     #[test]
     fn a_file_keeps_its_mode_and_its_other_names() {
         let directory = tempfile::tempdir().unwrap();
         let (file, other) = (directory.path().join("report"), directory.path().join("other"));
         let until = from_now(Duration::from_secs(5));
-        replace(&file, "first", until).unwrap();
+        leave(&file, "first", Manner::Rename, until).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        replace(&file, "second", until).unwrap();
+        leave(&file, "second", Manner::Rename, until).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o640);
         fs::hard_link(&file, &other).unwrap();
-        replace(&file, "third", until).unwrap();
+        leave(&file, "third", Manner::Rename, until).unwrap();
         assert_eq!(
             (fs::read_to_string(&file).unwrap(), fs::read_to_string(&other).unwrap()),
             ("third".into(), "third".into())

@@ -2,9 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::paint::{Colour, Paint};
 use super::{Entry, Level, Topic};
-use crate::duration::human;
-use crate::endpoint::Target;
+use crate::targets::shared::target::Target;
+use crate::text::{count, human, is_plain, printable};
+use crate::wait::outcome::Kind;
+
+/// The first word of each line.
+const NAME: &str = "when-ready:";
 
 /// So many bytes hold most lines.
 const USUAL: usize = 160;
@@ -15,11 +20,6 @@ pub(super) fn title(target: &Target) -> String {
         Some(name) => format!("{name} ({target})"),
         None => target.url(),
     }
-}
-
-/// `1 target`, `2 targets`
-pub(super) fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 /// The sentence, which is in the JSON line too.
@@ -41,15 +41,16 @@ fn behind(text: &str, entry: &Entry<'_>) -> String {
     // Writing to a text does not fail.
     let _ = match (entry.target.map(title), entry.topic) {
         (Some(target), Topic::Ready) => write!(out, "{target}: ready: {reason} {}", place()),
-        (Some(target), Topic::NotReady) if entry.is_permanent() == Some(true) => {
-            write!(out, "{target}: not ready: {reason}; failed permanently: waiting will not help {}", place())
+        (Some(target), Topic::NotReady) if entry.slowly.is_some() => {
+            let pause = human(entry.slowly.unwrap_or_default());
+            write!(out, "{target}: not ready: {reason}{}; still trying every {pause} {}", remedy(entry), place())
         }
         (Some(target), Topic::NotReady) => write!(out, "{target}: not ready: {reason} {}", place()),
         (Some(target), Topic::Timeout | Topic::Interrupted) => {
             write!(out, "{target}: not ready after {elapsed}, {}; last: {reason}", attempts())
         }
         (Some(target), Topic::Failed) => {
-            write!(out, "{target}: failed permanently: waiting will not help: {reason} ({}, {elapsed})", attempts())
+            write!(out, "{target}: failed: {reason}{} ({}, {elapsed})", remedy(entry), attempts())
         }
         (Some(target), _) => write!(out, "{target}: {reason}"),
         (None, Topic::StillWaiting) => write!(out, "{reason} ({elapsed})"),
@@ -58,10 +59,32 @@ fn behind(text: &str, entry: &Entry<'_>) -> String {
     out
 }
 
-pub(super) fn line(entry: &Entry<'_>) -> String {
+/// `; check the user and the password`, where the reason does not say already what to check.
+fn remedy(entry: &Entry<'_>) -> String {
+    let is_said = entry.reason.is_some_and(|reason| reason.contains(": check "));
+    let remedy = entry.kind.and_then(Kind::remedy).filter(|_| !is_said);
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
+}
+
+/// A line of the log. Its first word is in the colour of what it says.
+pub(super) fn line(entry: &Entry<'_>, paint: Paint) -> String {
     let level = match entry.level {
         Level::Warn => "warning: ",
         Level::Debug | Level::Info | Level::Error => "",
     };
-    behind(&["when-ready: ", level].concat(), entry)
+    let line = behind(&[NAME, " ", level].concat(), entry);
+    let line = if is_plain(&line) { line } else { printable(&line) };
+    match (colour(entry), line.strip_prefix(NAME)) {
+        (Some(colour), Some(rest)) if paint.in_colour => paint.text(colour, NAME) + rest,
+        _ => line,
+    }
+}
+
+fn colour(entry: &Entry<'_>) -> Option<Colour> {
+    match (entry.level, entry.topic) {
+        (Level::Error, _) => Some(Colour::Red),
+        (Level::Warn, _) => Some(Colour::Yellow),
+        (_, Topic::Ready | Topic::Exec) => Some(Colour::Green),
+        _ => None,
+    }
 }

@@ -1,36 +1,45 @@
 //! What is said: log lines, the live view, reports and the table of `--check`.
 
 mod files;
+mod final_block;
 mod live_view;
 mod log_json;
 mod log_text;
 mod pace;
+mod paint;
+mod screen;
 mod sink;
 mod summary;
 mod table;
 mod termination;
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::io::stderr;
 use std::time::Duration;
 
-use unicode_width::UnicodeWidthChar;
+use serde::Serialize;
 
-use crate::config::{Config, Format, Goal, OnPermanent, Policy, Quorum, Terminal, Verbosity};
-use crate::deadline::Deadline;
-use crate::duration::human;
-use crate::endpoint::Target;
-use crate::gate::{Event, Gate, Observer, Verdict};
-use crate::outcome::{Kind, NotReady, Permanence, is_plain, printable, truncated};
-use crate::retry::{Change, State, Tracker};
+use crate::config::{Config, Format, Output, Verbosity};
 
-pub use sink::Sink;
-pub use summary::{Ending, Readiness, Report, TargetReport};
-pub use table::Watch;
-pub use termination::leave_termination_message;
+use crate::exit_status::ExitStatus;
+use crate::os::host_name;
+use crate::targets::shared::target::Target;
+use crate::text::{count, cut, human, printable};
+use crate::wait::deadline::Deadline;
+use crate::wait::gate::{Event, Gate, Observer, Verdict};
+use crate::wait::outcome::{Kind, NotReady, Permanence};
+use crate::wait::policy::{Goal, OnPermanent, Policy, Quorum};
+use crate::wait::tracker::{Change, State, Tracker};
+
+pub(crate) use paint::{Colour, Paint};
+pub(crate) use screen::{columns, fit, is_in_colour, padded, width};
+pub(crate) use sink::Sink;
+pub(crate) use summary::{Readiness, Report, TargetReport};
+pub(crate) use table::{Page, Watch};
+pub(crate) use termination::leave_termination_message;
 
 /// Tells an operator what happens.
-pub struct Reporter<'a> {
+pub(crate) struct Reporter<'a> {
     targets: &'a [Target],
     policy: &'a Policy,
     log: Log,
@@ -43,12 +52,10 @@ pub struct Reporter<'a> {
 
 impl<'a> Reporter<'a> {
     /// The reporter that the options ask for.
-    pub fn new(config: &'a Config) -> Self {
+    pub(crate) fn new(config: &'a Config) -> Self {
         let Config { targets, policy, output, .. } = config;
-        let is_live = output.terminal == Terminal::Allowed
-            && output.verbosity == Verbosity::Normal
-            && output.format == Format::Text
-            && std::io::stderr().is_terminal();
+        let is_live =
+            output.verbosity == Verbosity::Normal && output.format == Format::Text && screen::is_ours(stderr(), output);
         let threshold = match output.verbosity {
             Verbosity::Quiet => Level::Error,
             Verbosity::Verbose => Level::Debug,
@@ -59,8 +66,8 @@ impl<'a> Reporter<'a> {
         Self {
             targets,
             policy,
-            log: Log { format: output.format, threshold, sink: Sink::stderr() },
-            live: is_live.then(|| live_view::View::new(targets)),
+            log: Log { threshold, ..Log::new(&Style::of(output)) },
+            live: is_live.then(|| live_view::View::new(targets, paint(output))),
             told: vec![pace::Told::default(); targets.len()],
             reminder: pace::next_reminder(Duration::ZERO),
         }
@@ -76,61 +83,105 @@ impl<'a> Reporter<'a> {
         self.log.say(entry);
     }
 
-    /// The wait is over: says how, and takes the live view away.
-    pub fn conclude(&mut self, verdict: Verdict, gate: &Gate, elapsed: Duration) {
-        if let Some(mut view) = self.live.take() {
-            view.erase(&mut self.log.sink);
+    /// The wait is over: what became of each target. On a terminal the last state of all of them stays; in a log there
+    /// is a line for each that is not ready.
+    pub(crate) fn conclude(&mut self, verdict: Verdict, gate: &Gate, elapsed: Duration) {
+        if let Some(view) = self.live.take() {
+            view.conclude(&mut self.log.sink, gate, final_block::WaitEnd { verdict, elapsed });
+            self.log.threshold = Level::Info;
+            return;
         }
         let topic = match verdict {
-            Verdict::Ready => return,
+            Verdict::Ready => return self.tell_of_optional(gate, elapsed),
             Verdict::TimedOut => Topic::Timeout,
             Verdict::Failed(target) => return self.say(&unready(self.targets, Topic::Failed, gate, target, elapsed)),
+            Verdict::Interrupted(_) => Topic::Interrupted,
+        };
+        let (targets, log) = (self.targets, &self.log);
+        let lines: Vec<String> = not_ready(gate)
+            .into_iter()
+            .map(|target| log.rendered(&unready(targets, topic, gate, target, elapsed)))
+            .collect();
+        self.log.sink.lines(lines.into_iter());
+    }
+
+    /// The optional targets that the command runs without.
+    fn tell_of_optional(&mut self, gate: &Gate, elapsed: Duration) {
+        for target in not_ready(gate).into_iter().filter(|&target| self.targets[target].is_optional) {
+            let tracker = &gate.trackers[target];
+            let (reason, kind) = last_reason(tracker);
+            let text = format!("optional, and not waited for any longer: {reason}");
+            self.say(&Entry {
+                target: Some(&self.targets[target]),
+                reason: Some(&text),
+                kind,
+                failures: &tracker.history.failures,
+                ..Entry::new(Level::Warn, Topic::Note, elapsed)
+            });
+        }
+    }
+
+    /// The closing line: how the wait ended, for how many targets, and what becomes of COMMAND. `status` is the exit
+    /// status, where COMMAND does not run.
+    pub(crate) fn close(&mut self, gate: &Gate, closing: &Closing<'_>, elapsed: Duration) {
+        let Closing { verdict, program, status } = *closing;
+        let (ready, total) = (self.targets.len() - not_ready(gate).len(), self.targets.len());
+        let after = human(elapsed);
+        let in_vain = |how: &str| format!("{how} after {after}: {ready} of {total} {}", self.state());
+        let (level, topic, how) = match verdict {
+            Verdict::Ready if program.is_some() => (Level::Info, Topic::Exec, self.what_is_ready(ready, &after)),
+            Verdict::Ready => (Level::Info, Topic::Ready, self.what_is_ready(ready, &after)),
+            Verdict::TimedOut if status.is_none() => (Level::Warn, Topic::Exec, in_vain("gave up")),
+            Verdict::TimedOut => (Level::Error, Topic::Timeout, in_vain("gave up")),
+            Verdict::Failed(_) => (Level::Error, Topic::Failed, in_vain("stopped")),
             Verdict::Interrupted(signal) => {
-                let text = format!("interrupted by signal {signal} after {}", human(elapsed));
-                self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Error, Topic::Interrupted, elapsed) });
-                Topic::Interrupted
+                (Level::Error, Topic::Interrupted, in_vain(&format!("interrupted by signal {signal}")))
             }
         };
-        let (targets, format) = (self.targets, self.log.format);
-        let line = |target| line(format, &unready(targets, topic, gate, target, elapsed));
-        self.log.sink.lines(not_ready(gate).into_iter().map(line));
+        let code = status.map(ExitStatus::code);
+        let what_now = match (program, code) {
+            (Some(program), None) if verdict == Verdict::Ready => format!("; running {program}"),
+            (Some(program), None) => format!("; running {program} even so (--on-timeout run)"),
+            (Some(program), Some(code)) => format!("; {program} was not run ({code})"),
+            (None, Some(code)) if verdict != Verdict::Ready => format!(" ({code})"),
+            (None, _) => String::new(),
+        };
+        let text = [how, what_now].concat();
+        let tally = Tally { ready, total, command: program, exit_code: code };
+        self.say(&Entry { reason: Some(&text), tally: Some(tally), ..Entry::new(level, topic, elapsed) });
     }
 
-    /// The wait ended well; with COMMAND, `program` is run now.
-    pub fn done(&mut self, gate: &Gate, program: Option<&str>, elapsed: Duration) {
-        let mut text = format!("{} after {}", self.what_is_ready(gate), human(elapsed));
-        if let Some(program) = program {
-            text.push_str("; running ");
-            text.push_str(program);
-        }
-        let topic = if program.is_some() { Topic::Exec } else { Topic::Ready };
-        self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Info, topic, elapsed) });
-    }
-
-    fn what_is_ready(&self, gate: &Gate) -> String {
-        let state = match self.policy.goal {
+    fn state(&self) -> &'static str {
+        match self.policy.goal {
             Goal::Ready => "ready",
             Goal::Down => "down",
-        };
-        let (ready, all) = (self.targets.len() - not_ready(gate).len(), self.targets.len());
+        }
+    }
+
+    fn what_is_ready(&self, ready: usize, after: &str) -> String {
+        let (state, all) = (self.state(), self.targets.len());
         match self.policy.quorum {
             Quorum::Any if ready < all => {
                 let verb = if ready == 1 { "is" } else { "are" };
-                format!("{ready} of {} {verb} {state} (--any)", log_text::count(all, "target"))
+                format!("{ready} of {} {verb} {state} (--any) after {after}", count(all, "target"))
             }
-            _ => format!("all is {state}"),
+            // Only optional ones are not.
+            _ if ready < all => format!("all is {state} that must be, after {after}: {ready} of {all}"),
+            _ => format!("all is {state} after {after}"),
         }
     }
 
-    /// The wait did not end well, and COMMAND is run all the same.
-    pub fn even_so(&mut self, program: &str, elapsed: Duration) {
-        let text = format!("running {program} even so (--on-timeout run)");
-        self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Warn, Topic::Exec, elapsed) });
+    /// Something to know that is not about a target's state.
+    pub(crate) fn note(&mut self, level: Level, text: &str, elapsed: Duration) {
+        self.say(&Entry { reason: Some(text), ..Entry::new(level, Topic::Note, elapsed) });
     }
 
-    /// Something to know that is not about a target's state.
-    pub fn note(&mut self, level: Level, text: &str, elapsed: Duration) {
-        self.say(&Entry { reason: Some(text), ..Entry::new(level, Topic::Note, elapsed) });
+    /// A job that was put into the background draws no more: the shell has the terminal now.
+    fn leave_a_terminal_that_is_not_ours(&mut self) {
+        if self.live.is_some() && !screen::is_in_foreground(stderr()) {
+            self.live = None;
+            self.log.threshold = Level::Info;
+        }
     }
 
     fn begin(&mut self, now: Duration) {
@@ -138,7 +189,7 @@ impl<'a> Reporter<'a> {
             Deadline::At(at) => format!("at most {}", human(at)),
             Deadline::Never => "without a deadline".to_owned(),
         };
-        let text = format!("waiting for {}, {limit}", log_text::count(self.targets.len(), "target"));
+        let text = format!("waiting for {}, {limit}", count(self.targets.len(), "target"));
         self.say(&Entry { reason: Some(&text), ..Entry::new(Level::Info, Topic::Waiting, now) });
         for target in self.targets.iter().filter(|target| !target.ignored.is_empty()) {
             let text = format!("its parameters mean nothing to the probe: {}", target.ignored.join(", "));
@@ -148,7 +199,8 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    fn changed(&mut self, target: usize, change: &Change, attempt: u32, now: Duration) {
+    fn changed(&mut self, target: usize, change: &Change, attempt: u32, gate: &Gate, now: Duration) {
+        let mut pace = None;
         let (level, topic, reason, kind) = match change {
             Change::Ready(proof) => {
                 self.told[target].forget();
@@ -156,7 +208,9 @@ impl<'a> Reporter<'a> {
             }
             Change::Confirmed => (Level::Debug, Topic::Ready, "still ready", None),
             Change::Success(proof) => (Level::Debug, Topic::Note, proof.as_str(), None),
-            Change::NotReady { failure, .. } => {
+            Change::NotReady { failure, slowly, .. } => {
+                // As whole seconds: jitter is nobody's concern.
+                pace = slowly.map(|pause| Duration::from_secs(pause.as_secs()));
                 (self.level_of(target, failure, now), Topic::NotReady, failure.reason.as_str(), Some(failure.kind))
             }
             Change::Stale => return,
@@ -166,6 +220,8 @@ impl<'a> Reporter<'a> {
             reason: Some(reason),
             kind,
             attempt: Some(attempt),
+            slowly: pace,
+            failures: if topic == Topic::Ready { &gate.trackers[target].history.failures } else { &[] },
             ..Entry::new(level, topic, now)
         });
     }
@@ -176,7 +232,9 @@ impl<'a> Reporter<'a> {
         // The last line of the wait says it.
         let ends_the_wait = is_permanent
             && self.policy.on_permanent == OnPermanent::Fail
+            && !self.targets[target].is_optional
             && (self.policy.quorum == Quorum::All || self.targets.len() == 1);
+        let ends_the_wait = ends_the_wait || failure.kind == Kind::FailCondition;
         match self.told[target].is_news(failure.kind, now) {
             true if ends_the_wait => Level::Debug,
             true if is_permanent => Level::Warn,
@@ -185,7 +243,7 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// One line for all that are awaited.
+    /// A line for all targets that are awaited.
     fn remind(&mut self, gate: &Gate, now: Duration) {
         /// The most characters of a reminder; of its targets' reasons as many as find room.
         const MOST: usize = 600;
@@ -195,7 +253,7 @@ impl<'a> Reporter<'a> {
             let (reason, _) = last_reason(&gate.trackers[target]);
             let label = self.targets[target].label();
             let room = (MOST / awaited.len()).saturating_sub(label.chars().count() + 5);
-            let part = format!("{label} ({})", truncated(reason, room.clamp(24, 120)));
+            let part = format!("{label} ({})", cut(reason, room.clamp(24, 120)));
             if index > 0 {
                 if text.chars().count() + part.chars().count() > MOST {
                     let _ = write!(text, " and {} more", awaited.len() - index);
@@ -214,7 +272,7 @@ fn not_ready(gate: &Gate) -> Vec<usize> {
     (0..gate.trackers.len()).filter(|&index| gate.trackers[index].state != State::Ready).collect()
 }
 
-/// What is said of a target that is not ready at the end.
+/// The sentence about a target that is not ready at the end.
 fn unready<'a>(targets: &'a [Target], topic: Topic, gate: &'a Gate, target: usize, elapsed: Duration) -> Entry<'a> {
     let tracker = &gate.trackers[target];
     let (reason, kind) = last_reason(tracker);
@@ -223,6 +281,7 @@ fn unready<'a>(targets: &'a [Target], topic: Topic, gate: &'a Gate, target: usiz
         reason: Some(reason),
         kind,
         attempt: Some(tracker.history.attempts),
+        failures: &tracker.history.failures,
         ..Entry::new(Level::Error, topic, elapsed)
     }
 }
@@ -241,13 +300,14 @@ impl Observer for Reporter<'_> {
     fn observe(&mut self, event: &Event<'_>, gate: &Gate, now: Duration) {
         match event {
             Event::Waiting => self.begin(now),
-            Event::Changed { target, change, attempt } => self.changed(*target, change, *attempt, now),
+            Event::Changed { target, change, attempt } => self.changed(*target, change, *attempt, gate, now),
             Event::Unconfirmed { target } => {
                 let reason = "it was ready, and had not answered once more when the deadline came: it counts as ready";
                 let target = Some(&self.targets[*target]);
                 self.say(&Entry { target, reason: Some(reason), ..Entry::new(Level::Warn, Topic::Ready, now) });
             }
             Event::Tick => {
+                self.leave_a_terminal_that_is_not_ours();
                 if now >= self.reminder {
                     self.remind(gate, now);
                     while self.reminder <= now {
@@ -270,9 +330,9 @@ impl Observer for Reporter<'_> {
 }
 
 /// Tells nothing: `--check` says all it has to say on stdout.
-pub struct Silence;
+pub(crate) struct Mute;
 
-impl Observer for Silence {
+impl Observer for Mute {
     fn observe(&mut self, _: &Event<'_>, _: &Gate, _: Duration) {}
 
     fn wakes_at(&self) -> Option<Duration> {
@@ -280,21 +340,23 @@ impl Observer for Silence {
     }
 }
 
-/// How much an entry matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+/// How much an entry matters; the names are those of the JSON log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Level {
     /// Every attempt.
     Debug,
     /// Every change.
     Info,
-    /// What an operator should know even in the live view.
+    /// A note that the live view shows too.
     Warn,
     /// The wait failed.
     Error,
 }
 
-/// What an entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The subject of an entry; the names are those of the JSON log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Topic {
     Waiting,
     NotReady,
@@ -307,7 +369,7 @@ enum Topic {
     Note,
 }
 
-/// One line of the log, before it has a format.
+/// A line of the log, before it has a format.
 struct Entry<'a> {
     level: Level,
     topic: Topic,
@@ -315,12 +377,49 @@ struct Entry<'a> {
     reason: Option<&'a str>,
     kind: Option<Kind>,
     attempt: Option<u32>,
+    /// The pause of a target that is asked slowly because somebody has to mend it.
+    slowly: Option<Duration>,
+    /// How often each kind of failure occurred, where the target's wait is over.
+    failures: &'a [(Kind, u32)],
+    tally: Option<Tally<'a>>,
     elapsed: Duration,
+}
+
+/// The counts of a closing line.
+#[derive(Debug, Clone, Copy)]
+struct Tally<'a> {
+    ready: usize,
+    total: usize,
+    /// COMMAND's first word.
+    command: Option<&'a str>,
+    exit_code: Option<u8>,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closing<'a> {
+    /// How the wait ended.
+    pub(crate) verdict: Verdict,
+    /// COMMAND's first word, where there is a COMMAND.
+    pub(crate) program: Option<&'a str>,
+    /// The exit status; none where COMMAND runs now.
+    pub(crate) status: Option<ExitStatus>,
 }
 
 impl Entry<'_> {
     fn new(level: Level, topic: Topic, elapsed: Duration) -> Self {
-        Self { level, topic, target: None, reason: None, kind: None, attempt: None, elapsed }
+        Self {
+            level,
+            topic,
+            target: None,
+            reason: None,
+            kind: None,
+            attempt: None,
+            slowly: None,
+            failures: &[],
+            tally: None,
+            elapsed,
+        }
     }
 
     /// Whether waiting can mend the failure; nothing where there is none.
@@ -329,39 +428,70 @@ impl Entry<'_> {
     }
 }
 
+/// How lines look, also where there is no wait yet to be reported on.
+#[derive(Debug, Clone)]
+pub(crate) struct Style {
+    format: Format,
+    gate: Option<String>,
+    paint: Paint,
+}
+
+impl Style {
+    /// The one that the options ask for.
+    pub(crate) fn of(output: &Output) -> Self {
+        Self { format: output.format, gate: output.name.clone(), paint: paint(output) }
+    }
+
+    /// The one of a run whose options cannot be read whole: in this format, with this name.
+    pub(crate) fn plain(format: Format, gate: Option<String>) -> Self {
+        Self { format, gate, paint: Paint::default() }
+    }
+}
+
+fn paint(output: &Output) -> Paint {
+    Paint { in_colour: screen::is_in_colour(&stderr(), output) }
+}
+
+/// The gate's name: the one that was given, or that of the host.
+pub(crate) fn gate_name(given: Option<&str>) -> String {
+    printable(&given.map_or_else(host_name, str::to_owned))
+}
+
 /// Where lines go, and how they look.
 struct Log {
     format: Format,
+    /// The gate's name; lines for people do not say it.
+    gate: String,
+    paint: Paint,
     threshold: Level,
     sink: Sink,
 }
 
 impl Log {
-    fn say(&mut self, entry: &Entry<'_>) {
-        self.sink.line(&line(self.format, entry));
+    fn new(voice: &Style) -> Self {
+        let gate = match voice.format {
+            Format::Json => gate_name(voice.gate.as_deref()),
+            Format::Text => String::new(),
+        };
+        Self { format: voice.format, gate, paint: voice.paint, threshold: Level::Info, sink: Sink::stderr() }
     }
-}
 
-fn line(format: Format, entry: &Entry<'_>) -> String {
-    match format {
-        Format::Json => log_json::line(entry),
-        Format::Text => {
-            let line = log_text::line(entry);
-            if is_plain(&line) { line } else { printable(&line) }
+    fn say(&mut self, entry: &Entry<'_>) {
+        self.sink.line(&self.rendered(entry));
+    }
+
+    fn rendered(&self, entry: &Entry<'_>) -> String {
+        match self.format {
+            Format::Json => log_json::line(entry, &self.gate),
+            Format::Text => log_text::line(entry, self.paint),
         }
     }
 }
 
-/// Says something in `format` before there is a wait to be reported on, or why there is none.
-pub fn say(format: Format, level: Level, text: &str) {
-    let mut log = Log { format, threshold: level, sink: Sink::stderr() };
+/// Says something before there is a wait to be reported on, or why there is none.
+pub(crate) fn say(voice: &Style, level: Level, text: &str) {
     let topic = if level == Level::Error { Topic::Failed } else { Topic::Note };
-    log.say(&Entry { reason: Some(text), ..Entry::new(level, topic, Duration::ZERO) });
-}
-
-/// Columns that a text takes on the terminal.
-fn columns(text: &str) -> usize {
-    text.chars().filter_map(UnicodeWidthChar::width).sum()
+    Log::new(voice).say(&Entry { reason: Some(text), ..Entry::new(level, topic, Duration::ZERO) });
 }
 
 #[cfg(test)]

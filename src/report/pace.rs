@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::outcome::Kind;
+use crate::wait::outcome::Kind;
 
 /// A kind of failure that was told of is not told of again for this long, however often another one comes between:
 /// a port that Docker publishes resets and closes in turn.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The pause doubles with each time, up to this; so do the reminders.
-const LONGEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// When the next reminder of who is still awaited is due, after the one at `after`: at 10, 20 and 40 s, then each
 /// minute.
@@ -20,7 +20,7 @@ pub(super) fn next_reminder(after: Duration) -> Duration {
     }
 }
 
-/// What was told of one target.
+/// The lines that were told of one target.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     last: Option<Kind>,
@@ -49,7 +49,7 @@ impl Told {
         true
     }
 
-    /// It was ready: any failure is news again.
+    /// The target was ready: any failure is news again.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }

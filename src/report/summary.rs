@@ -1,93 +1,86 @@
 //! The report: what `--report` writes, `--check --format json` prints and Kubernetes is told.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use super::log_text::count;
-use super::{Sink, files};
-use crate::config::ReportTo;
-use crate::duration::{human, millis};
-use crate::endpoint::Target;
-use crate::gate::{Gate, Verdict};
-use crate::outcome::{Kind, printable};
-use crate::retry::State;
+use super::files::{self, Manner};
+use super::{Sink, gate_name};
+use crate::clock;
+use crate::config::{Config, ReportTo};
+use crate::duration::millis;
+use crate::net::Step;
+use crate::targets::shared::probe::shown_steps;
+use crate::text::{count, human, printable};
+use crate::wait::gate::{Gate, Verdict};
+use crate::wait::outcome::Kind;
+use crate::wait::tracker::State;
 
 /// The whole wait, at its end.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The version of the tool that wrote it.
-    pub version: &'static str,
+    pub(crate) version: &'static str,
+    /// The gate's name.
+    pub(crate) gate: String,
+    /// When the wait began, in UTC (RFC 3339).
+    pub(crate) started_at: String,
     /// How the wait ended.
-    pub outcome: Ending,
+    #[serde(serialize_with = "ending")]
+    pub(crate) outcome: Verdict,
     /// How long the wait took.
-    pub elapsed_ms: u64,
+    pub(crate) elapsed_ms: u64,
     /// The targets in the order given.
-    pub targets: Vec<TargetReport>,
-}
-
-/// How a wait ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// Everything that was wanted is ready.
-    Ready,
-    /// The deadline, or the last allowed attempt, passed.
-    Timeout,
-    /// A failure that waiting cannot mend.
-    Failed,
-    /// A signal.
-    Interrupted,
-}
-
-impl From<Verdict> for Ending {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Ready => Self::Ready,
-            Verdict::TimedOut => Self::Timeout,
-            Verdict::Failed(_) => Self::Failed,
-            Verdict::Interrupted(_) => Self::Interrupted,
-        }
-    }
+    pub(crate) targets: Vec<TargetReport>,
 }
 
 /// Whether a target was ready at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Readiness {
-    /// It was.
+pub(crate) enum Readiness {
+    /// The target was ready.
     Ready,
-    /// It was not.
+    /// The target was not ready.
     NotReady,
 }
 
-/// One target, at the end of the wait.
+/// A target at the end of the wait.
 #[derive(Debug, Clone, Serialize)]
-pub struct TargetReport {
+pub(crate) struct TargetReport {
     /// Its label.
-    pub name: String,
+    pub(crate) name: String,
     /// Its URL without secrets.
-    pub url: String,
+    pub(crate) url: String,
+    /// Whether it is no reason to fail.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) optional: bool,
+    /// Whether what it names as its end has come.
+    #[serde(skip)]
+    pub(crate) has_met_its_end: bool,
     /// Whether it is ready.
-    pub state: Readiness,
+    pub(crate) state: Readiness,
     /// How many attempts began.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// When it became ready; null if it did not.
-    pub ready_after_ms: Option<u64>,
+    pub(crate) ready_after_ms: Option<u64>,
     /// How long the last answered attempt took; null if none was.
-    pub latency_ms: Option<u64>,
-    /// What the last success proved; null if there was none.
-    pub proof: Option<String>,
+    pub(crate) latency_ms: Option<u64>,
+    /// The proof of the last success; null if there was none.
+    pub(crate) proof: Option<String>,
     /// The last failure; null if there was none.
-    pub last_reason: Option<String>,
+    pub(crate) last_reason: Option<String>,
     /// How often each kind of failure occurred.
     #[serde(serialize_with = "as_object")]
-    pub failures: Vec<(String, u32)>,
+    pub(crate) failures: Vec<(String, u32)>,
+    /// The steps of the attempt, where it was looked at closely (`--check -v`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<Vec<Step>>,
 }
 
 /// The counts by the names of the kinds, of which some have the same; in the order of the names.
-fn counts(failures: &[(Kind, u32)]) -> Vec<(String, u32)> {
+pub(super) fn counts(failures: &[(Kind, u32)]) -> Vec<(String, u32)> {
     let mut counts: Vec<(String, u32)> = Vec::new();
     for (kind, count) in failures {
         let kind = kind.name();
@@ -100,14 +93,26 @@ fn counts(failures: &[(Kind, u32)]) -> Vec<(String, u32)> {
     counts
 }
 
-fn as_object<S: Serializer>(pairs: &[(String, u32)], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_object<S: Serializer>(pairs: &[(String, u32)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// The word for how a wait ended.
+fn ending<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match verdict {
+        Verdict::Ready => "ready",
+        Verdict::TimedOut => "timeout",
+        Verdict::Failed(_) => "failed",
+        Verdict::Interrupted(_) => "interrupted",
+    })
 }
 
 impl Report {
     /// The report of a wait that ended with `verdict`.
-    pub fn new(targets: &[Target], gate: &Gate, verdict: Verdict, elapsed: Duration) -> Self {
-        let targets = targets
+    pub(crate) fn new(config: &Config, gate: &Gate, verdict: Verdict, elapsed: Duration) -> Self {
+        let began = clock::wall().checked_sub(elapsed).unwrap_or(UNIX_EPOCH);
+        let targets = config
+            .targets
             .iter()
             .zip(&gate.trackers)
             .map(|(target, tracker)| {
@@ -115,6 +120,12 @@ impl Report {
                 TargetReport {
                     name: printable(&target.label()),
                     url: printable(&target.to_string()),
+                    optional: target.is_optional,
+                    has_met_its_end: tracker
+                        .history
+                        .last
+                        .as_ref()
+                        .is_some_and(|failure| !is_ready && failure.kind == Kind::FailCondition),
                     state: if is_ready { Readiness::Ready } else { Readiness::NotReady },
                     attempts: tracker.history.attempts,
                     ready_after_ms: tracker.history.ready_after.filter(|_| is_ready).map(millis),
@@ -122,14 +133,31 @@ impl Report {
                     proof: tracker.history.proof.clone(),
                     last_reason: tracker.history.last.as_ref().map(|failure| failure.reason.clone()),
                     failures: counts(&tracker.history.failures),
+                    steps: None,
                 }
             })
             .collect();
-        Self { version: env!("CARGO_PKG_VERSION"), outcome: verdict.into(), elapsed_ms: millis(elapsed), targets }
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            gate: gate_name(config.output.name.as_deref()),
+            started_at: humantime::format_rfc3339_millis(began).to_string(),
+            outcome: verdict,
+            elapsed_ms: millis(elapsed),
+            targets,
+        }
+    }
+
+    /// Adds the steps of each target's attempt, fit to be shown, as far as they were recorded.
+    pub(crate) fn add_steps(&mut self, config: &Config, gate: &Gate, steps: impl Fn(usize) -> Option<Vec<Step>>) {
+        for (index, (report, target)) in self.targets.iter_mut().zip(config.targets.iter()).enumerate() {
+            let failure = gate.trackers[index].history.last.as_ref();
+            let failed = failure.filter(|_| report.state == Readiness::NotReady).map(|failure| failure.kind);
+            report.steps = steps(index).map(|steps| shown_steps(steps, target, failed));
+        }
     }
 
     /// As one JSON object and a newline.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
         json.push('\n');
         json
@@ -140,30 +168,36 @@ impl Report {
     /// # Errors
     ///
     /// A warning that says why it cannot; nothing is left behind then.
-    pub fn leave(&self, to: &ReportTo, verdict: Verdict) -> Result<(), String> {
+    pub(crate) fn leave(&self, to: &ReportTo, verdict: Verdict) -> Result<(), String> {
         let json = self.to_json();
         let (place, left) = match to {
             ReportTo::Stdout => {
                 let until = files::from_now(files::of_a_reader(verdict));
-                ("standard output".into(), Sink::stdout().write(&json, until))
+                ("standard output".into(), Sink::stdout().write(&json, until).map_err(files::unread))
             }
             ReportTo::File(file) => {
                 let (patience, path) = (files::patience(file, verdict), file.clone());
-                let replace = move || files::replace(&path, &json, files::from_now(patience));
-                (file.to_string_lossy(), files::aside(patience, Box::new(replace)))
+                let leave = move || files::leave(&path, &json, Manner::Rename, files::from_now(patience));
+                (file.to_string_lossy(), files::in_time(patience, leave))
             }
         };
-        left.map_err(|error| format!("--report: {place} cannot be written: {error}"))
+        match left {
+            // A reader that has seen enough is no error.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(format!("--report: {place} cannot be written: {error}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Complete sentences about what is not ready, for `kubectl describe pod`.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let unready: Vec<_> = self.targets.iter().filter(|target| target.state == Readiness::NotReady).collect();
         let elapsed = human(Duration::from_millis(self.elapsed_ms));
         let how = match self.outcome {
-            Ending::Interrupted => "The wait was interrupted",
-            Ending::Failed => "The wait failed permanently",
-            Ending::Ready | Ending::Timeout => "The wait timed out",
+            Verdict::Interrupted(_) => "The wait was interrupted",
+            Verdict::Failed(_) => "The wait failed",
+            Verdict::Ready | Verdict::TimedOut => "The wait timed out",
         };
         let total = self.targets.len();
         let mut out = format!("{how} after {elapsed}: {} of {} not ready.\n", unready.len(), count(total, "target"));

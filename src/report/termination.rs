@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use super::files;
+use super::files::{self, Manner};
 use crate::config::TerminationLog;
-use crate::gate::Verdict;
+use crate::wait::gate::Verdict;
 
-/// What Kubernetes keeps of a termination message.
+/// The bytes that Kubernetes keeps of a termination message.
 const MAX_BYTES: usize = 4096;
 
 /// Leaves `message` where Kubernetes looks for it.
@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 4096;
 /// # Errors
 ///
 /// Only for a file that the user named; nothing of the message is left there then.
-pub fn leave_termination_message<'a>(
+pub(crate) fn leave_termination_message<'a>(
     log: &'a TerminationLog,
     message: &str,
     verdict: Verdict,
@@ -35,12 +35,9 @@ pub fn leave_termination_message<'a>(
 
 fn write(path: &Path, message: String, verdict: Verdict) -> io::Result<()> {
     let (patience, path) = (files::patience(path, verdict), path.to_owned());
-    let write = move || match std::fs::metadata(&path) {
-        // The kubelet has mounted it, and watches this file and no other in its place.
-        Ok(there) if there.is_file() => files::write_in_place(&path, &message),
-        _ => files::replace(&path, &message, files::from_now(patience)),
-    };
-    files::aside(patience, Box::new(write))
+    // The kubelet has mounted it, and watches this file and no other in its place.
+    let write = move || files::leave(&path, &message, Manner::InPlace, files::from_now(patience));
+    files::in_time(patience, write)
 }
 
 /// At most [`MAX_BYTES`], cut where a sentence ends.

@@ -70,7 +70,7 @@ struct Verdict {
 
 impl Verdict {
     fn of(finished: &Finished) -> Self {
-        let last = finished.stderr.lines().rfind(|line| line.contains("ready:") || line.contains("failed for good"));
+        let last = finished.stderr.lines().rfind(|line| !line.contains("gave up after"));
         Self { connects: finished.status == 0, says: last.unwrap_or(&finished.stderr).to_owned() }
     }
 

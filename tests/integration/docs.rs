@@ -4,13 +4,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use crate::support::network::{in_private_network, replace};
-use crate::support::{Run, directory, executable, tool, venv_tool};
+use crate::support::peer::{Peer, response};
+use crate::support::{Run, directory, executable, tool, venv_tool, write_executable};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -86,6 +87,46 @@ fn the_kubernetes_examples_are_valid() {
     }
 }
 
+/// What follows `migration=` in the example of a Job, asked of a server on a port.
+fn target_of_the_job(port: u16, token: &Path) -> String {
+    let example = fs::read_to_string(root().join("examples/kubernetes-job.yaml")).unwrap();
+    let quoted = example.split_once("\"migration=").unwrap().1.split_once('"').unwrap().0;
+    // Between double quotes, YAML joins lines at a backslash.
+    let target: String = quoted.split("\\\n").map(str::trim_start).collect();
+    target
+        .replace("https://kubernetes.default.svc", &format!("http://127.0.0.1:{port}"))
+        .replace("/var/run/secrets/kubernetes.io/serviceaccount/token", token.to_str().unwrap())
+}
+
+#[test]
+fn the_example_of_a_job_tells_failed_from_unfinished() {
+    let directory = directory();
+    let token = directory.path().join("token");
+    fs::write(&token, "a.b.c\n").unwrap();
+    let condition = |kind: &str, status: &str| format!(r#"{{"type":"{kind}","status":"{status}"}}"#);
+    let (resumed, failing) = (condition("Suspended", "False"), condition("FailureTarget", "True"));
+    let failed = format!("{failing},{}", condition("Failed", "True"));
+    let met = format!("{},{}", condition("SuccessCriteriaMet", "True"), condition("Complete", "True"));
+    for (state, status) in [
+        ("{}".to_owned(), 124),
+        (r#"{"active":1}"#.to_owned(), 124),
+        // Its pods fail, and it still tries.
+        (r#"{"active":1,"failed":2}"#.to_owned(), 124),
+        (format!(r#"{{"conditions":[{}]}}"#, condition("Suspended", "True")), 124),
+        (format!(r#"{{"active":1,"conditions":[{resumed}]}}"#), 124),
+        (format!(r#"{{"failed":3,"conditions":[{}]}}"#, condition("Failed", "True")), 1),
+        (format!(r#"{{"failed":3,"conditions":[{failed}]}}"#), 1),
+        (format!(r#"{{"failed":3,"conditions":[{resumed},{}]}}"#, condition("Failed", "True")), 1),
+        (format!(r#"{{"failed":3,"conditions":[{resumed},{failed}]}}"#), 1),
+        (format!(r#"{{"succeeded":1,"conditions":[{met}]}}"#), 0),
+        (format!(r#"{{"succeeded":1,"conditions":[{resumed},{met}]}}"#), 0),
+    ] {
+        let peer = Peer::http(response("200 OK", &format!(r#"{{"kind":"Job","status":{state}}}"#)));
+        let gate = Run::new().target(target_of_the_job(peer.port, &token)).env("NAMESPACE", "default");
+        gate.timeout("300ms").finish().expect_status(status);
+    }
+}
+
 #[test]
 fn the_compose_examples_are_valid() {
     for path in files("examples", ".yaml") {
@@ -93,6 +134,10 @@ fn the_compose_examples_are_valid() {
             continue;
         }
         let mut command = Command::new(tool(&["docker-compose"], "docker-compose"));
+        if path.ends_with("compose-timeline.yaml") {
+            // It adds to the stack, and is none by itself.
+            command.arg("--file").arg(path.with_file_name("compose.yaml"));
+        }
         let output = command.arg("--file").arg(&path).args(["config", "--quiet"]).output().unwrap();
         assert!(output.status.success(), "{}:\n{}", path.display(), String::from_utf8_lossy(&output.stderr));
     }
@@ -183,10 +228,11 @@ struct Desk(tempfile::TempDir);
 impl Desk {
     fn new() -> Self {
         let directory = directory();
-        for name in ["app", "worker", "serve", "manage.py", "python", "check", "rails", "php", "airflow", "bundle"] {
+        for name in
+            ["app", "worker", "serve", "manage.py", "python", "check", "rails", "php", "airflow", "bundle", "pgpool"]
+        {
             let path = directory.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\necho {name} runs\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            write_executable(&path, format!("#!/bin/sh\necho {name} runs\n"), 0o755);
         }
         symlink(executable(), directory.path().join("when-ready")).unwrap();
         fs::copy("/etc/ssl/certs/ca-certificates.crt", directory.path().join("ca.pem")).expect("ca-certificates");

@@ -1,18 +1,16 @@
 //! Commands as probes: what they are given, what their end means, and that nothing of them is left.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Run, directory, eventually, fails_for_good, not_ready, ready};
+use crate::support::{Run, directory, eventually, fails_for_good, not_ready, ready, write_executable};
 
 /// A script in `directory`.
 fn script(directory: &Path, body: &str) -> String {
     let file = directory.join("probe.sh");
-    std::fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_executable(&file, format!("#!/bin/sh\n{body}\n"), 0o755);
     file.to_str().unwrap().to_owned()
 }
 
@@ -107,6 +105,8 @@ fn a_command_that_is_not_there_or_cannot_run_stays_so() {
     std::fs::write(&gone, "#!/no/such/interpreter\n").unwrap();
     fails_for_good(format!("exec:{gone}")).expect_stderr("interpreter");
     // Waiting may mend what a command says.
+    let run = Run::new().target("exec:sh -c 'echo broken; exit 3' #exit=0,3&fail-exit=3,4").finish();
+    run.expect_status(1).expect_stderr("it exited with 3 (fail-exit=): broken");
     let run = Run::new().target("exec:false").args(["--fail-fast", "-t", "300ms"]).finish();
     run.expect_status(124);
 }
@@ -261,4 +261,84 @@ fn what_is_no_command_is_a_usage_error() {
 fn a_command_has_ended_though_what_it_leaves_behind_goes_on_talking() {
     let run = Run::new().target("exec:sh -c 'yes & exit 0'").timeout("20s");
     run.finish().expect_status(0).expect_elapsed(0..=2000);
+}
+
+/// Runs a check of commands that end at nearly the same moment, and expects all of them healthy.
+#[track_caller]
+fn all_are_healthy(through: impl Fn() -> Run, commands: u32, rounds: u32) {
+    for round in 0..rounds {
+        let targets = (0..commands).map(|number| format!("exec:sleep 0.05{number}"));
+        let finished = through().arg("--check").args(targets).finish();
+        assert!(!finished.stdout.contains("UNHEALTHY"), "round {round}:\n{}", finished.stdout);
+        finished.expect_status(0);
+    }
+}
+
+#[test]
+fn commands_that_end_together_each_keep_their_own_status() {
+    for commands in [2, 4, 10] {
+        all_are_healthy(Run::new, commands, 10);
+    }
+    let as_pid_1 = || Run::through("unshare", &["--pid", "--fork", "--kill-child", "--mount-proc"]);
+    all_are_healthy(as_pid_1, 10, 10);
+    // Started while others end, and orphans with them.
+    for through in [Run::new, as_pid_1] {
+        for _ in 0..10 {
+            let run = through().args(["-t", "20s", "--successes", "5", "--interval", "1ms"]);
+            let leaves = "exec:sh -c 'setsid sleep 0.01 & exit 0'";
+            let run = run.args(["exec:true", leaves, "exec:sh -c 'exit 3' #exit=3", leaves, "exec:true"]);
+            let finished = run.arg("-v").finish().expect_status(0);
+            assert!(!finished.stderr.contains("not ready"), "{}", finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_status_that_is_not_known_proves_neither_ready_nor_down() {
+    let directory = directory();
+    let ran = directory.path().join("ran");
+    for _ in 0..20 {
+        let run = Run::new().args(["--any", "--until-down", "exec:true", "exec:true", "-t", "200ms"]);
+        run.command(["touch", ran.to_str().unwrap()]).finish().expect_status(124);
+    }
+    assert!(!ran.exists());
+}
+
+#[test]
+fn a_script_without_an_interpreter_is_the_shells_as_it_is_for_a_command() {
+    let directory = directory();
+    let file = directory.path().join("bare");
+    let target = format!("exec:{} one 'two  words'", file.display());
+    let bare = |body: &str| {
+        write_executable(&file, body, 0o755);
+    };
+    bare("[ $# = 2 ] && [ \"$2\" = 'two  words' ] && [ \"$0\" != sh ]\n");
+    ready(&target).expect_stderr("it exited with 0");
+    // Found in PATH, and with its own status.
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+    bare("exit 3\n");
+    Run::new().args(["--check", "exec:bare#exit=3"]).env("PATH", &path).finish().expect_status(0);
+    Run::new().args(["-q", "file:///"]).command([file.to_str().unwrap()]).finish().expect_status(3);
+    // What no shell can run is none.
+    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x16\0".to_vec();
+    elf.resize(64, 0);
+    std::fs::write(&file, elf).unwrap();
+    fails_for_good(&target).expect_stderr("for another architecture");
+}
+
+#[test]
+fn an_ignored_sigchld_is_heeded_while_commands_are_asked_and_given_back() {
+    let ignoring = || Run::through("env", &["--ignore-signal=CHLD"]);
+    let targets = ["exec:true", "exec:sh -c 'exit 3' #exit=3", "exec:sleep 0.05"];
+    ignoring().arg("--check").args(targets).finish().expect_status(0);
+    ignoring().args(["--check", "exec:false"]).finish().expect_status(1).expect_in_stdout("it exited with 1");
+    let status = ["grep", "SigIgn", "/proc/self/status"];
+    let is_ignored = |run: Run| {
+        let stdout = run.args(["-t", "20s"]).command(status).finish().expect_status(0).stdout;
+        let mask = u64::from_str_radix(stdout.trim_start_matches("SigIgn:").trim(), 16).unwrap();
+        mask & (1 << (Signal::SIGCHLD as u32 - 1)) != 0
+    };
+    assert!(is_ignored(ignoring().args(targets)), "with commands");
+    assert!(is_ignored(ignoring().arg("file:///")), "without");
+    assert!(!is_ignored(Run::new().args(targets)), "where it was not");
 }

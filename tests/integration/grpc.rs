@@ -74,7 +74,12 @@ fn a_server_without_a_health_service_stays_so() {
     fails_for_good(server.url("")).expect_stderr("the server has no health service");
 }
 
-#[cfg(feature = "tls")]
+#[test]
+fn a_health_service_that_fails_says_why() {
+    let server = Server::start(&["--failing"]);
+    not_ready(server.url("")).expect_stderr("its health service fails (status 13): the table “jobs” is missing");
+}
+
 #[test]
 fn over_tls_it_is_verified() {
     let ca = crate::support::certificates::Ca::new();

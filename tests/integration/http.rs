@@ -64,20 +64,45 @@ fn a_service_that_recovers_is_ready_then() {
 }
 
 #[test]
-fn fail_fast_stops_at_what_waiting_cannot_mend() {
-    for (status, code) in [("404 Not Found", 1), ("401 Unauthorized", 1), ("501 Not Implemented", 1)] {
-        let peer = Peer::http(response(status, ""));
-        Run::new()
-            .arg("--fail-fast")
-            .target(peer.url("/"))
-            .timeout("20s")
-            .finish()
-            .expect_status(code)
-            .expect_stderr("failed permanently");
-    }
-    for status in ["408 Request Timeout", "425 Too Early", "429 Too Many Requests", "500 X", "503 X"] {
+fn no_status_ends_the_wait_by_itself() {
+    for status in ["401 Unauthorized", "404 Not Found", "429 X", "472 X", "473 X", "500 X", "501 X", "503 X"] {
         let peer = Peer::http(response(status, ""));
         Run::new().arg("--fail-fast").target(peer.url("/")).timeout("300ms").finish().expect_status(124);
+    }
+}
+
+#[test]
+fn what_a_target_names_as_its_end_ends_the_wait_at_once() {
+    let failed = r#"{"status":"failed","step":3}"#;
+    for (answer, keys) in [
+        (response("500 X", ""), "fail-status=404,500-599"),
+        // They win over what would be ready, and look at any answer whatever its status.
+        (response("200 OK", ""), "fail-status=200"),
+        (response("200 OK", "the migration FAILED"), "fail-body=FAILED"),
+        (response("503 X", "the migration FAILED"), "body=done&fail-body=FAILED"),
+        (response("200 OK", failed), "json=/step&fail-json=/status=failed|broken"),
+        (response("404 X", failed), "optional&fail-json=/step=3"),
+    ] {
+        let peer = Peer::http(answer);
+        let ready = Peer::http(response("503 X", ""));
+        let target = format!("migration={}", peer.url(&format!("/#{keys}")));
+        let run = Run::new().args(["--log-format", "json", "--any", "--on-timeout", "run"]).target(&target);
+        let finished = run.target(ready.url("/")).timeout("60s").command(["echo", "ran"]).finish();
+        let finished = finished.expect_status(1).expect_elapsed(0..=5000).expect_stdout("");
+        assert!(finished.stderr.contains("\"kind\":\"fail_condition\""), "{keys}: {}", finished.stderr);
+        let checked = Run::new().arg("--check").target(&target).finish().expect_status(1);
+        checked.expect_in_stdout("UNHEALTHY");
+    }
+    // What does not hold is nothing.
+    ready(response("200 OK", r#"{"status":"ok"}"#), "/#fail-status=500&fail-body=FAILED&fail-json=/status=failed");
+    not_ready(response("404 X", "FAIL"), "/#fail-body=FAILED", "HTTP 404");
+}
+
+#[test]
+fn a_target_that_shall_be_down_has_no_end_of_its_own() {
+    for target in ["http://127.0.0.1:1/#fail-status=500", "exec:true #fail-exit=3"] {
+        let finished = Run::new().arg("--until-down").target(target).finish().expect_status(2);
+        finished.expect_stderr("--until-down");
     }
 }
 
@@ -169,6 +194,36 @@ fn the_request_is_what_the_url_and_options_say() {
 }
 
 #[test]
+fn numbers_in_a_body_and_headers_of_an_answer_are_waited_for() {
+    let answer = |workers: u32, ready: &str| {
+        let body = format!("{{\"workers\": {workers}}}");
+        format!("HTTP/1.1 200 OK\r\nX-Ready: no\r\nx-ready: {ready}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let peer = Peer::start(move |mut stream, number| {
+        read_request(&mut stream);
+        let text = match number {
+            0..20 => answer(1, "hunter2no"),
+            20..40 => answer(2, "hunter2no"),
+            _ => answer(12, "hunter2yes"),
+        };
+        drop(stream.write_all(text.as_bytes()));
+    });
+    let run = |keys: &str| Run::new().target(peer.url(&format!("/#{keys}"))).spawn();
+    let (body, header) = (run("json=/workers>=2&json=/workers<=12"), run("header-is=X-READY:%20hunter2yes"));
+    body.wait_for_stderr("/workers in the body is 1, at least 2 is expected");
+    header.wait_for_stderr("the header x-ready has another value than expected");
+    body.finish().expect_status(0);
+    header.finish().expect_status(0).expect_nowhere("hunter2");
+    let absent = crate::support::not_ready(peer.url("/#header-is=X-Other:%201"));
+    absent.expect_stderr("the header x-other is not there");
+    // A field that says how the body is read is compared like any other, and read as before.
+    let read = crate::support::ready(peer.url("/#header-is=Content-Length:15&json=/workers=12"));
+    read.expect_stderr("the body as expected");
+    let failed = Run::new().target(peer.url("/#fail-json=/workers>=12")).finish().expect_status(1);
+    failed.expect_stderr("(fail-json=)");
+}
+
+#[test]
 fn the_proxy_of_the_environment_is_not_used() {
     let peer = Peer::http(response("200 OK", ""));
     Run::new()
@@ -178,6 +233,16 @@ fn the_proxy_of_the_environment_is_not_used() {
         .target(peer.url("/"))
         .finish()
         .expect_status(0);
+}
+
+#[test]
+fn credentials_that_are_refused_are_not_asked_for() {
+    let peer = Peer::http(response("401 Unauthorized", ""));
+    let bearer = format!("{}#header=Authorization:Bearer%20x", peer.url("/"));
+    for url in [peer.url("/").replace("http://", "http://app:secret@"), bearer] {
+        let run = crate::support::not_ready(url);
+        run.expect_stderr("the server refuses these credentials").expect_nowhere("wants credentials");
+    }
 }
 
 #[test]
@@ -196,7 +261,8 @@ fn the_first_answer_wins_while_others_hang() {
             drop(stream.write_all(&response("200 OK", "")));
         }
     });
-    Run::new().target(peer.url("/")).finish().expect_status(0).expect_elapsed(500..=4900);
+    // The second begins after half a second, less a tenth.
+    Run::new().target(peer.url("/")).finish().expect_status(0).expect_elapsed(450..=4900);
 }
 
 #[test]

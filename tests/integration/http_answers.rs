@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::support::peer::{Peer, hold, read_request, response};
-use crate::support::{Run, directory, tool};
+use crate::support::{Run, directory, eventually, tool};
 
 const BODY: &str = "{\"a\":1}";
 
@@ -280,8 +280,9 @@ fn a_real_server_of_http_2_alone_is_named() {
     std::fs::write(&script, format!("require('http2').createServer().listen({port}, '127.0.0.1')")).unwrap();
     let server = Command::new(node).arg(&script).spawn().unwrap();
     let _server = crate::support::Reaper(server);
-    let run = Run::new().target(format!("http://127.0.0.1:{port}/")).args(["--fail-fast", "-t", "60s"]).finish();
-    run.expect_status(1).expect_stderr("speaks HTTP/2 alone");
+    eventually("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let run = Run::new().target(format!("http://127.0.0.1:{port}/")).args(["--max-attempts", "1"]).finish();
+    run.expect_status(124).expect_stderr("speaks HTTP/2 alone");
 }
 
 #[test]

@@ -6,47 +6,45 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the product from outside: they have clocks of their own")]
 
 // A build without one of them has no use for its helpers.
-#[cfg_attr(not(all(feature = "tls", feature = "mysql", feature = "amqp", feature = "mongodb")), allow(dead_code))]
 mod support;
 
-#[cfg(feature = "amqp")]
 mod amqp;
-#[cfg(feature = "tls")]
 mod certificates;
 mod check;
 mod containers;
 mod corpus;
+mod destinations;
 mod docs;
-#[cfg(feature = "exec")]
+mod doctor;
 mod exec;
 mod gate;
-#[cfg(feature = "grpc")]
 mod grpc;
 mod help;
 mod hostile;
 mod http;
 mod http_answers;
-#[cfg(feature = "kafka")]
+mod input_files;
 mod kafka;
+mod ldap;
 mod links;
 mod live;
-#[cfg(feature = "mongodb")]
 mod mongodb;
-#[cfg(feature = "mysql")]
+mod mqtt;
 mod mysql;
 mod names;
 mod networks;
 mod output;
+mod pace;
 mod postgres;
 mod process;
 mod redis;
 mod resources;
 mod schemas;
 mod services;
+mod signals;
 mod streams;
-#[cfg(feature = "tls")]
+mod timeline;
 mod tls;
-#[cfg(feature = "tls")]
 mod urls;
 mod usage;
 mod workflows;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::name_server::{Answer, NameServer, at_once};
 use crate::support::network::{SLACK, address, firewall, in_private_network, loopback, replace, sh};
 use crate::support::peer::Peer;
-use crate::support::{Run, free_port};
+use crate::support::{Run, free_port, is_static};
 
 #[test]
 fn a_name_server_that_never_answers_does_not_move_the_deadline() {
@@ -147,6 +147,12 @@ fn an_answer_too_long_for_a_datagram_is_asked_for_again_over_tcp() {
         // Half an answer is none.
         let finished = run("cut.example").finish().expect_status(124).expect_elapsed(3000..=3000 + SLACK);
         finished.expect_stderr("the name cut.example does not resolve");
+        firewall("tcp dport 53 reject with tcp reset");
+        let finished = run("many.example").finish().expect_status(124);
+        // getaddrinfo does not say what failed.
+        if is_static() {
+            finished.expect_stderr("refuses the TCP connection for the whole").expect_nowhere("refuses questions");
+        }
         firewall("tcp dport 53 drop");
         run("many.example").finish().expect_status(124).expect_elapsed(3000..=3000 + SLACK);
         sh("nft flush ruleset");
@@ -348,6 +354,33 @@ fn answers_of_every_form_are_read() {
         all_are_reached(&["alias.example", "forged.example", "forty.example", "long.example", "single"], port, 3000);
         assert!(server.asked_over_tcp() > 0);
     });
+}
+
+#[test]
+fn a_record_of_another_type_is_waited_for_by_the_search_list_too() {
+    in_private_network(|| {
+        let is_there = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_there);
+        let _server = NameServer::start("options timeout:1 attempts:1\nsearch example.org", move |name| {
+            let server = [&[0, 1, 0, 1, 0x15, 0x38][..], b"\x02db\x00"].concat();
+            at_once(match name {
+                "_pg._tcp.db.example.org." if seen.load(Ordering::SeqCst) => Answer::Records(vec![(33, server)]),
+                "example.org." => Answer::Records(vec![(15, b"\0\x0a\x02mx\0".to_vec())]),
+                _ => Answer::NxDomain,
+            })
+        });
+        let run = Run::new().target("dns://_pg._tcp.db#type=SRV").spawn();
+        run.wait_for_stderr("has no SRV record");
+        is_there.store(true, Ordering::SeqCst);
+        run.finish().expect_status(0).expect_stderr("SRV records: db:5432");
+        let down = Run::new().args(["--until-down", "dns://_pg._tcp.db#type=srv"]).spawn();
+        down.wait_for_stderr("still up");
+        is_there.store(false, Ordering::SeqCst);
+        down.finish().expect_status(0);
+        crate::support::ready("dns://example.org#type=MX").expect_stderr("MX records: mx");
+        crate::support::not_ready("dns://example.org#type=TXT").expect_stderr("has no TXT record");
+    });
+    Run::new().target("dns://example.org#type=WKS").finish().expect_status(2).expect_stderr("try SRV, MX or TXT");
 }
 
 #[test]

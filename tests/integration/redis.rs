@@ -27,9 +27,9 @@ mod login {
         ready(format!("redis://:s3cret@127.0.0.1:{port}")).expect_stderr("ready: PONG").expect_nowhere("s3cret");
         ready(format!("redis://default:s3cret@127.0.0.1:{port}")).expect_stderr("ready: PONG");
         fails_for_good(format!("redis://127.0.0.1:{port}"))
-            .expect_stderr("NOAUTH Authentication required.: give a password in the URL or in REDISCLI_AUTH");
+            .expect_stderr("NOAUTH Authentication required: give a password in the URL or in REDISCLI_AUTH");
         fails_for_good(format!("redis://:mistaken@127.0.0.1:{port}"))
-            .expect_stderr("WRONGPASS invalid username-password pair or user is disabled.: check user and password");
+            .expect_stderr("WRONGPASS invalid username-password pair or user is disabled: check user and password");
         let run = || Run::new().target(format!("redis://127.0.0.1:{port}/2")).timeout("60s");
         run().env("REDISCLI_AUTH", "s3cret").finish().expect_status(0).expect_stderr("ready: PONG");
         run().arg("--fail-fast").env("REDISCLI_AUTH", "mistaken").finish().expect_status(1).expect_stderr("WRONGPASS");
@@ -192,6 +192,38 @@ mod sentinel {
     }
 
     #[test]
+    fn that_the_sentinels_are_gone_proves_nothing_of_the_master() {
+        let server = master(None);
+        let (closed, other) = (free_port(), free_port());
+        let directory = crate::support::directory();
+        let socket = directory.path().join("gone.sock");
+        let down = |url: String| {
+            let run = Run::new().target(url).args(["--until-down", "--max-attempts", "1"]).timeout("60s");
+            run.command(["echo", "ran"]).finish()
+        };
+        for place in [format!("127.0.0.1:{closed}"), format!("127.0.0.1:{closed},127.0.0.1:{other}")] {
+            down(format!("redis+sentinel://{place}/m"))
+                .expect_status(124)
+                .expect_stderr("nothing is known of the master");
+        }
+        // Nor does what a sentinel says of a name that it does not know.
+        let sentinel = Redis::sentinel_of(&[("m", server.port)], "");
+        down(format!("redis+sentinel://127.0.0.1:{}/other", sentinel.port)).expect_status(124);
+        // A server that is asked itself, and is gone, is down.
+        down(format!("redis://127.0.0.1:{closed}")).expect_status(0);
+        down(format!("redis+unix://{}", socket.display())).expect_status(0);
+    }
+
+    #[test]
+    fn a_renamed_select_is_not_taken_for_a_sentinel() {
+        let server = Redis::started(&["--rename-command", "SELECT", "\"\""]);
+        let failed = fails_for_good(format!("redis://127.0.0.1:{}/1", server.port));
+        assert!(!failed.stderr.contains("sentinel"), "{}", failed.stderr);
+        failed.expect_stderr("unknown command 'SELECT'").expect_stderr("the server has renamed");
+        ready(format!("redis://127.0.0.1:{}/0", server.port));
+    }
+
+    #[test]
     fn a_master_that_is_not_there_yet_is_waited_for() {
         let port = free_port();
         let sentinel = Redis::sentinel_of(&[("m", port)], "");
@@ -262,7 +294,6 @@ mod hosts {
     }
 }
 
-#[cfg(feature = "tls")]
 mod tls {
     use std::path::Path;
 
@@ -457,6 +488,14 @@ mod life {
         assert!(!run.stderr_so_far().contains(": ready: "));
         assert_eq!(second.ask("set \"a=b c\" \"\""), "+OK\r\n");
         run.finish().expect_status(0).expect_stderr("ready: PONG, the key is there");
+
+        let target = format!("redis://127.0.0.1:{}#key=migrated=v2", server.port);
+        let run = Run::new().arg("-v").target(target).spawn();
+        run.wait_for_stderr("the expected key is not there yet");
+        assert_eq!(server.command("set migrated v1"), "+OK\r\n");
+        run.wait_for_stderr("the key is there, and has another value");
+        assert_eq!(server.command("set migrated v2"), "+OK\r\n");
+        run.finish().expect_status(0).expect_stderr("ready: PONG, the key has its value");
     }
 }
 
@@ -550,4 +589,24 @@ fn a_peer_that_hangs_up_or_answers_something_else_is_named() {
         });
         not_ready(format!("redis://127.0.0.1:{}", server.port)).expect_stderr(says);
     }
+}
+
+#[test]
+fn a_key_is_followed_to_another_port_of_the_same_host() {
+    let serve = |answer: String| {
+        Peer::start(move |mut stream, _| {
+            drop(stream.read(&mut [0; 64]));
+            drop(stream.write_all(b"+PONG\r\n"));
+            drop(stream.read(&mut [0; 64]));
+            drop(stream.write_all(answer.as_bytes()));
+        })
+    };
+    let there = serve(":1\r\n".to_owned());
+    for host in ["", "127.0.0.1"] {
+        let first = serve(format!("-MOVED 3999 {host}:{}\r\n", there.port));
+        for name in ["127.0.0.1", "localhost"] {
+            ready(format!("redis://{name}:{}#key=a", first.port)).expect_stderr("the key is there");
+        }
+    }
+    assert_eq!(there.connections(), 4);
 }

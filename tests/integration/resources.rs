@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::name_server::{Answer, NameServer, at_once};
 use crate::support::network::in_private_network;
-use crate::support::peer::{Peer, hold, response};
+use crate::support::peer::{Peer, hold, read_request, response};
 use crate::support::{Reaper, Run, Running, as_user, directory, eventually, free_port, new_user, public_copy};
 
 /// How late, by itself, a deadline may be kept.
@@ -222,11 +222,8 @@ fn tens_of_thousands_of_attempts_leave_no_memory_descriptor_or_thread_behind() {
         let report = directory.path().join("report");
         let run = Run::new().args(targets).args(["--interval", "2ms", "--max-interval", "2ms"]);
         let run = run.args(["--attempt-timeout", "50ms", "-t", "none", "--report", report.to_str().unwrap()]);
-        #[cfg(feature = "tls")]
         let ca = crate::support::certificates::Ca::new();
-        #[cfg(feature = "tls")]
         let (_nginx, port) = crate::tls::server(&ca.issue("server", &["127.0.0.1"]), "return 503;");
-        #[cfg(feature = "tls")]
         let run = run.args(["--tls-ca", ca.file().to_str().unwrap(), &format!("tls=https://127.0.0.1:{port}/")]);
         let running = run.spawn();
 
@@ -385,4 +382,39 @@ fn on_a_full_disk_a_termination_message_is_a_warning() {
         run().expect_status(124).expect_stderr(&warning);
         assert_eq!(fs::read_to_string(&log).unwrap(), "");
     });
+}
+
+#[test]
+fn endless_bodies_that_are_searched_for_a_text_take_little_memory() {
+    const TARGETS: usize = 50;
+    /// Beside what one target takes, which depends on the build.
+    const MOST: u64 = 20 << 10;
+    let peer = Peer::start(|mut stream, _| {
+        read_request(&mut stream);
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"));
+        for _ in 0..1000 {
+            drop(stream.write_all(&[b'x'; 1000]));
+        }
+        hold(stream);
+    });
+    let peak = |key: &str, targets: usize| {
+        let targets = (0..targets).map(|number| peer.url(&format!("/{number}#{key}=needle")));
+        let running = Run::new().args(targets).args(["-t", "5s"]).spawn();
+        let status = format!("/proc/{}/status", running.pid());
+        let mut peak = 0;
+        while let Some(now) = fs::read_to_string(&status).ok().and_then(|status| {
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            peak.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        }) {
+            peak = now;
+            thread::sleep(Duration::from_millis(20));
+        }
+        running.finish().expect_status(124);
+        peak
+    };
+    for key in ["body", "fail-body"] {
+        let (one, all) = (peak(key, 1), peak(key, TARGETS));
+        println!("{key}: one endless body takes {one} KiB, {TARGETS} take {all} KiB");
+        assert!(all <= one + MOST, "{key}: {one} and {all} KiB");
+    }
 }

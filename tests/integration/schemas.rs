@@ -34,7 +34,7 @@ fn every_log_line_follows_its_schema_however_the_run_ends() {
     // A target that is left out is worth a note.
     check(&run(&["${NOBODY_SETS_IT:-}", &peer.url("/"), "--", "true"]).finish().expect_status(0).stderr, "exec");
     check(&run(&[&peer.url("/"), &closed, "--timeout", "300ms"]).finish().expect_status(124).stderr, "timeout");
-    check(&run(&[&missing.url("/"), "--fail-fast"]).finish().expect_status(1).stderr, "failed");
+    check(&run(&[&missing.url("/#fail-status=404")]).finish().expect_status(1).stderr, "failed");
     check(&run(&["postgres://%zz"]).finish().expect_status(2).stderr, "failed");
     let running = run(&[&closed]).timeout("60s").spawn();
     running.wait_for_stderr("not ready");

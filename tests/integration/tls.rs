@@ -80,7 +80,7 @@ fn a_client_certificate_is_sent_where_it_is_wanted() {
         .finish()
         .expect_status(0);
     // nginx lets the handshake through and answers 400 for a missing certificate.
-    fail_fast(port, &options).expect_stderr("HTTP 400");
+    run(port, &options).arg("--fail-fast").timeout("1s").finish().expect_status(124).expect_stderr("HTTP 400");
 }
 
 #[test]
@@ -173,6 +173,13 @@ fn a_missing_client_certificate_is_one_reason_whatever_the_server() {
             tls.iter().chain(&more).chain(&protocols).flat_map(|(name, value)| [*name, *value]).collect();
         let _redis = Redis::started(&args);
         always(&says, || Run::new().target(format!("rediss://127.0.0.1:{port}")).args(options));
+        // Where nothing is asked after the handshake the refusal is heard as well.
+        for scheme in ["tls", "stomps", "activemq+ssl"] {
+            always(&says, || Run::new().target(format!("{scheme}://127.0.0.1:{port}")).args(options));
+        }
+        let ours = format!("#ca={ca}&cert={cert}&cert-key={key}");
+        Run::new().target(format!("tls://127.0.0.1:{port}{ours}")).timeout("60s").finish().expect_status(0);
+        always(&says, || Run::new().target(format!("tls://127.0.0.1:{}", openssl.port)).args(options));
 
         let node = Node::start(&format!(
             "require('https').createServer({{key: fs.readFileSync('{key}'), cert: fs.readFileSync('{cert}'), \

@@ -9,6 +9,12 @@ fn no_targets_is_a_usage_error() {
 }
 
 #[test]
+fn a_separator_without_a_command_tells_of_the_cmd_that_an_entrypoint_unsets() {
+    let finished = Run::new().args(["db:1", "--"]).finish().expect_status(2);
+    finished.expect_stderr("there is none").expect_stderr("unset the image's CMD");
+}
+
+#[test]
 fn a_misspelt_option_is_recognised() {
     Run::new().args(["--timout", "5s", "db:1"]).finish().expect_status(2).expect_stderr("did you mean `--timeout`?");
 }
@@ -43,18 +49,12 @@ fn a_bad_environment_names_its_variable() {
 
 #[test]
 fn a_tls_file_that_is_missing_is_named() {
-    if cfg!(feature = "tls") {
-        Run::new()
-            .args(["--tls-ca", "/no/such.pem"])
-            .target("https://h/")
-            .finish()
-            .expect_status(2)
-            .expect_stderr("--tls-ca: /no/such.pem cannot be read");
-    } else {
-        for target in ["https://h/", "rediss://h", "postgres://h/x?sslmode=require"] {
-            Run::new().target(target).finish().expect_status(2).expect_stderr("this build has no TLS");
-        }
-    }
+    Run::new()
+        .args(["--tls-ca", "/no/such.pem"])
+        .target("https://h/")
+        .finish()
+        .expect_status(2)
+        .expect_stderr("--tls-ca: /no/such.pem cannot be read");
 }
 
 #[test]
@@ -63,6 +63,8 @@ fn a_command_that_cannot_run_is_reported_when_the_wait_begins() {
     for (command, status, problem) in [
         ("no-such-command", 127, "cannot run no-such-command: it is not found"),
         ("/no/such/command", 127, "cannot run /no/such/command: it is not found"),
+        // CMD ["npm start"]
+        ("echo start", 127, "it is not found; each word of a command stands by itself, like [\"echo\", \"start\"]"),
         ("/etc/passwd", 126, "it is not executable"),
         ("/etc", 126, "it is a directory"),
     ] {
@@ -225,6 +227,6 @@ fn a_forgotten_separator_is_recognised() {
         let said = said(&["db:5432", command]);
         assert!(said.contains(&format!("is `{command}` the command? write `--` before it")), "{said}");
     }
-    let said = said(&["db:5432", "--nope"]);
+    let said = said(&["db:5432", "--workers"]);
     assert!(said.contains("options of COMMAND stand behind `--`"), "{said}");
 }

@@ -1,12 +1,11 @@
 //! What GitHub is told: the workflows and the action are well-formed and careful, and the action works.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::peer::{Peer, response};
-use crate::support::{executable, free_port, venv_tool};
+use crate::support::{executable, free_port, venv_tool, write_executable};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -26,7 +25,8 @@ fn workflows_and_action_are_what_github_expects() {
         let mut command = Command::new(venv_tool("check-jsonschema"));
         run(command.args(["--builtin-schema", schema]).args(files));
     };
-    check("vendor.github-workflows", &[".github/workflows/ci.yml", ".github/workflows/release.yml"]);
+    let names = ["ci", "nightly", "release"].map(|name| format!(".github/workflows/{name}.yml"));
+    check("vendor.github-workflows", &names.each_ref().map(String::as_str));
     check("vendor.github-actions", &["action.yml"]);
     // Actions that are not pinned, permissions that are not needed, text that becomes script.
     run(Command::new(venv_tool("zizmor"))
@@ -36,7 +36,7 @@ fn workflows_and_action_are_what_github_expects() {
 
 #[test]
 fn every_action_of_others_is_pinned_by_digest() {
-    for file in ["ci.yml", "release.yml"] {
+    for file in ["ci.yml", "nightly.yml", "release.yml"] {
         let text = fs::read_to_string(Path::new(ROOT).join(".github/workflows").join(file)).unwrap();
         for line in text.lines().filter(|line| line.contains("uses:") && !line.contains("uses: ./")) {
             let digest = line.split(['@', ' ']).find(|word| word.len() == 40);
@@ -92,8 +92,7 @@ fn the_action_installs_its_own_version_unless_told_otherwise() {
     // Nothing is downloaded: where it would be from is what the installer says.
     let offline = tempfile::tempdir().unwrap();
     let curl = offline.path().join("curl");
-    fs::write(&curl, "#!/bin/sh\nexit 7\n").unwrap();
-    fs::set_permissions(&curl, fs::Permissions::from_mode(0o755)).unwrap();
+    write_executable(&curl, "#!/bin/sh\nexit 7\n", 0o755);
     let path = format!("{}:{}", offline.path().display(), std::env::var("PATH").unwrap());
     let own = concat!("releases/download/v", env!("CARGO_PKG_VERSION"), "/SHA256SUMS");
     for (version, place) in [

@@ -9,11 +9,11 @@ const PORT: u16 = 53;
 const MAX_SERVERS: usize = 8;
 
 /// The number of a network interface, by its name.
-pub type Interfaces<'a> = &'a dyn Fn(&str) -> Option<u32>;
+pub(crate) type Interfaces<'a> = &'a dyn Fn(&str) -> Option<u32>;
 
-/// What getaddrinfo takes for an address that is written as a number: also with a zone (RFC 4007, section
+/// The address in a text that getaddrinfo takes for one that is written as a number: also with a zone (RFC 4007, section
 /// 11), and IPv4 with fewer parts, in octal or in hexadecimal digits (`inet_aton(3)`).
-pub fn literal(text: &str, interfaces: Interfaces<'_>) -> Option<SocketAddr> {
+pub(crate) fn literal(text: &str, interfaces: Interfaces<'_>) -> Option<SocketAddr> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(SocketAddr::new(address, 0));
     }
@@ -49,7 +49,7 @@ fn inet_aton(text: &str) -> Option<Ipv4Addr> {
 }
 
 /// All addresses that a hosts file gives a name, whatever its case.
-pub fn in_hosts(content: &[u8], name: &str, interfaces: Interfaces<'_>) -> Vec<SocketAddr> {
+pub(crate) fn in_hosts(content: &[u8], name: &str, interfaces: Interfaces<'_>) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for line in content.split(|&byte| byte == b'\n') {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
@@ -64,36 +64,36 @@ pub fn in_hosts(content: &[u8], name: &str, interfaces: Interfaces<'_>) -> Vec<S
 
 /// `localhost` and what ends in `.localhost` is this machine, whatever a name server says (RFC 6761, section
 /// 6.3).
-pub fn is_localhost(name: &str) -> bool {
+pub(crate) fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// What resolv.conf says. EDNS, trust, sorting and the order of the two families' questions make no
+/// The settings of resolv.conf. EDNS, trust, sorting and the order of the two families' questions make no
 /// difference here; `LOCALDOMAIN` and `RES_OPTIONS` are not looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conf {
+pub(crate) struct Conf {
     /// The name servers, in order.
-    pub servers: Vec<SocketAddr>,
+    pub(crate) servers: Vec<SocketAddr>,
     /// The domains that are appended to names; an empty one is the root.
-    pub search: Vec<String>,
+    pub(crate) search: Vec<String>,
     /// A name with so many dots is tried as it is first.
-    pub ndots: usize,
+    pub(crate) ndots: usize,
     /// How long to wait for one server.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// How often each server is asked.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// Whether to begin with another server each time.
-    pub rotate: bool,
+    pub(crate) rotate: bool,
     /// Whether to ask over TCP at once.
-    pub use_vc: bool,
+    pub(crate) use_vc: bool,
     /// Whether IPv6 addresses are not asked for.
-    pub no_aaaa: bool,
+    pub(crate) no_aaaa: bool,
 }
 
 impl Conf {
     /// Reads it, with the limits that glibc sets to numbers. A line that makes no sense is left out.
-    pub fn parse(text: &str, hostname: &str, interfaces: Interfaces<'_>) -> Self {
+    pub(crate) fn parse(text: &str, hostname: &str, interfaces: Interfaces<'_>) -> Self {
         let mut conf = Self {
             servers: Vec::new(),
             // Without a search list, it is the domain of this host.
@@ -142,7 +142,7 @@ impl Conf {
     }
 
     /// The whole names that `name` may stand for, in the order in which they are tried.
-    pub fn candidates(&self, name: &str) -> Vec<String> {
+    pub(crate) fn candidates(&self, name: &str) -> Vec<String> {
         if let Some(whole) = name.strip_suffix('.') {
             return vec![whole.to_owned()];
         }

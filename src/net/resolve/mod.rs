@@ -4,101 +4,26 @@
 //! static build has a [resolver of its own](stub). Either asks for each family by itself, so that one without
 //! an answer does not hold up the other.
 
-pub mod files;
+pub(crate) mod files;
+mod host;
 #[cfg_attr(not(target_env = "musl"), path = "system.rs")]
 #[cfg_attr(target_env = "musl", path = "own.rs")]
 mod service;
-pub mod stub;
-pub mod wire;
+pub(crate) mod state;
+pub(crate) mod stub;
+mod trouble;
+pub(crate) mod wire;
 
-use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-
-use super::Budget;
-use crate::clock;
-use crate::outcome::{Kind, NotReady, Stage};
-
-/// A late answer is used no later than this after it came.
-const FRESH: Duration = Duration::from_secs(5);
-
-/// What attempts leave to the attempts that follow.
-#[derive(Debug, Clone, Default)]
-pub struct ResolverState(Arc<Mutex<HashMap<String, Remembered>>>);
-
-/// What is remembered of a name.
-#[derive(Debug, Default)]
-struct Remembered {
-    /// The answer that came after the time of the attempt that asked, or late in it, with when it came: the
-    /// next attempt's answer would be as late.
-    late: Option<(Instant, Vec<SocketAddr>)>,
-    /// Whether it had an address in this wait.
-    is_known: bool,
-    /// The look-up that an attempt's time did not suffice for, with when it was left.
-    #[cfg(target_env = "musl")]
-    begun: Option<(Instant, stub::Lookup)>,
-}
-
-impl ResolverState {
-    fn with<T>(&self, host: &str, act: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        act(names.entry(host.to_owned()).or_default())
-    }
-
-    /// Keeps an answer that comes late, along with what else came late.
-    fn keep(&self, host: &str, addresses: Vec<SocketAddr>) {
-        let now = clock::now();
-        self.with(host, |name| {
-            name.is_known = true;
-            let mut kept = name.late.take().filter(|(came, _)| now.saturating_duration_since(*came) <= FRESH);
-            let (came, known) = kept.get_or_insert_with(|| (now, Vec::new()));
-            *came = now;
-            for address in addresses {
-                if !known.contains(&address) {
-                    known.push(address);
-                }
-            }
-            name.late = kept;
-        });
-    }
-
-    /// An answer is used once: it may have been wrong, or be so by now.
-    fn take(&self, host: &str) -> Option<Vec<SocketAddr>> {
-        let (came, addresses) = self.with(host, |name| name.late.take())?;
-        (clock::now().saturating_duration_since(came) <= FRESH).then_some(addresses)
-    }
-}
-
-/// Why a name has no addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    kind: Kind,
-    text: String,
-    /// Whether the name service is sure that there are none.
-    is_definite: bool,
-    /// Whether it makes no sense to try the other names of the search list.
-    ends_search: bool,
-}
-
-impl Trouble {
-    fn out_of_descriptors() -> Self {
-        let text = "out of file descriptors (raise `ulimit -n`)".to_owned();
-        Self { kind: Kind::LocalLimit, text, is_definite: false, ends_search: true }
-    }
-
-    /// What is told of several.
-    fn weight(&self) -> u8 {
-        u8::from(self.kind == Kind::LocalLimit) * 8
-            + u8::from(self.ends_search) * 4
-            + u8::from(!self.is_definite) * 2
-            + u8::from(self.text.starts_with("it has"))
-    }
-}
+use crate::net::attempt::Attempt;
+use crate::net::interfaces::interface;
+use crate::net::steps::StepKind;
+use crate::wait::outcome::{Kind, NotReady, Stage};
+use host::{conf, read_file};
+use state::ResolverState;
+use trouble::Trouble;
+use wire::{Record, RecordType};
 
 /// All addresses of `host`, the two families in turn (RFC 8305, section 4).
 ///
@@ -108,10 +33,14 @@ impl Trouble {
 ///
 /// [`Kind::Unresolved`], with the search list that was tried; [`Kind::NameGone`] if the name resolved earlier
 /// in this wait, and the name service is sure that it does not any more; [`Kind::TimedOut`].
-pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>, NotReady> {
+pub(crate) fn resolve(host: &str, port: u16, attempt: &Attempt) -> Result<Vec<SocketAddr>, NotReady> {
     let mut addresses = match files::literal(host, &interface) {
         Some(address) => vec![address],
-        None => look_up(host, budget)?,
+        None => {
+            let found = look_up(host, attempt);
+            note_end(host, &found, attempt);
+            found?
+        }
     };
     for address in &mut addresses {
         address.set_port(port);
@@ -119,27 +48,101 @@ pub fn resolve(host: &str, port: u16, budget: &Budget) -> Result<Vec<SocketAddr>
     Ok(addresses)
 }
 
-fn look_up(host: &str, budget: &Budget) -> Result<Vec<SocketAddr>, NotReady> {
-    let state = &budget.resolver;
+/// Notes what a look-up has found, and where.
+fn note_end(host: &str, found: &Result<Vec<SocketAddr>, NotReady>, attempt: &Attempt) {
+    attempt.steps().note(StepKind::Resolve, || match found {
+        Ok(addresses) => {
+            let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+            format!("{host} is {} ({})", list.join(", "), source(host, attempt))
+        }
+        Err(failure) => format!("failed: {} ({})", failure.reason, source(host, attempt)),
+    });
+}
+
+/// Where a name's addresses come from: lines of the hosts file, the name server that answered, or those that are asked.
+fn source(host: &str, attempt: &Attempt) -> String {
+    let hosts = read_file("/etc/hosts").unwrap_or_default();
+    let lines = (1..).zip(hosts.split(|byte| *byte == b'\n'));
+    let lines = lines.filter(|(_, line)| !files::in_hosts(line, host, &interface).is_empty());
+    let lines: Vec<String> = lines.map(|(number, _): (usize, _)| number.to_string()).collect();
+    if !lines.is_empty() {
+        return format!("/etc/hosts, line {}", lines.join(", "));
+    }
+    if files::is_localhost(host) {
+        return "this machine, RFC 6761".to_owned();
+    }
+    if let Some(answered) = attempt.resolver.with(host, |name| name.answered.take()) {
+        return answered;
+    }
+    let servers = conf().map_or(Vec::new(), |conf| conf.servers);
+    let servers: Vec<String> = servers.iter().map(|server| server.ip().to_string()).collect();
+    format!("name server {}", servers.join(", "))
+}
+
+/// The records of one type that a name has, by the [resolver of our own](stub) in every build: getaddrinfo knows
+/// addresses alone. None where there is no such name, or it has none.
+///
+/// # Errors
+///
+/// [`Kind::Unresolved`] where the name service says nothing; [`Kind::TimedOut`]; [`Kind::LocalLimit`].
+pub(crate) fn records(name: &str, wanted: &'static [RecordType], attempt: &Attempt) -> Result<Vec<Record>, NotReady> {
+    attempt.enter(Stage::Resolving);
+    let lookup = stub::NameLookup::of_records(name, wanted);
+    let found = lookup.map_or_else(|trouble| Some(Err(trouble)), |mut lookup| lookup.run(attempt.ends));
+    match found {
+        None => Err(attempt.timed_out()),
+        Some(Err(trouble)) if trouble.is_definite => Ok(Vec::new()),
+        Some(Err(trouble)) => {
+            Err(NotReady::new(trouble.kind, format!("{}: {}", name.trim_end_matches('.'), trouble.text)))
+        }
+        Some(found) => Ok(found.unwrap_or_default()),
+    }
+}
+
+/// The same of a name that must have some.
+///
+/// # Errors
+///
+/// The same; and where there are none, as [`resolve`].
+pub(crate) fn required_records(
+    name: &str,
+    wanted: &'static [RecordType],
+    attempt: &Attempt,
+) -> Result<Vec<Record>, NotReady> {
+    let found = records(name, wanted, attempt)?;
+    let kind = wanted[0].name();
+    let is_known = attempt.resolver.with(&format!("{kind} {name}"), |known| {
+        known.is_known |= !found.is_empty();
+        known.is_known
+    });
+    match is_known {
+        _ if !found.is_empty() => Ok(found),
+        true => Err(NotReady::new(Kind::NameGone, format!("the name {name} had {kind} records and has none now"))),
+        false => Err(NotReady::new(Kind::Unresolved, format!("the name {name} has no {kind} record"))),
+    }
+}
+
+fn look_up(host: &str, attempt: &Attempt) -> Result<Vec<SocketAddr>, NotReady> {
+    let state = &attempt.resolver;
     if let Some(addresses) = state.take(host) {
         return Ok(addresses);
     }
-    budget.enter(Stage::Resolving);
+    attempt.enter(Stage::Resolving);
     let found = match local(host) {
-        Ok(addresses) if addresses.is_empty() => service::look_up(host, budget),
+        Ok(addresses) if addresses.is_empty() => service::look_up(host, attempt),
         local => Some(local),
     };
-    let Some(found) = found else { return Err(budget.timed_out()) };
+    let Some(found) = found else { return Err(attempt.timed_out()) };
     let addresses = interleave(found.map_err(|trouble| unresolved(host, &trouble, state))?);
     state.with(host, |name| name.is_known = true);
-    if budget.is_half_spent() {
-        // What is left may be too little for all that follows.
+    if attempt.is_half_spent() {
+        // The time that is left may be too little for all that follows.
         state.keep(host, addresses.clone());
     }
-    if budget.remaining().is_zero() { Err(budget.timed_out()) } else { Ok(addresses) }
+    if attempt.remaining().is_zero() { Err(attempt.timed_out()) } else { Ok(addresses) }
 }
 
-/// What is known without the name service.
+/// The addresses that are known without the name service.
 fn local(host: &str) -> Result<Vec<SocketAddr>, Trouble> {
     let mut found = files::in_hosts(&read_file("/etc/hosts")?, host, &interface);
     if found.is_empty() && files::is_localhost(host) {
@@ -148,26 +151,6 @@ fn local(host: &str) -> Result<Vec<SocketAddr>, Trouble> {
     // As RFC 6724 has it, by and large.
     let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(SocketAddr::is_ipv6);
     Ok([first, second].concat())
-}
-
-/// A file of the system's; one that is not there is empty.
-fn read_file(path: &str) -> Result<Vec<u8>, Trouble> {
-    fs::read(path).or_else(|error| {
-        // Then the name is not to blame.
-        if is_out_of_descriptors(&error) { Err(Trouble::out_of_descriptors()) } else { Ok(Vec::new()) }
-    })
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| matches!(Errno::from_raw(code), Errno::EMFILE | Errno::ENFILE))
-}
-
-/// The number of a network interface (sysfs).
-fn interface(name: &str) -> Option<u32> {
-    if name.contains('/') || name.starts_with('.') {
-        return None;
-    }
-    fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?.trim().parse().ok()
 }
 
 /// The families in turn, beginning with that of the first address.
@@ -221,13 +204,6 @@ fn search_list(host: &str) -> Option<String> {
     Some(shown)
 }
 
-/// What /etc/resolv.conf says to this host.
-fn conf() -> Result<files::Conf, Trouble> {
-    let text = read_file("/etc/resolv.conf")?;
-    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    Ok(files::Conf::parse(&String::from_utf8_lossy(&text), &hostname, &interface))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,14 +219,5 @@ mod tests {
             interleave(parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])),
             parse(&["1.1.1.1:1", "[::1]:1", "[::2]:1"])
         );
-    }
-
-    #[test]
-    fn a_late_answer_is_used_once() {
-        let (late, address) = (ResolverState::default(), "[fe80::1%2]:1".parse().unwrap());
-        late.clone().keep("db", vec![address]);
-        assert_eq!(late.take("cache"), None);
-        assert_eq!(late.take("db"), Some(vec![address]));
-        assert_eq!(late.take("db"), None);
     }
 }

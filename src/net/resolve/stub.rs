@@ -16,10 +16,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::files::Conf;
-use super::wire::{Family, Question, Reply};
-use super::{Trouble, is_out_of_descriptors};
-use crate::clock;
-use crate::outcome::Kind;
+use super::host::conf;
+use super::trouble::{Trouble, is_out_of_descriptors};
+use super::wire::{DnsReply, Question, Record, RecordType};
+use crate::net::errno::{errno_of, name_of};
+use crate::wait::outcome::Kind;
+use crate::{clock, os};
 
 /// How long one name server may be silent before the next is asked beside it.
 const STAGGER: Duration = Duration::from_millis(300);
@@ -34,46 +36,62 @@ const MAX_MESSAGE: usize = 65_535;
 
 /// The look-up of one name, which may be interrupted.
 #[derive(Debug)]
-pub struct Lookup {
+pub(crate) struct NameLookup {
     conf: Conf,
+    wanted: &'static [RecordType],
     candidates: std::vec::IntoIter<String>,
     ask: Option<Ask>,
     trouble: Option<Trouble>,
+    /// Which name server gave the records, and of which whole name.
+    pub(crate) answered: Option<String>,
 }
 
-impl Lookup {
+impl NameLookup {
     /// A look-up of `name` as /etc/resolv.conf wants it. Nothing is asked yet.
     ///
     /// # Errors
     ///
     /// There is no descriptor to read it with.
-    pub fn new(name: &str) -> Result<Self, Trouble> {
-        let mut conf = super::conf()?;
+    pub(crate) fn new(name: &str) -> Result<Self, Trouble> {
+        let mut conf = conf()?;
         if conf.rotate {
             let by = usize::from(random()) % conf.servers.len();
             conf.servers.rotate_left(by);
         }
         let candidates = conf.candidates(name).into_iter();
-        Ok(Self { conf, candidates, ask: None, trouble: None })
+        let wanted = if conf.no_aaaa { &[RecordType::A][..] } else { &[RecordType::Aaaa, RecordType::A] };
+        Ok(Self { conf, wanted, candidates, ask: None, trouble: None, answered: None })
     }
 
-    /// Goes on until `until`, and gives the addresses, or why there are none; `None` if the time is up.
-    pub fn run(&mut self, until: Instant) -> Option<Result<Vec<IpAddr>, Trouble>> {
+    /// The same of records of one type.
+    ///
+    /// # Errors
+    ///
+    /// As [`NameLookup::new`].
+    pub(crate) fn of_records(name: &str, wanted: &'static [RecordType]) -> Result<Self, Trouble> {
+        Ok(Self { wanted, ..Self::new(name)? })
+    }
+
+    /// Goes on until `until`, and gives the records, or why there are none; `None` if the time is up.
+    pub(crate) fn run(&mut self, until: Instant) -> Option<Result<Vec<Record>, Trouble>> {
         loop {
             let now = clock::now();
             let ask = match &mut self.ask {
                 Some(ask) => ask,
                 None => match self.candidates.next() {
-                    Some(name) => self.ask.insert(Ask::new(&name, &self.conf, now)),
+                    Some(name) => self.ask.insert(Ask::new(&name, &self.conf, self.wanted, now)),
                     None => return Some(Err(self.trouble.take().unwrap_or_else(Trouble::no_name))),
                 },
             };
             ask.send_what_is_due(&self.conf, now);
             match ask.end(&self.conf, now) {
-                Some(Ok(addresses)) => return Some(Ok(addresses)),
+                Some(Ok(records)) => {
+                    self.answered = ask.answered();
+                    return Some(Ok(records));
+                }
                 Some(Err(trouble)) if trouble.ends_search => return Some(Err(trouble)),
                 Some(Err(trouble)) => {
-                    // What proves the least counts: one name that could not be asked about may exist.
+                    // The trouble that proves the least counts: a name that could not be asked about may exist.
                     if self.trouble.as_ref().is_none_or(|known| known.weight() < trouble.weight()) {
                         self.trouble = Some(trouble);
                     }
@@ -89,6 +107,7 @@ impl Lookup {
 /// The questions for one whole name.
 #[derive(Debug)]
 struct Ask {
+    name: String,
     begun: Instant,
     inquiries: Vec<Inquiry>,
 }
@@ -97,12 +116,14 @@ struct Ask {
 #[derive(Debug)]
 struct Inquiry {
     question: Question,
-    verdict: Option<Verdict>,
+    verdict: Option<Finding>,
     /// When that came.
     decided: Instant,
     exchanges: Vec<Exchange>,
-    /// What each server that failed said.
+    /// The reason of each server that failed.
     failed: Vec<Option<String>>,
+    /// The server that decided it.
+    answered: Option<IpAddr>,
     /// How many turns there were: each server has its turn, again and again.
     turns: usize,
     /// When the next turn is.
@@ -110,8 +131,8 @@ struct Inquiry {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Addresses(Vec<IpAddr>),
+enum Finding {
+    Records(Vec<Record>),
     NoName,
     Failed(String),
     OutOfDescriptors,
@@ -119,21 +140,27 @@ enum Verdict {
 }
 
 impl Ask {
-    fn new(name: &str, conf: &Conf, now: Instant) -> Self {
-        let families = if conf.no_aaaa { &[Family::V4][..] } else { &[Family::V6, Family::V4] };
-        let inquiries = families.iter().filter_map(|&family| {
+    fn new(name: &str, conf: &Conf, wanted: &[RecordType], now: Instant) -> Self {
+        let inquiries = wanted.iter().filter_map(|&wanted| {
             Some(Inquiry {
-                question: Question::new(random(), name, family)?,
+                question: Question::new(random(), name, wanted)?,
                 verdict: None,
                 decided: now,
                 exchanges: Vec::new(),
                 failed: vec![None; conf.servers.len()],
+                answered: None,
                 turns: 0,
                 due: now,
             })
         });
         // There are no questions for what can be no name.
-        Self { begun: now, inquiries: inquiries.collect() }
+        Self { name: name.to_owned(), begun: now, inquiries: inquiries.collect() }
+    }
+
+    /// Which name server gave records, and of which whole name.
+    fn answered(&self) -> Option<String> {
+        let server = self.inquiries.iter().find_map(|inquiry| inquiry.answered)?;
+        Some(format!("{} by the name server {server}", self.name))
     }
 
     fn undecided(&mut self) -> impl Iterator<Item = &mut Inquiry> {
@@ -150,7 +177,7 @@ impl Ask {
         let (begun, is_over) = (self.begun, now >= self.gives_up(conf));
         for inquiry in self.undecided() {
             if is_over {
-                inquiry.decide(Verdict::Silent);
+                inquiry.decide(Finding::Silent);
             }
             while inquiry.verdict.is_none() && inquiry.due <= now {
                 inquiry.take_turn(conf, begun, now);
@@ -166,12 +193,12 @@ impl Ask {
         }
         for inquiry in &self.inquiries {
             match &inquiry.verdict {
-                Some(Verdict::OutOfDescriptors) => return None,
-                Some(Verdict::Addresses(addresses)) if !addresses.is_empty() => {
+                Some(Finding::OutOfDescriptors) => return None,
+                Some(Finding::Records(records)) if !records.is_empty() => {
                     until = until.min(inquiry.decided + OTHER_FAMILY);
                 }
                 // There is no such name for the other family either, if the server is right.
-                Some(Verdict::NoName) => {
+                Some(Finding::NoName) => {
                     let took = inquiry.decided.saturating_duration_since(self.begun);
                     until = until.min(inquiry.decided + NO_NAME + 3 * took);
                 }
@@ -181,24 +208,24 @@ impl Ask {
         Some(until)
     }
 
-    /// The addresses, those of IPv6 first, or why there are none, once that is known.
-    fn end(&self, conf: &Conf, now: Instant) -> Option<Result<Vec<IpAddr>, Trouble>> {
+    /// The records, addresses of IPv6 first, or why there are none, once that is known.
+    fn end(&self, conf: &Conf, now: Instant) -> Option<Result<Vec<Record>, Trouble>> {
         if self.patience(conf).is_some_and(|until| now < until) {
             return None;
         }
-        let mut addresses = Vec::new();
+        let mut records = Vec::new();
         let mut trouble = Trouble::no_name();
         for inquiry in &self.inquiries {
             let own = match &inquiry.verdict {
-                Some(Verdict::Addresses(found)) => {
-                    addresses.extend(found.iter().copied());
+                Some(Finding::Records(found)) => {
+                    records.extend(found.iter().cloned());
                     Trouble::no_address()
                 }
-                Some(Verdict::NoName) => continue,
-                Some(Verdict::Failed(text)) => Trouble::failed(text.clone()),
-                Some(Verdict::OutOfDescriptors) => Trouble::out_of_descriptors(),
-                Some(Verdict::Silent) | None => {
-                    let is_denied = self.inquiries.iter().any(|inquiry| inquiry.verdict == Some(Verdict::NoName));
+                Some(Finding::NoName) => continue,
+                Some(Finding::Failed(text)) => Trouble::failed(text.clone()),
+                Some(Finding::OutOfDescriptors) => Trouble::out_of_descriptors(),
+                Some(Finding::Silent) | None => {
+                    let is_denied = self.inquiries.iter().any(|inquiry| inquiry.verdict == Some(Finding::NoName));
                     Trouble::silent(&conf.servers, !is_denied)
                 }
             };
@@ -206,7 +233,7 @@ impl Ask {
                 trouble = own;
             }
         }
-        Some(if addresses.is_empty() { Err(trouble) } else { Ok(addresses) })
+        Some(if records.is_empty() { Err(trouble) } else { Ok(records) })
     }
 
     /// Waits for something to be said or to be due, and hears it.
@@ -227,7 +254,7 @@ impl Ask {
 }
 
 impl Inquiry {
-    fn decide(&mut self, verdict: Verdict) {
+    fn decide(&mut self, verdict: Finding) {
         self.verdict = Some(verdict);
         self.decided = clock::now();
         self.exchanges.clear();
@@ -240,7 +267,7 @@ impl Inquiry {
         self.turns += 1;
         if self.failed.iter().all(Option::is_some) {
             let said = self.failed.iter().flatten().next().cloned().unwrap_or_default();
-            return self.decide(Verdict::Failed(said));
+            return self.decide(Finding::Failed(said));
         }
         if self.failed[server].is_some() {
             return;
@@ -260,7 +287,7 @@ impl Inquiry {
         if let Some(exchange) = self.exchanges.iter().find(|exchange| exchange.server == server) {
             return match exchange.channel {
                 Channel::Datagrams => exchange.send(&self.question),
-                // It is under way, and TCP repeats by itself.
+                // The question is under way, and TCP repeats by itself.
                 _ => Ok(()),
             };
         }
@@ -274,13 +301,18 @@ impl Inquiry {
 
     fn server_failed(&mut self, server: usize, address: SocketAddr, error: &io::Error) {
         if is_out_of_descriptors(error) {
-            return self.decide(Verdict::OutOfDescriptors);
+            return self.decide(Finding::OutOfDescriptors);
         }
+        let mut of_server = self.exchanges.iter().filter(|exchange| exchange.server == server);
+        let is_cut = of_server.any(|exchange| exchange.is_cut);
         let what = match error.kind() {
+            io::ErrorKind::ConnectionRefused if is_cut => {
+                "gives a part of the answer, and refuses the TCP connection for the whole".to_owned()
+            }
             io::ErrorKind::ConnectionRefused => "refuses questions".to_owned(),
             io::ErrorKind::UnexpectedEof => "closed the connection".to_owned(),
             io::ErrorKind::InvalidData => format!("answers {error}"),
-            _ => format!("cannot be asked: {}", super::super::errno::name_of(super::super::errno::errno_of(error))),
+            _ => format!("cannot be asked: {}", name_of(errno_of(error))),
         };
         self.failed[server] = Some(format!("the name server {} {what}", address.ip()));
         self.exchanges.retain(|exchange| exchange.server != server);
@@ -294,16 +326,20 @@ impl Inquiry {
         while let Some(exchange) = self.exchanges.get_mut(index) {
             let (server, address) = (exchange.server, exchange.address);
             let heard = exchange.hear(&self.question).and_then(|reply| match reply {
-                Some(Reply::Truncated) => {
-                    *exchange = Exchange::open(server, address, true)?;
+                Some(DnsReply::Truncated) => {
+                    exchange.is_cut = true;
+                    *exchange = Exchange { is_cut: true, ..Exchange::open(server, address, true)? };
                     Ok(None)
                 }
-                Some(Reply::Failed(code)) => Err(io::Error::new(io::ErrorKind::InvalidData, code)),
+                Some(DnsReply::Failed(code)) => Err(io::Error::new(io::ErrorKind::InvalidData, code)),
                 reply => Ok(reply),
             });
             match heard {
-                Ok(Some(Reply::Addresses(found))) => return self.decide(Verdict::Addresses(found)),
-                Ok(Some(_)) => return self.decide(Verdict::NoName),
+                Ok(Some(DnsReply::Records(found))) => {
+                    self.answered = Some(address.ip()).filter(|_| !found.is_empty());
+                    return self.decide(Finding::Records(found));
+                }
+                Ok(Some(_)) => return self.decide(Finding::NoName),
                 Ok(None) => index += 1,
                 Err(error) => {
                     self.server_failed(server, address, &error);
@@ -316,7 +352,7 @@ impl Inquiry {
     }
 }
 
-/// One server that is asked.
+/// A server that is asked.
 #[derive(Debug)]
 struct Exchange {
     server: usize,
@@ -324,6 +360,8 @@ struct Exchange {
     /// Connected, so that the kernel drops what others send; its port is random.
     socket: Socket,
     channel: Channel,
+    /// Whether the answer was too long for a datagram: the whole is asked for over TCP.
+    is_cut: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -331,7 +369,7 @@ enum Channel {
     Datagrams,
     /// How much of the question is written.
     Writing(usize),
-    /// What of the reply is read.
+    /// The part of the reply that is read.
     Reading(Vec<u8>),
 }
 
@@ -339,16 +377,16 @@ impl Exchange {
     fn open(server: usize, address: SocketAddr, over_tcp: bool) -> io::Result<Self> {
         let (kind, channel) =
             if over_tcp { (Type::STREAM, Channel::Writing(0)) } else { (Type::DGRAM, Channel::Datagrams) };
-        let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), None)?;
+        let socket = os::socket(Domain::for_address(address), kind)?;
         match socket.connect(&SockAddr::from(address)) {
             Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
-            _ => Ok(Self { server, address, socket, channel }),
+            _ => Ok(Self { server, address, socket, channel, is_cut: false }),
         }
     }
 
     fn send(&self, question: &Question) -> io::Result<()> {
         match (&self.socket).write(&question.to_bytes()) {
-            // It is as good as lost on the way: there is another turn.
+            // A question that is not sent is as good as lost on the way: there is another turn.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             other => other.map(drop),
         }
@@ -362,20 +400,20 @@ impl Exchange {
     }
 
     /// The reply, if it has come.
-    fn hear(&mut self, question: &Question) -> io::Result<Option<Reply>> {
+    fn hear(&mut self, question: &Question) -> io::Result<Option<DnsReply>> {
         match self.go_on(question) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => Ok(None),
             other => other,
         }
     }
 
-    fn go_on(&mut self, question: &Question) -> io::Result<Option<Reply>> {
+    fn go_on(&mut self, question: &Question) -> io::Result<Option<DnsReply>> {
         match &mut self.channel {
             Channel::Datagrams => {
                 let mut message = vec![0; MAX_MESSAGE];
                 loop {
                     let n = self.socket.read(&mut message)?;
-                    // What is no reply to this question may have been sent by anybody.
+                    // Anybody may have sent a message that is no reply to this question.
                     if let Some(reply) = question.reply(&message[..n]) {
                         return Ok(Some(reply));
                     }
@@ -401,7 +439,7 @@ impl Exchange {
                 got.extend_from_slice(&piece[..n]);
                 if let Some(message) = unframed(got) {
                     return match question.reply(message) {
-                        Some(Reply::Truncated) | None => Err(io::Error::new(io::ErrorKind::InvalidData, "garbage")),
+                        Some(DnsReply::Truncated) | None => Err(io::Error::new(io::ErrorKind::InvalidData, "garbage")),
                         reply => Ok(reply),
                     };
                 }

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
 
-use super::{Budget, Kind, ResolverState, Trouble, is_out_of_descriptors};
+use super::state::ResolverState;
+use super::trouble::{Trouble, is_out_of_descriptors};
 use crate::clock;
-use crate::signals;
+use crate::net::attempt::Attempt;
+use crate::os::dispositions;
+use crate::wait::outcome::Kind;
 
 /// How long to wait for the other family after one has addresses (RFC 8305, section 3).
 const OTHER_FAMILY: Duration = Duration::from_millis(50);
@@ -20,22 +23,22 @@ const STACK: usize = 256 << 10;
 /// More threads do not wait for the name service: then an attempt waits itself, for both families at once.
 const MAX_THREADS: usize = 64;
 
-type Answer = Result<Vec<SocketAddr>, LookupError>;
+type FamilyAnswer = Result<Vec<SocketAddr>, LookupError>;
 
 /// The addresses of a name, those of IPv6 first, or why there are none; `None` if the attempt's time does not
 /// suffice.
-pub(super) fn look_up(host: &str, budget: &Budget) -> Option<Result<Vec<SocketAddr>, Trouble>> {
+pub(super) fn look_up(host: &str, attempt: &Attempt) -> Option<Result<Vec<SocketAddr>, Trouble>> {
     let (sender, answers) = channel();
     let families = [AddrFamily::Inet6, AddrFamily::Inet];
     let started = families.map(|family| {
-        start(Job { host: host.to_owned(), family, sender: sender.clone(), state: budget.resolver.clone() })
+        start(LookupJob { host: host.to_owned(), family, sender: sender.clone(), state: attempt.resolver.clone() })
     });
     drop(sender);
     if started.contains(&false) {
         const BOTH: i32 = 0;
         return Some(ask(host, BOTH).map_err(|error| explain(vec![error])));
     }
-    let (mut found, mut errors, mut until): (Vec<SocketAddr>, _, _) = (Vec::new(), Vec::new(), budget.ends);
+    let (mut found, mut errors, mut until): (Vec<SocketAddr>, _, _) = (Vec::new(), Vec::new(), attempt.ends);
     while found.is_empty() || errors.is_empty() {
         match answers.recv_timeout(until.saturating_duration_since(clock::now())) {
             Ok(Ok(addresses)) => {
@@ -55,14 +58,14 @@ pub(super) fn look_up(host: &str, budget: &Budget) -> Option<Result<Vec<SocketAd
 }
 
 /// A question for one family. An answer that nobody waits for any more is kept for the next attempt.
-struct Job {
+struct LookupJob {
     host: String,
     family: AddrFamily,
-    sender: Sender<Answer>,
+    sender: Sender<FamilyAnswer>,
     state: ResolverState,
 }
 
-impl Job {
+impl LookupJob {
     fn run(self) {
         if let Err(unheard) = self.sender.send(ask(&self.host, self.family.into()))
             && let Ok(addresses) = unheard.0
@@ -75,7 +78,7 @@ impl Job {
 /// The threads that ask. They stay: one that has just ended makes exec(2) slower than one that is parked.
 #[derive(Default)]
 struct Pool {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<LookupJob>,
     threads: usize,
     idle: usize,
 }
@@ -88,18 +91,18 @@ fn pool() -> MutexGuard<'static, Pool> {
 }
 
 /// Has a thread ask; false if there is none.
-fn start(job: Job) -> bool {
+fn start(job: LookupJob) -> bool {
     let mut pool = pool();
     if pool.jobs.len() >= pool.idle {
         if pool.threads >= MAX_THREADS {
             return false;
         }
         let builder = thread::Builder::new().name("resolve".to_owned()).stack_size(STACK);
-        if signals::held_back(|| builder.spawn(work)).is_err() {
+        if dispositions::held_back(|| builder.spawn(work)).is_err() {
             return false;
         }
         pool.threads += 1;
-        // It will be as soon as it runs.
+        // The new thread is idle as soon as it runs.
         pool.idle += 1;
     }
     pool.jobs.push_back(job);
@@ -123,13 +126,13 @@ fn work() {
     }
 }
 
-fn ask(host: &str, family: i32) -> Answer {
+fn ask(host: &str, family: i32) -> FamilyAnswer {
     let hints = AddrInfoHints { address: family, socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let infos = dns_lookup::getaddrinfo(Some(host), None, Some(hints))?;
     Ok(infos.flatten().map(|info| info.sockaddr).collect())
 }
 
-/// One reason for both families: of two, the one that proves less.
+/// The reason for both families: of two, the one that proves less.
 fn explain(errors: Vec<LookupError>) -> Trouble {
     let is_definite = |error: &LookupError| matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
     let is_sure = errors.iter().all(is_definite);

@@ -1,5 +1,6 @@
 //! Questions to name servers and their replies (RFC 1035, section 4). Pure.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Longer names do not exist (RFC 1035, section 2.3.4), as they are in messages.
@@ -7,43 +8,110 @@ const MAX_NAME: usize = 255;
 const MAX_LABEL: usize = 63;
 const HEADER: usize = 12;
 const IN: u16 = 1;
-const CNAME: u16 = 5;
 
-/// Which addresses are asked for.
+/// Which records are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// `A`
-    V4,
-    /// `AAAA` (RFC 3596)
-    V6,
+pub(crate) enum RecordType {
+    /// Addresses of IPv4.
+    A,
+    /// Addresses of IPv6 (RFC 3596).
+    Aaaa,
+    /// Servers of a service (RFC 2782).
+    Srv,
+    /// Texts.
+    Txt,
+    /// Servers for mail.
+    Mx,
+    /// Name servers.
+    Ns,
+    /// The name of an address.
+    Ptr,
+    /// The name that it is an alias of.
+    Cname,
 }
 
-impl Family {
+impl RecordType {
+    /// All of them, each as a list of one.
+    pub(crate) const ALL: &[[Self; 1]] =
+        &[[Self::A], [Self::Aaaa], [Self::Srv], [Self::Txt], [Self::Mx], [Self::Ns], [Self::Ptr], [Self::Cname]];
+
     fn number(self) -> u16 {
         match self {
-            Self::V4 => 1,
-            Self::V6 => 28,
+            Self::A => 1,
+            Self::Ns => 2,
+            Self::Cname => 5,
+            Self::Ptr => 12,
+            Self::Mx => 15,
+            Self::Txt => 16,
+            Self::Aaaa => 28,
+            Self::Srv => 33,
+        }
+    }
+
+    /// As zone files have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Ns => "NS",
+            Self::Cname => "CNAME",
+            Self::Ptr => "PTR",
+            Self::Mx => "MX",
+            Self::Txt => "TXT",
+            Self::Aaaa => "AAAA",
+            Self::Srv => "SRV",
         }
     }
 }
 
-/// One question.
+/// The content of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub(crate) enum Record {
+    /// An address.
+    Address(IpAddr),
+    /// A server of a service: its name, in small letters and without the last dot, and its port.
+    Server {
+        /// The lowest comes first.
+        priority: u16,
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A text, put together of its pieces.
+    Text(String),
+    /// Another name, in small letters and without the last dot.
+    Name(String),
+}
+
+/// As a message has it.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Server { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
     id: u16,
     /// Labels with their lengths, in small letters.
     name: Vec<u8>,
-    family: Family,
+    wanted: RecordType,
 }
 
-/// What a name server says to a question.
+/// A name server's reply to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// The addresses of the name; none where it has some of the other family alone.
-    Addresses(Vec<IpAddr>),
+pub(crate) enum DnsReply {
+    /// The records of the name; none where it has some of another type alone.
+    Records(Vec<Record>),
     /// There is no such name.
     NoName,
-    /// It does not fit into a datagram.
+    /// The reply does not fit into a datagram.
     Truncated,
     /// The server cannot or will not say: why.
     Failed(&'static str),
@@ -51,7 +119,7 @@ pub enum Reply {
 
 impl Question {
     /// For a whole name, whose last dot may be missing; `None` if there can be no such name.
-    pub fn new(id: u16, name: &str, family: Family) -> Option<Self> {
+    pub(crate) fn new(id: u16, name: &str, wanted: RecordType) -> Option<Self> {
         let mut labels = Vec::with_capacity(name.len() + 2);
         for label in name.strip_suffix('.').unwrap_or(name).split('.') {
             let length = u8::try_from(label.len()).ok().filter(|_| (1..=MAX_LABEL).contains(&label.len()))?;
@@ -59,22 +127,22 @@ impl Question {
             labels.extend(label.bytes().map(|byte| byte.to_ascii_lowercase()));
         }
         labels.push(0);
-        (labels.len() <= MAX_NAME).then_some(Self { id, name: labels, family })
+        (labels.len() <= MAX_NAME).then_some(Self { id, name: labels, wanted })
     }
 
     /// The message that asks it; recursion is desired.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = self.id.to_be_bytes().to_vec();
         out.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
         out.extend(&self.name);
-        out.extend(self.family.number().to_be_bytes());
+        out.extend(self.wanted.number().to_be_bytes());
         out.extend(IN.to_be_bytes());
         out
     }
 
     /// The reply that `message` is to this question; `None` if it is none: of another question, or not of a
     /// name server.
-    pub fn reply(&self, message: &[u8]) -> Option<Reply> {
+    pub(crate) fn reply(&self, message: &[u8]) -> Option<DnsReply> {
         let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
         let (id, flags, questions, answers) = (word(0)?, word(2)?, word(4)?, word(6)?);
         word(HEADER - 2)?;
@@ -86,37 +154,37 @@ impl Question {
         let failure = failure_of(flags & 0xf);
         if questions == 0 {
             // Some say no more than that they do not understand.
-            return failure.map(Reply::Failed);
+            return failure.map(DnsReply::Failed);
         }
         let mut reader = Reader { message, at: HEADER };
         let echoed = (reader.name()?, reader.word()?, reader.word()?);
-        if questions != 1 || echoed != (self.name.clone(), self.family.number(), IN) {
+        if questions != 1 || echoed != (self.name.clone(), self.wanted.number(), IN) {
             return None;
         }
         if let Some(failure) = failure {
-            return Some(Reply::Failed(failure));
+            return Some(DnsReply::Failed(failure));
         }
         let is_truncated = flags & 0x200 != 0;
         if is_truncated {
-            return Some(Reply::Truncated);
+            return Some(DnsReply::Truncated);
         }
         let is_name_error = flags & 0xf == 3;
-        let Some(addresses) = self.addresses(reader, answers) else { return Some(Reply::Failed("garbage")) };
+        let Some(records) = self.records(reader, answers) else { return Some(DnsReply::Failed("garbage")) };
         let [has_authority, is_recursive] = [flags & 0x400 != 0, flags & 0x80 != 0];
-        Some(if !addresses.is_empty() {
-            Reply::Addresses(addresses)
+        Some(if !records.is_empty() {
+            DnsReply::Records(records)
         } else if is_name_error {
-            Reply::NoName
+            DnsReply::NoName
         } else if answers == 0 && !has_authority && !is_recursive {
-            // It refers to others, and we cannot go there; glibc asks the next one as well.
-            Reply::Failed("no answer but a referral")
+            // The server refers to others, and we cannot go there; glibc asks the next one as well.
+            DnsReply::Failed("no answer but a referral")
         } else {
-            Reply::Addresses(addresses)
+            DnsReply::Records(records)
         })
     }
 
-    /// The addresses at the end of the chain of aliases.
-    fn addresses(&self, mut reader: Reader<'_>, count: u16) -> Option<Vec<IpAddr>> {
+    /// The records at the end of the chain of aliases.
+    fn records(&self, mut reader: Reader<'_>, count: u16) -> Option<Vec<Record>> {
         let (mut aliases, mut found) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let owner = reader.name()?;
@@ -127,8 +195,8 @@ impl Question {
             reader.skip(length)?;
             match kind {
                 _ if class != IN => {}
-                CNAME => aliases.push((owner, data.clone().name()?)),
-                _ if kind == self.family.number() => found.push((owner, data.address(self.family)?)),
+                _ if kind == self.wanted.number() => found.push((owner, data.record(self.wanted)?)),
+                _ if kind == RecordType::Cname.number() => aliases.push((owner, data.clone().name()?)),
                 _ => {}
             }
         }
@@ -140,11 +208,11 @@ impl Question {
                 None => break,
             }
         }
-        Some(found.iter().filter(|(owner, _)| owner == name).map(|(_, address)| *address).collect())
+        Some(found.iter().filter(|(owner, _)| owner == name).map(|(_, record)| record.clone()).collect())
     }
 }
 
-/// Of the codes of RFC 1035, section 4.1.1, those that say nothing about the name.
+/// The codes of RFC 1035, section 4.1.1, that say nothing about the name.
 fn failure_of(code: u16) -> Option<&'static str> {
     match code {
         0 | 3 => None,
@@ -178,11 +246,28 @@ impl Reader<'_> {
         (self.at <= self.message.len()).then_some(())
     }
 
-    fn address(self, family: Family) -> Option<IpAddr> {
+    fn record(mut self, wanted: RecordType) -> Option<Record> {
         let data = self.message.get(self.at..)?;
-        Some(match family {
-            Family::V4 => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
-            Family::V6 => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
+        Some(match wanted {
+            RecordType::A => Record::Address(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into()),
+            RecordType::Aaaa => Record::Address(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
+            RecordType::Srv => {
+                let (priority, _weight, port) = (self.word()?, self.word()?, self.word()?);
+                Record::Server { priority, host: dotted(&self.name()?)?, port }
+            }
+            RecordType::Ns | RecordType::Ptr | RecordType::Cname => Record::Name(dotted(&self.name()?)?),
+            RecordType::Mx => {
+                self.skip(2)?;
+                Record::Name(dotted(&self.name()?)?)
+            }
+            RecordType::Txt => {
+                let mut text = Vec::new();
+                while let Some(length) = self.byte() {
+                    text.extend(self.message.get(self.at..self.at + usize::from(length))?);
+                    self.at += usize::from(length);
+                }
+                Record::Text(String::from_utf8(text).ok()?)
+            }
         })
     }
 
@@ -223,13 +308,24 @@ impl Reader<'_> {
     }
 }
 
+/// A name of labels with their lengths, as it is written; without its last dot.
+fn dotted(name: &[u8]) -> Option<String> {
+    let (mut rest, mut labels) = (name, Vec::new());
+    while let Some((&length, after)) = rest.split_first().filter(|(length, _)| **length > 0) {
+        let (label, others) = after.split_at_checked(usize::from(length))?;
+        labels.push(std::str::from_utf8(label).ok()?);
+        rest = others;
+    }
+    Some(labels.join("."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn question() -> Question {
-        Question::new(0x1234, "DB.example.", Family::V4).unwrap()
+        Question::new(0x1234, "DB.example.", RecordType::A).unwrap()
     }
 
     /// The reply to [`question`] with these flags and records.
@@ -248,8 +344,10 @@ mod tests {
         &[1, b'A', 7, b'e', b'X', b'a', b'm', b'p', b'l', b'e', 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 10, 0, 0, 2];
     const OK: u16 = 0x8180;
 
-    fn found(last: &[u8]) -> Option<Reply> {
-        Some(Reply::Addresses(last.iter().map(|&last| Ipv4Addr::new(10, 0, 0, last).into()).collect()))
+    fn found(last: &[u8]) -> Option<DnsReply> {
+        Some(DnsReply::Records(
+            last.iter().map(|&last| Record::Address(Ipv4Addr::new(10, 0, 0, last).into())).collect(),
+        ))
     }
 
     #[test]
@@ -264,14 +362,14 @@ mod tests {
 
     #[test]
     fn what_the_server_says_is_told_apart() {
-        assert_eq!(question().reply(&message(0x8183, &[])), Some(Reply::NoName));
+        assert_eq!(question().reply(&message(0x8183, &[])), Some(DnsReply::NoName));
         assert_eq!(question().reply(&message(0x8180, &[])), found(&[]));
-        assert_eq!(question().reply(&message(0x8380, &[A_OF_DB])), Some(Reply::Truncated));
-        assert_eq!(question().reply(&message(0x8182, &[])), Some(Reply::Failed("SERVFAIL")));
-        assert_eq!(question().reply(&message(0x8185, &[])), Some(Reply::Failed("REFUSED")));
-        assert_eq!(question().reply(&message(0x8000, &[])), Some(Reply::Failed("no answer but a referral")));
+        assert_eq!(question().reply(&message(0x8380, &[A_OF_DB])), Some(DnsReply::Truncated));
+        assert_eq!(question().reply(&message(0x8182, &[])), Some(DnsReply::Failed("SERVFAIL")));
+        assert_eq!(question().reply(&message(0x8185, &[])), Some(DnsReply::Failed("REFUSED")));
+        assert_eq!(question().reply(&message(0x8000, &[])), Some(DnsReply::Failed("no answer but a referral")));
         let bare = [0x12, 0x34, 0x81, 0x81, 0, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(question().reply(&bare), Some(Reply::Failed("FORMERR")));
+        assert_eq!(question().reply(&bare), Some(DnsReply::Failed("FORMERR")));
     }
 
     #[test]
@@ -282,7 +380,7 @@ mod tests {
             other[at] = value;
             assert!(at == 3 || question().reply(&other).is_none(), "{at}");
         }
-        let v6 = Question::new(0x1234, "db.example", Family::V6).unwrap();
+        let v6 = Question::new(0x1234, "db.example", RecordType::Aaaa).unwrap();
         assert_eq!(v6.reply(&good), None);
     }
 
@@ -290,9 +388,9 @@ mod tests {
     fn names_that_cannot_be_are_not_asked_for() {
         let long = "a".repeat(64);
         for name in ["", ".", "a..b", &long, &"a.".repeat(128)] {
-            assert_eq!(Question::new(1, name, Family::V4), None, "{name}");
+            assert_eq!(Question::new(1, name, RecordType::A), None, "{name}");
         }
-        assert!(Question::new(1, &"a.".repeat(127), Family::V4).is_some());
+        assert!(Question::new(1, &"a.".repeat(127), RecordType::A).is_some());
     }
 
     #[test]
@@ -300,7 +398,40 @@ mod tests {
         let whole = message(OK, &[ALIAS, A_OF_A]);
         for end in 0..whole.len() {
             let reply = question().reply(&whole[..end]);
-            assert!(matches!(reply, None | Some(Reply::Failed(_))), "{end}: {reply:?}");
+            assert!(matches!(reply, None | Some(DnsReply::Failed(_))), "{end}: {reply:?}");
+        }
+    }
+
+    #[test]
+    fn servers_and_texts_are_read() {
+        let reply = |wanted: RecordType, data: &[u8]| {
+            let question = Question::new(0x1234, "DB.example.", wanted).unwrap();
+            let mut out = question.to_bytes();
+            out[2..4].copy_from_slice(&OK.to_be_bytes());
+            out[7] = 1;
+            let number = u8::try_from(wanted.number()).unwrap();
+            out.extend([0xc0, 12, 0, number, 0, 1, 0, 0, 0, 0, 0, u8::try_from(data.len()).unwrap()]);
+            out.extend(data);
+            question.reply(&out)
+        };
+        let server = Record::Server { priority: 5, host: "a.example".to_owned(), port: 27017 };
+        let data = [0, 5, 0, 0, 0x69, 0x89, 1, b'A', 0xc0, 15];
+        assert_eq!(reply(RecordType::Srv, &data), Some(DnsReply::Records(vec![server])));
+        for (wanted, data) in [
+            (RecordType::Mx, &b"\0\x0a\x01A\xc0\x0f"[..]),
+            (RecordType::Ns, b"\x01A\xc0\x0f"),
+            (RecordType::Ptr, b"\x01A\xc0\x0f"),
+            (RecordType::Cname, b"\x01A\xc0\x0f"),
+        ] {
+            let name = Record::Name("a.example".to_owned());
+            assert_eq!(reply(wanted, data), Some(DnsReply::Records(vec![name])), "{}", wanted.name());
+        }
+        let text = Record::Text("replicaSet=rs0".to_owned());
+        assert_eq!(reply(RecordType::Txt, b"\x0breplicaSet=\x03rs0"), Some(DnsReply::Records(vec![text])));
+        for (wanted, data) in
+            [(RecordType::Srv, &data[..7]), (RecordType::Txt, b"\x0brs0"), (RecordType::Txt, b"\x01\xff")]
+        {
+            assert_eq!(reply(wanted, data), Some(DnsReply::Failed("garbage")));
         }
     }
 
@@ -311,7 +442,7 @@ mod tests {
             drop(question().reply(&message(OK, &[record, record])));
         }
         let itself: &[u8] = &[0xc0, 28, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4];
-        assert_eq!(question().reply(&message(OK, &[itself])), Some(Reply::Failed("garbage")));
+        assert_eq!(question().reply(&message(OK, &[itself])), Some(DnsReply::Failed("garbage")));
     }
 
     proptest! {

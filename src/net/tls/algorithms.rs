@@ -50,8 +50,8 @@ const RSA_PSS_PSS_SHA256: SignatureScheme = SignatureScheme::Unknown(0x0809);
 const RSA_PSS_PSS_SHA384: SignatureScheme = SignatureScheme::Unknown(0x080a);
 const RSA_PSS_PSS_SHA512: SignatureScheme = SignatureScheme::Unknown(0x080b);
 
-/// Those of rustls, and keys for RSASSA-PSS.
-pub static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+/// The algorithms of rustls, and keys for RSASSA-PSS.
+pub(crate) static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         known::ECDSA_P256_SHA256,
         known::ECDSA_P256_SHA384,
@@ -91,9 +91,9 @@ pub static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     ],
 };
 
-/// What a server may sign with besides, where nothing is verified but its key, if that can be: it shows
+/// The further schemes that a server may sign with, where nothing is verified but its key, if that can be: it shows
 /// its certificate then, and does not give up for want of an algorithm.
-pub const UNVERIFIED: [SignatureScheme; 5] = [
+pub(crate) const UNVERIFIED: [SignatureScheme; 5] = [
     SignatureScheme::ECDSA_NISTP521_SHA512,
     SignatureScheme::ED448,
     // Brainpool (RFC 8734).
@@ -103,6 +103,6 @@ pub const UNVERIFIED: [SignatureScheme; 5] = [
 ];
 
 /// Whether TLS 1.3 lets a handshake be signed so (RFC 8446, section 4.2.3): not by PKCS #1, not with SHA-1.
-pub fn is_for_tls13(scheme: SignatureScheme) -> bool {
+pub(crate) fn is_for_tls13(scheme: SignatureScheme) -> bool {
     !matches!(u16::from(scheme), 0..=0x03ff | 0x0401 | 0x0501 | 0x0601)
 }

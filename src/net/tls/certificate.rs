@@ -8,53 +8,53 @@ use std::borrow::Cow;
 /// A certificate, taken apart. The slices are the contents of DER values, without tag and length, unless
 /// said otherwise.
 #[derive(Debug)]
-pub struct Certificate<'a> {
-    /// What is signed, with tag and length.
-    pub signed: &'a [u8],
+pub(crate) struct Certificate<'a> {
+    /// The part that is signed, with tag and length.
+    pub(crate) signed: &'a [u8],
     /// 1 to 3.
-    pub version: u8,
+    pub(crate) version: u8,
     /// The name of whoever signed it.
-    pub issuer: &'a [u8],
+    pub(crate) issuer: &'a [u8],
     /// Seconds since 1970: from when on it is valid.
-    pub not_before: i64,
+    pub(crate) not_before: i64,
     /// Seconds since 1970: up to when it is valid.
-    pub not_after: i64,
+    pub(crate) not_after: i64,
     /// Its name.
-    pub subject: &'a [u8],
+    pub(crate) subject: &'a [u8],
     /// The subject's public key with its algorithm, with tag and length.
-    pub public_key: &'a [u8],
+    pub(crate) public_key: &'a [u8],
     /// The algorithm of the signature.
-    pub algorithm: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
     /// The signature.
-    pub signature: &'a [u8],
-    /// What it says of itself.
-    pub extensions: Extensions<'a>,
+    pub(crate) signature: &'a [u8],
+    /// The extensions, by which it says what it is for.
+    pub(crate) extensions: Extensions<'a>,
 }
 
 /// The extensions that are looked at (RFC 5280, section 4.2).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Extensions<'a> {
+pub(crate) struct Extensions<'a> {
     /// basicConstraints, if it has them.
-    pub basic: Option<BasicConstraints>,
+    pub(crate) basic: Option<BasicConstraints>,
     /// keyUsage: its bits, the first one the highest.
-    pub key_usage: Option<u16>,
+    pub(crate) key_usage: Option<u16>,
     /// extendedKeyUsage: OIDs.
-    pub extended_key_usage: Option<&'a [u8]>,
+    pub(crate) extended_key_usage: Option<&'a [u8]>,
     /// subjectAltName: names.
-    pub alternative_names: Option<&'a [u8]>,
+    pub(crate) alternative_names: Option<&'a [u8]>,
     /// Whether it limits the names below it.
-    pub limits_names: bool,
+    pub(crate) limits_names: bool,
     /// Whether it has a critical one that is not known here: then it may not be used.
-    pub unknown_critical: bool,
+    pub(crate) unknown_critical: bool,
 }
 
 /// Whether a certificate may issue others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BasicConstraints {
-    /// It may.
-    pub is_ca: bool,
+pub(crate) struct BasicConstraints {
+    /// Whether it may.
+    pub(crate) is_ca: bool,
     /// How many others may stand between it and the last one.
-    pub path_length: Option<usize>,
+    pub(crate) path_length: Option<usize>,
 }
 
 /// keyUsage: digitalSignature, keyEncipherment or keyAgreement.
@@ -77,7 +77,7 @@ const SET: u8 = 0x31;
 
 /// DER values, one after the other (X.690).
 #[derive(Debug)]
-pub struct Values<'a>(pub &'a [u8]);
+pub(crate) struct Values<'a>(pub &'a [u8]);
 
 impl<'a> Values<'a> {
     /// Takes the next value: its tag, its contents, and all of it.
@@ -97,13 +97,8 @@ impl<'a> Values<'a> {
         Some((tag, contents, &whole[..whole.len() - rest.len()]))
     }
 
-    /// Takes the next value, which must have this tag.
-    pub fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.take_if(tag)
-    }
-
     /// Takes the next value if it has this tag.
-    fn take_if(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn tagged(&mut self, tag: u8) -> Option<&'a [u8]> {
         let mut ahead = Self(self.0);
         let (found, contents, _) = ahead.split()?;
         (found == tag).then(|| {
@@ -113,7 +108,7 @@ impl<'a> Values<'a> {
     }
 
     /// Takes the next value, which must have this tag, with tag and length.
-    pub fn whole(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn whole(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.split().and_then(|(found, _, whole)| (found == tag).then_some(whole))
     }
 }
@@ -129,48 +124,48 @@ impl<'a> Iterator for Values<'a> {
 /// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue }`: the fields of the
 /// first, and all three.
 fn opened(der: &[u8]) -> Option<(Values<'_>, Values<'_>)> {
-    let fields = Values(der).expect(SEQUENCE)?;
-    Some((Values(fields), Values(Values(fields).expect(SEQUENCE)?)))
+    let fields = Values(der).tagged(SEQUENCE)?;
+    Some((Values(fields), Values(Values(fields).tagged(SEQUENCE)?)))
 }
 
 /// Its public key with tag and length, whatever else stands in it.
-pub fn public_key(der: &[u8]) -> Option<&[u8]> {
+pub(crate) fn public_key(der: &[u8]) -> Option<&[u8]> {
     let (_, mut fields) = opened(der)?;
     // version, serialNumber; signature, issuer, validity, subject.
-    fields.take_if(0xa0);
-    fields.expect(INTEGER)?;
+    fields.tagged(0xa0);
+    fields.tagged(INTEGER)?;
     for _ in 0..4 {
-        fields.expect(SEQUENCE)?;
+        fields.tagged(SEQUENCE)?;
     }
     fields.whole(SEQUENCE)
 }
 
 impl<'a> Certificate<'a> {
     /// Takes a certificate apart; none if it is not one.
-    pub fn read(der: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(der: &'a [u8]) -> Option<Self> {
         let (mut outer, mut fields) = opened(der)?;
         let signed = outer.whole(SEQUENCE)?;
-        let algorithm = outer.expect(SEQUENCE)?;
-        let signature = bits(outer.expect(BIT_STRING)?)?;
-        let version = match fields.take_if(0xa0) {
-            Some(version) => Values(version).expect(INTEGER)?.last()?.checked_add(1)?,
+        let algorithm = outer.tagged(SEQUENCE)?;
+        let signature = bits(outer.tagged(BIT_STRING)?)?;
+        let version = match fields.tagged(0xa0) {
+            Some(version) => Values(version).tagged(INTEGER)?.last()?.checked_add(1)?,
             None => 1,
         };
-        fields.expect(INTEGER)?;
+        fields.tagged(INTEGER)?;
         // Both say by what it is signed; one that differs would be a forgery that nobody vouches for.
-        if fields.expect(SEQUENCE)? != algorithm {
+        if fields.tagged(SEQUENCE)? != algorithm {
             return None;
         }
-        let issuer = fields.expect(SEQUENCE)?;
-        let mut validity = Values(fields.expect(SEQUENCE)?);
+        let issuer = fields.tagged(SEQUENCE)?;
+        let mut validity = Values(fields.tagged(SEQUENCE)?);
         let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
-        let subject = fields.expect(SEQUENCE)?;
+        let subject = fields.tagged(SEQUENCE)?;
         let public_key = fields.whole(SEQUENCE)?;
         // issuerUniqueID and subjectUniqueID.
-        fields.take_if(0x81);
-        fields.take_if(0x82);
-        let extensions = match fields.take_if(0xa3) {
-            Some(list) if version == 3 => Extensions::read(Values(Values(list).expect(SEQUENCE)?))?,
+        fields.tagged(0x81);
+        fields.tagged(0x82);
+        let extensions = match fields.tagged(0xa3) {
+            Some(list) if version == 3 => Extensions::read(Values(Values(list).tagged(SEQUENCE)?))?,
             // Before version 3 there are none: what says otherwise is not a certificate.
             Some(_) => return None,
             None => Extensions::default(),
@@ -192,7 +187,7 @@ impl<'a> Certificate<'a> {
     /// Whether it may issue others where somebody trusts it for that: as OpenSSL's `check_ca` has it, but
     /// for Netscape's extension. Without basicConstraints, a root of version 1 may, and one whose keyUsage
     /// says so.
-    pub fn is_trustworthy_issuer(&self) -> bool {
+    pub(crate) fn is_trustworthy_issuer(&self) -> bool {
         let may_sign = self.extensions.key_usage.is_none_or(|usage| usage & FOR_CERTIFICATES != 0);
         let is_ca = match self.extensions.basic {
             Some(basic) => basic.is_ca,
@@ -202,7 +197,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether it may stand between a root and another certificate, with `below` more between it and the last.
-    pub fn is_intermediate(&self, below: usize) -> bool {
+    pub(crate) fn is_intermediate(&self, below: usize) -> bool {
         let extensions = &self.extensions;
         let is_ca =
             extensions.basic.is_some_and(|basic| basic.is_ca && basic.path_length.is_none_or(|length| below <= length));
@@ -211,7 +206,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether it may be a server's own.
-    pub fn is_servers(&self) -> bool {
+    pub(crate) fn is_servers(&self) -> bool {
         let may_agree = self.extensions.key_usage.is_none_or(|usage| usage & FOR_TLS != 0);
         may_agree && self.is_for_servers() && !self.extensions.unknown_critical
     }
@@ -223,7 +218,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The common names of the subject, the most specific one last.
-    pub fn common_names(&self) -> Vec<Cow<'a, str>> {
+    pub(crate) fn common_names(&self) -> Vec<Cow<'a, str>> {
         attributes(self.subject).filter(|(oid, _)| *oid == COMMON_NAME).map(|(_, value)| value).collect()
     }
 }
@@ -232,19 +227,19 @@ impl<'a> Certificate<'a> {
 fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, str>)> {
     Values(name).filter(|(tag, _)| *tag == SET).flat_map(|(_, set)| Values(set)).filter_map(|(_, attribute)| {
         let mut attribute = Values(attribute);
-        let oid = attribute.expect(OID)?;
-        Some((oid, text(attribute.next()?)))
+        let oid = attribute.tagged(OID)?;
+        Some((oid, decoded(attribute.next()?)))
     })
 }
 
 /// The last common name in a `Name`, or else its last attribute: what people call it by.
-pub fn shown_name(name: &[u8]) -> Option<String> {
+pub(crate) fn shown_name(name: &[u8]) -> Option<String> {
     let best = attributes(name).filter(|(oid, _)| *oid == COMMON_NAME).last().or_else(|| attributes(name).last());
     best.map(|(_, value)| value.into_owned())
 }
 
 /// A `BMPString` has two bytes a character; the others are ASCII, Latin-1 or UTF-8.
-fn text((tag, bytes): (u8, &[u8])) -> Cow<'_, str> {
+fn decoded((tag, bytes): (u8, &[u8])) -> Cow<'_, str> {
     const BMP_STRING: u8 = 0x1e;
     if tag == BMP_STRING {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
@@ -258,22 +253,22 @@ impl<'a> Extensions<'a> {
         let mut all = Self::default();
         for (tag, extension) in list {
             let mut parts = Values(if tag == SEQUENCE { extension } else { return None });
-            let oid = parts.expect(OID)?;
-            let is_critical = parts.take_if(BOOLEAN).is_some_and(|value| value != [0]);
-            let mut value = Values(parts.expect(OCTET_STRING)?);
+            let oid = parts.tagged(OID)?;
+            let is_critical = parts.tagged(BOOLEAN).is_some_and(|value| value != [0]);
+            let mut value = Values(parts.tagged(OCTET_STRING)?);
             match oid {
-                [0x55, 0x1d, 0x0f] => once(&mut all.key_usage, first_bits(value.expect(BIT_STRING)?))?,
-                [0x55, 0x1d, 0x11] => once(&mut all.alternative_names, value.expect(SEQUENCE)?)?,
+                [0x55, 0x1d, 0x0f] => once(&mut all.key_usage, first_bits(value.tagged(BIT_STRING)?))?,
+                [0x55, 0x1d, 0x11] => once(&mut all.alternative_names, value.tagged(SEQUENCE)?)?,
                 [0x55, 0x1d, 0x13] => {
-                    let mut value = Values(value.expect(SEQUENCE)?);
-                    let is_ca = value.take_if(BOOLEAN).is_some_and(|value| value != [0]);
-                    let path_length = value.take_if(INTEGER).map(|bytes| {
+                    let mut value = Values(value.tagged(SEQUENCE)?);
+                    let is_ca = value.tagged(BOOLEAN).is_some_and(|value| value != [0]);
+                    let path_length = value.tagged(INTEGER).map(|bytes| {
                         bytes.iter().fold(0_usize, |n, byte| n.saturating_mul(256).saturating_add(usize::from(*byte)))
                     });
                     once(&mut all.basic, BasicConstraints { is_ca, path_length })?;
                 }
                 [0x55, 0x1d, 0x1e] => all.limits_names = true,
-                [0x55, 0x1d, 0x25] => once(&mut all.extended_key_usage, value.expect(SEQUENCE)?)?,
+                [0x55, 0x1d, 0x25] => once(&mut all.extended_key_usage, value.tagged(SEQUENCE)?)?,
                 // Policies, key identifiers, where revocation is published: no condition of ours.
                 [0x55, 0x1d, 0x0e | 0x12 | 0x1f | 0x20 | 0x23] => {}
                 _ => all.unknown_critical |= is_critical,
@@ -301,26 +296,26 @@ fn first_bits(contents: &[u8]) -> u16 {
 
 /// A public key, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey<'a> {
+pub(crate) struct PublicKey<'a> {
     /// Its algorithm with parameters.
-    pub algorithm: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
     /// The key itself.
-    pub key: &'a [u8],
+    pub(crate) key: &'a [u8],
 }
 
 impl<'a> PublicKey<'a> {
     /// Takes `SubjectPublicKeyInfo ::= SEQUENCE { algorithm, subjectPublicKey }` apart.
-    pub fn read(whole: &'a [u8]) -> Option<Self> {
-        let mut fields = Values(Values(whole).expect(SEQUENCE)?);
-        Some(Self { algorithm: fields.expect(SEQUENCE)?, key: bits(fields.expect(BIT_STRING)?)? })
+    pub(crate) fn read(whole: &'a [u8]) -> Option<Self> {
+        let mut fields = Values(Values(whole).tagged(SEQUENCE)?);
+        Some(Self { algorithm: fields.tagged(SEQUENCE)?, key: bits(fields.tagged(BIT_STRING)?)? })
     }
 
     /// The size of an RSA key, in bits.
-    pub fn rsa_bits(&self) -> Option<usize> {
+    pub(crate) fn rsa_bits(&self) -> Option<usize> {
         if !matches!(oid(self.algorithm)?, RSA | RSA_PSS) {
             return None;
         }
-        let modulus = Values(Values(self.key).expect(SEQUENCE)?).expect(INTEGER)?;
+        let modulus = Values(Values(self.key).tagged(SEQUENCE)?).tagged(INTEGER)?;
         let digits = &modulus[modulus.iter().position(|byte| *byte != 0)?..];
         Some(digits.len() * 8 - digits.first()?.leading_zeros() as usize)
     }
@@ -330,18 +325,18 @@ const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 const RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 
 fn oid(algorithm: &[u8]) -> Option<&[u8]> {
-    Values(algorithm).expect(OID)
+    Values(algorithm).tagged(OID)
 }
 
-/// What people call the algorithm of a public key, if it has a name here.
-pub fn key_name(whole: &[u8]) -> Option<String> {
+/// The common name of a public key's algorithm, if it has a name here.
+pub(crate) fn key_name(whole: &[u8]) -> Option<String> {
     let key = PublicKey::read(whole)?;
     let mut parts = Values(key.algorithm);
-    let name = match parts.expect(OID)? {
+    let name = match parts.tagged(OID)? {
         RSA => return Some(format!("RSA-{}", key.rsa_bits()?)),
         RSA_PSS => "RSASSA-PSS",
         // id-ecPublicKey, with a curve.
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] => match parts.expect(OID).unwrap_or_default() {
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] => match parts.tagged(OID).unwrap_or_default() {
             [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7] => "P-256",
             [0x2b, 0x81, 4, 0, 33] => "P-224",
             [0x2b, 0x81, 4, 0, 34] => "P-384",
@@ -362,7 +357,7 @@ pub fn key_name(whole: &[u8]) -> Option<String> {
 
 /// The hash of a signature's algorithm, as far as channel binding knows one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hash {
+pub(crate) enum Hash {
     /// MD5 or SHA-1, which are not used any more.
     Old,
     /// SHA-256
@@ -374,16 +369,16 @@ pub enum Hash {
 }
 
 /// The hash in a signature's algorithm; none where it has none of its own (Ed25519).
-pub fn signature_hash(algorithm: &[u8]) -> Option<Hash> {
+pub(crate) fn signature_hash(algorithm: &[u8]) -> Option<Hash> {
     let mut parts = Values(algorithm);
-    match parts.expect(OID)? {
+    match parts.tagged(OID)? {
         // PKCS #1: md5WithRSA, sha1WithRSA, sha256WithRSA, …
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, last] => match last {
             4 | 5 => Some(Hash::Old),
             11 => Some(Hash::Sha256),
             12 => Some(Hash::Sha384),
             13 => Some(Hash::Sha512),
-            10 => pss_hash(parts.expect(SEQUENCE)?),
+            10 => pss_hash(parts.tagged(SEQUENCE)?),
             _ => None,
         },
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1] => Some(Hash::Old),
@@ -400,10 +395,10 @@ pub fn signature_hash(algorithm: &[u8]) -> Option<Hash> {
 
 /// `RSASSA-PSS-params ::= SEQUENCE { hashAlgorithm [0] DEFAULT sha1, … }` (RFC 4055, section 3.1)
 fn pss_hash(parameters: &[u8]) -> Option<Hash> {
-    let Some(algorithm) = Values(parameters).take_if(0xa0) else {
+    let Some(algorithm) = Values(parameters).tagged(0xa0) else {
         return Some(Hash::Old);
     };
-    match oid(Values(algorithm).expect(SEQUENCE)?)? {
+    match oid(Values(algorithm).tagged(SEQUENCE)?)? {
         [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1] => Some(Hash::Sha256),
         [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2] => Some(Hash::Sha384),
         [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3] => Some(Hash::Sha512),

@@ -1,36 +1,49 @@
 //! Why a handshake failed, in words, and what to do about it.
 
+use std::fmt;
+
 use rustls::{AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved};
 
-use super::verify::Refusal;
 use crate::net::tls_settings::{Fallback, TlsFailure};
-use crate::outcome::{Kind, NotReady};
+use crate::wait::outcome::{Kind, NotReady};
 
-/// What is known when it fails.
+/// The circumstances of a handshake that fails.
 #[derive(Debug)]
-pub(super) struct Context<'a> {
+pub(super) struct Circumstances<'a> {
     /// The first bytes that the peer sent.
-    pub first: &'a [u8],
+    pub(crate) first: &'a [u8],
     /// Whether the server has chosen a version and a cipher suite.
-    pub is_chosen: bool,
+    pub(crate) is_chosen: bool,
     /// Whether the server asked for a client's certificate and there is none.
-    pub lacks_certificate: bool,
+    pub(crate) lacks_certificate: bool,
     /// The protocol that was asked for.
-    pub protocol: Option<&'a [u8]>,
+    pub(crate) protocol: Option<&'a [u8]>,
     /// The name that was sent.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Whether the target limits the versions.
-    pub is_limited: bool,
+    pub(crate) is_limited: bool,
 }
+
+/// Why a certificate is refused: the whole sentence.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 const WANTS_CERTIFICATE: &str = "give one with --tls-cert and --tls-key";
 const OLD_VERSION: &str =
     "the server speaks only TLS 1.1 or older, which this build does not: let the server speak TLS 1.2 or 1.3";
 const NOTHING_IN_COMMON: &str = "this build has TLS 1.3, and TLS 1.2 with ECDHE (X25519, P-256, P-384) and AES-GCM or ChaCha20-Poly1305; it has no RSA key exchange, DHE, CBC, P-521 or Ed448: let the server offer one of those, or wait for the port alone (tcp://)";
 
-impl Context<'_> {
+impl Circumstances<'_> {
     /// Why TLS failed.
-    pub fn failure(&self, error: &rustls::Error) -> TlsFailure {
+    pub(crate) fn failure(&self, error: &rustls::Error) -> TlsFailure {
         use rustls::Error as Problem;
         match error {
             Problem::AlertReceived(alert) => self.alert(*alert),
@@ -64,7 +77,7 @@ impl Context<'_> {
         }
     }
 
-    /// What the server says itself (RFC 8446, section 6.2).
+    /// The server's own words (RFC 8446, section 6.2).
     ///
     /// libpq goes on in plain text after any failure. We do so only where it would have failed with libpq's
     /// OpenSSL too, so not where the server has nothing in common with *this build*, which has fewer
@@ -148,7 +161,7 @@ impl Context<'_> {
     }
 
     /// The peer closed the connection in the middle of it.
-    pub fn closed(&self, failure: NotReady) -> NotReady {
+    pub(crate) fn closed(&self, failure: NotReady) -> NotReady {
         if self.lacks_certificate {
             let reason = format!(
                 "the server wants a client's certificate, and closed the connection without one: {WANTS_CERTIFICATE}"
@@ -157,6 +170,15 @@ impl Context<'_> {
         }
         if !self.first.is_empty() && !is_tls(self.first) {
             return self.other_protocol().into();
+        }
+        if failure.kind == Kind::ConnectionClosed && self.first.is_empty() {
+            let cause = if self.protocol == Some(b"postgresql") {
+                "a server without TLS does that, and one before PostgreSQL 17; write sslnegotiation=postgres"
+            } else {
+                "does it speak TLS there, or is it a proxy with nothing behind it?"
+            };
+            let reason = format!("accepted, but the peer closed the connection at the TLS handshake: {cause}");
+            return NotReady { reason, ..failure };
         }
         failure
     }
@@ -168,9 +190,14 @@ impl Context<'_> {
                 ": it answers like an HTTP server; use http://"
             }
             [b'S', b'S', b'H', b'-', ..] => ": it answers like an SSH server",
+            [b'+', b'O', b'K', b' ', ..] => ": it answers like a POP3 server, which begins in plain text",
+            [b'*', b' ', b'O' | b'P' | b'B', ..] => ": it answers like an IMAP server, which begins in plain text",
             [b'-' | b'+', b'A'..=b'Z', ..] => ": it answers like a Redis server; use redis://",
             [b'2', b'2', b'0', b' ' | b'-', ..] => ": it answers like a mail or FTP server, which begins in plain text",
             [_, _, 0, 0, 0x0a, ..] => ": it answers like a MySQL server, which begins in plain text",
+            [b'I', b'N', b'F', b'O', b' ', ..] => {
+                ": it answers like a NATS server, which begins in plain text and then turns to TLS (what NATS' clients mean by tls://); use nats+tls://"
+            }
             [b'E' | b'N', ..] => ": it answers like a Postgres server; use postgres://",
             _ => "",
         };

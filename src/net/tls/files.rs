@@ -1,6 +1,6 @@
 //! Certificates and keys in files, in the forms that tools write them.
 
-use std::fmt;
+use std::io;
 use std::path::Path;
 
 use rustls::pki_types::pem::PemObject;
@@ -10,10 +10,12 @@ use super::certificate::{Certificate, Values};
 
 const SEQUENCE: u8 = 0x30;
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: &dyn fmt::Display| format!("{} cannot be read: {error}", path.display());
-    let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
-    Ok(without_mark(bytes))
+/// How files are read.
+pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+fn content(path: &Path, read: ReadFile<'_>) -> Result<Vec<u8>, String> {
+    let unreadable = |error: io::Error| format!("{} cannot be read: {error}", path.display());
+    read(path).map(without_mark).map_err(unreadable)
 }
 
 /// Editors and shells on Windows put a byte order mark before text, and some write UTF-16.
@@ -30,8 +32,8 @@ fn without_mark(bytes: Vec<u8>) -> Vec<u8> {
 /// # Errors
 ///
 /// Names the file, and what it is instead.
-pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read(path)?;
+pub(crate) fn certificates(path: &Path, read: ReadFile<'_>) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = content(path, read)?;
     let shown = path.display();
     let found = if bytes.first() == Some(&SEQUENCE) {
         if let Some(other) = other_der(&bytes) {
@@ -70,8 +72,8 @@ fn alone(der: CertificateDer<'static>) -> CertificateDer<'static> {
 /// # Errors
 ///
 /// Names the file, and what it is instead. Nothing of its content: it might be the key.
-pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let bytes = read(path)?;
+pub(crate) fn private_key(path: &Path, read: ReadFile<'_>) -> Result<PrivateKeyDer<'static>, String> {
+    let bytes = content(path, read)?;
     let shown = path.display();
     if bytes.first() == Some(&SEQUENCE) {
         if let Some(other) = other_der(&bytes) {
@@ -93,12 +95,12 @@ const PKCS12: &str =
 const PKCS7: &str =
     "is a PKCS #7 bundle, which is not supported: take it apart (openssl pkcs7 -in FILE -print_certs -out PEM)";
 
-/// What DER holds that is neither a certificate nor a plain key.
+/// The content of DER that is neither a certificate nor a plain key.
 fn other_der(bytes: &[u8]) -> Option<&'static str> {
     const INTEGER: u8 = 2;
     const OID: u8 = 6;
     const OCTET_STRING: u8 = 4;
-    let mut fields = Values(Values(bytes).expect(SEQUENCE)?);
+    let mut fields = Values(Values(bytes).tagged(SEQUENCE)?);
     match (fields.next()?, fields.next()?) {
         // PFX ::= SEQUENCE { version 3, authSafe ContentInfo, … } (RFC 7292)
         ((INTEGER, [3]), (SEQUENCE, _)) => Some(PKCS12),
@@ -110,7 +112,7 @@ fn other_der(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What PEM holds that is neither.
+/// The content of a PEM file that is neither.
 fn other_pem(text: &str) -> Option<&'static str> {
     let holds = |label: &str| text.contains(&format!("-----BEGIN {label}-----"));
     if holds("ENCRYPTED PRIVATE KEY") {

@@ -8,18 +8,18 @@ use super::certificate::{Certificate, Values};
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
 
-/// What a host is known as.
+/// The name or the address that a host is known as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
+pub(crate) enum WantedHost {
     /// By name, in lower case, without a dot at its end.
     Name(String),
     /// By address.
     Address(IpAddr),
 }
 
-impl Host {
+impl WantedHost {
     /// From what stands in a target; a zone is of no interest to a certificate.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let text = text.split('%').next().unwrap_or(text).trim_end_matches('.');
         text.parse().map_or_else(|_| Self::Name(text.to_ascii_lowercase()), Self::Address)
     }
@@ -27,25 +27,25 @@ impl Host {
 
 /// Whether a certificate names a host.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Named {
+pub(crate) enum Named {
     /// In its subjectAltName.
     AsAlternative,
     /// By its common name, which counts only where it has no subjectAltName for hosts.
     AsCommonName,
-    /// It does not; what it names instead.
+    /// The certificate does not name the host; the names that it has instead.
     Otherwise(Vec<String>),
-    /// It has no subjectAltName for hosts, and its common name, if it has one, is another.
+    /// The certificate has no subjectAltName for hosts, and its common name, if it has one, is another.
     WithoutAlternatives(Vec<String>),
 }
 
 /// Whether `certificate` names `host`.
-pub fn names(certificate: &Certificate<'_>, host: &Host) -> Named {
+pub(crate) fn names(certificate: &Certificate<'_>, host: &WantedHost) -> Named {
     let list = certificate.extensions.alternative_names.unwrap_or_default();
     let mut others = Vec::new();
     for (tag, value) in Values(list) {
         match (tag, host) {
-            (DNS_NAME, Host::Name(name)) if matches(value, name) => return Named::AsAlternative,
-            (IP_ADDRESS, Host::Address(address)) if address_in(value) == Some(*address) => {
+            (DNS_NAME, WantedHost::Name(name)) if matches(value, name) => return Named::AsAlternative,
+            (IP_ADDRESS, WantedHost::Address(address)) if address_in(value) == Some(*address) => {
                 return Named::AsAlternative;
             }
             (DNS_NAME, _) => others.push(String::from_utf8_lossy(value).into_owned()),
@@ -58,10 +58,22 @@ pub fn names(certificate: &Certificate<'_>, host: &Host) -> Named {
     }
     let common: Vec<String> = certificate.common_names().into_iter().map(String::from).collect();
     let is_named = common.iter().any(|common| match host {
-        Host::Name(name) => matches(common.as_bytes(), name),
-        Host::Address(address) => common.parse() == Ok(*address),
+        WantedHost::Name(name) => matches(common.as_bytes(), name),
+        WantedHost::Address(address) => common.parse() == Ok(*address),
     });
     if is_named { Named::AsCommonName } else { Named::WithoutAlternatives(common) }
+}
+
+/// All names of hosts that a certificate has; without any, its common names.
+pub(crate) fn all(certificate: &Certificate<'_>) -> Vec<String> {
+    let list = Values(certificate.extensions.alternative_names.unwrap_or_default());
+    let name = |(tag, value): (u8, &[u8])| match tag {
+        DNS_NAME => Some(String::from_utf8_lossy(value).into_owned()),
+        IP_ADDRESS => address_in(value).map(|address| address.to_string()),
+        _ => None,
+    };
+    let names: Vec<String> = list.filter_map(name).collect();
+    if names.is_empty() { certificate.common_names().into_iter().map(String::from).collect() } else { names }
 }
 
 fn address_in(bytes: &[u8]) -> Option<IpAddr> {

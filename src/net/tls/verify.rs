@@ -1,8 +1,9 @@
 //! Whether a server's certificate is to be trusted, and whether the server holds its key.
 
-use std::fmt;
-use std::sync::Arc;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{
@@ -13,10 +14,10 @@ use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
 
 use super::algorithms::{ALGORITHMS, UNVERIFIED, is_for_tls13};
 use super::certificate::{self, Certificate, PublicKey, key_name, shown_name};
-use super::failure::words;
-use super::names::{Host, Named, names};
-use crate::endpoint::CertificateCheck;
-use crate::outcome::quoted;
+use super::failure::{Refusal, words};
+use super::names::{Named, WantedHost, names};
+use crate::net::tls_settings::CertificateCheck;
+use crate::text::peer_text;
 
 /// More certificates than this between a server's and a root's are not looked at; webpki's limit.
 const MAX_INTERMEDIATES: usize = 6;
@@ -24,10 +25,13 @@ const MAX_INTERMEDIATES: usize = 6;
 /// More certificates than this from a server are not looked at: each may cost a verification.
 const MAX_PRESENTED: usize = 16;
 
+/// So many signatures of certificates that the server sends are verified in all.
+const MAX_TRIES: usize = 64;
+
 /// The certificates that somebody trusts.
 #[derive(Debug, Default, Clone)]
-pub struct Roots {
-    /// Those that may issue others.
+pub(crate) struct Roots {
+    /// The certificates that may issue others.
     anchors: Vec<TrustAnchor<'static>>,
     /// How long each of them is valid, and how many may stand below it.
     limits: Vec<Limits>,
@@ -49,9 +53,9 @@ impl Limits {
 impl Roots {
     /// Trusts these too.
     ///
-    /// What may not issue certificates is no anchor: whoever holds the key of a server's certificate that was
+    /// A certificate that may not issue others is no anchor: whoever holds the key of a server's certificate that was
     /// given as it is must not be able to speak for other names.
-    pub fn add(&mut self, certificates: &[CertificateDer<'static>]) {
+    pub(crate) fn add(&mut self, certificates: &[CertificateDer<'static>]) {
         for der in certificates {
             let Some(read) = Certificate::read(der) else { continue };
             if read.is_trustworthy_issuer()
@@ -66,20 +70,20 @@ impl Roots {
     }
 
     /// Mozilla's, of which no more is known than what is needed.
-    pub fn built_in() -> Self {
+    pub(crate) fn built_in() -> Self {
         let anchors = webpki_roots::TLS_SERVER_ROOTS.to_vec();
         Self { limits: vec![Limits::NONE; anchors.len()], anchors, given: Vec::new() }
     }
 
     /// Trusts those of `other` too.
-    pub fn extend(&mut self, other: &Self) {
+    pub(crate) fn extend(&mut self, other: &Self) {
         self.anchors.extend_from_slice(&other.anchors);
         self.limits.extend_from_slice(&other.limits);
         self.given.extend_from_slice(&other.given);
     }
 
     /// Whether nothing is trusted.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.anchors.is_empty() && self.given.is_empty()
     }
 
@@ -90,42 +94,32 @@ impl Roots {
     }
 }
 
-/// What a handshake found beside the keys, for messages and for channel binding.
+/// The findings of a handshake beside the keys, for messages and for channel binding.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// The server proved that it holds the key of its certificate.
-    pub is_key_proven: AtomicBool,
+    pub(crate) is_key_proven: AtomicBool,
     /// The server asked for a client's certificate.
-    pub wants_certificate: AtomicBool,
+    pub(crate) wants_certificate: AtomicBool,
+    /// The root that vouched for the server's certificate.
+    pub(crate) voucher: OnceLock<String>,
 }
 
 /// Verifies as much as [`CertificateCheck`] says. Whatever it is, the server must prove that it holds the key
 /// of its certificate, as far as this build can tell.
 #[derive(Debug)]
-pub struct Verifier {
+pub(crate) struct Verifier {
     /// How much is verified.
-    pub check: CertificateCheck,
+    pub(crate) check: CertificateCheck,
     /// The name that the certificate must be for.
-    pub host: Host,
-    /// Who is trusted.
-    pub roots: Arc<Roots>,
+    pub(crate) host: WantedHost,
+    /// The roots that are trusted.
+    pub(crate) roots: Arc<Roots>,
     /// The option that names the CA, for the way out.
-    pub option: &'static str,
+    pub(crate) option: &'static str,
     /// Where to note what was found.
-    pub findings: Arc<Findings>,
+    pub(crate) findings: Arc<Findings>,
 }
-
-/// Why a certificate is refused: the whole sentence.
-#[derive(Debug)]
-pub struct Refusal(pub String);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 fn refused(reason: impl Into<String>) -> rustls::Error {
     CertificateError::Other(OtherError(Arc::new(Refusal(reason.into())))).into()
@@ -236,7 +230,10 @@ impl Verifier {
             return Err(self.describe(&error, None, presented, now));
         };
         match self.own_chain(der, &leaf, presented, now) {
-            Some(result) => result,
+            Some(result) => {
+                drop(self.findings.voucher.set("a certificate that was given as trusted".to_owned()));
+                result
+            }
             None => Err(self.describe(&error, Some(&leaf), presented, now)),
         }
     }
@@ -252,15 +249,12 @@ impl Verifier {
         let seconds = seconds(now);
         let is_valid = |path: &VerifiedPath<'_>| {
             let limits = self.roots.limits_of(path.anchor());
+            let at = |seconds: i64| UnixTime::since_unix_epoch(Duration::from_secs(seconds.unsigned_abs()));
             if seconds < limits.not_before {
-                let not_before =
-                    UnixTime::since_unix_epoch(std::time::Duration::from_secs(limits.not_before.unsigned_abs()));
-                return Err(webpki::Error::CertNotValidYet { time: now, not_before });
+                return Err(webpki::Error::CertNotValidYet { time: now, not_before: at(limits.not_before) });
             }
             if seconds > limits.not_after {
-                let not_after =
-                    UnixTime::since_unix_epoch(std::time::Duration::from_secs(limits.not_after.unsigned_abs()));
-                return Err(webpki::Error::CertExpired { time: now, not_after });
+                return Err(webpki::Error::CertExpired { time: now, not_after: at(limits.not_after) });
             }
             if path.intermediate_certificates().count() > limits.path_length {
                 return Err(webpki::Error::PathLenConstraintViolated);
@@ -276,6 +270,9 @@ impl Verifier {
             None,
             Some(&is_valid),
         )?;
+        let root =
+            certificate::shown_name(&path.anchor().subject).unwrap_or_else(|| "a root without a name".to_owned());
+        drop(self.findings.voucher.set(root));
         let limits_names = path.anchor().name_constraints.is_some()
             || path.intermediate_certificates().any(|one| {
                 let der = one.der();
@@ -318,7 +315,7 @@ impl Verifier {
         }
         let presented = presented.iter().take(MAX_PRESENTED);
         let presented: Vec<_> = presented.filter_map(|der| Certificate::read(der)).collect();
-        self.climb(leaf, &presented, now, 0)
+        self.climb(leaf, &presented, now, 0, &Cell::new(MAX_TRIES))
     }
 
     /// From `below`, with `depth` certificates between it and the server's, to an anchor.
@@ -328,8 +325,9 @@ impl Verifier {
         presented: &[Certificate<'_>],
         now: UnixTime,
         depth: usize,
+        tries: &Cell<usize>,
     ) -> Option<Result<bool, String>> {
-        let mut expired = None;
+        let mut problem = None;
         for (anchor, limits) in self.roots.anchors.iter().zip(&self.roots.limits) {
             let spki = webpki::spki_for_anchor(anchor);
             if anchor.subject.as_ref() != below.issuer || depth > limits.path_length || !is_signed(below, spki.as_ref())
@@ -338,39 +336,49 @@ impl Verifier {
             }
             let seconds = seconds(now);
             if seconds < limits.not_before || seconds > limits.not_after {
-                expired = Some(Err(dates_of_ca(seconds > limits.not_after, below.issuer)));
+                problem = Some(dates_of_ca(seconds > limits.not_after, below.issuer));
                 continue;
             }
             if anchor.name_constraints.is_some() {
-                return Some(Err(LIMITS_NAMES.to_owned()));
+                problem = Some(LIMITS_NAMES.to_owned());
+                continue;
             }
             return Some(Ok(false));
         }
         if depth == MAX_INTERMEDIATES {
-            return expired;
+            return problem.map(Err);
         }
+        // A certificate may have a twin of the same name and key, which leads further.
         for issuer in presented {
-            if issuer.subject != below.issuer || !issuer.is_intermediate(depth) || !is_signed(below, issuer.public_key)
-            {
+            if issuer.subject != below.issuer || !issuer.is_intermediate(depth) {
                 continue;
             }
-            if let Err(problem) = dates(issuer, now, "a CA's certificate that the server sends") {
-                return Some(Err(problem));
+            // Each may cost a verification, at each depth anew.
+            let Some(left) = tries.get().checked_sub(1) else { break };
+            tries.set(left);
+            if !is_signed(below, issuer.public_key) {
+                continue;
             }
-            return match self.climb(issuer, presented, now, depth + 1) {
-                Some(Ok(_)) if issuer.extensions.limits_names => Some(Err(LIMITS_NAMES.to_owned())),
-                result => result,
+            let result = match dates(issuer, now, "a CA's certificate that the server sends") {
+                Ok(()) => self.climb(issuer, presented, now, depth + 1, tries),
+                Err(problem) => Some(Err(problem)),
             };
+            match result {
+                Some(Ok(_)) if issuer.extensions.limits_names => problem = Some(LIMITS_NAMES.to_owned()),
+                Some(Ok(limits_names)) => return Some(Ok(limits_names)),
+                Some(Err(other)) => problem = problem.or(Some(other)),
+                None => {}
+            }
         }
-        expired
+        problem.map(Err)
     }
 
     fn name(&self, der: &CertificateDer<'_>, limits_names: bool) -> Result<(), String> {
         let shown = match &self.host {
-            Host::Name(name) => name.clone(),
-            Host::Address(address) => address.to_string(),
+            WantedHost::Name(name) => name.clone(),
+            WantedHost::Address(address) => address.to_string(),
         };
-        let list = |names: Vec<String>| quoted(names.join(", ").as_bytes());
+        let list = |names: Vec<String>| peer_text(names.join(", ").as_bytes());
         let Some(leaf) = Certificate::read(der) else {
             return Err(format!("the server's certificate cannot be read, so nothing says that it is for {shown}"));
         };
@@ -435,7 +443,7 @@ impl Verifier {
         let option = self.option;
         let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
         let top = top(leaf, &presented);
-        let name = shown_name(top.issuer).map_or(String::new(), |name| format!(" ({})", quoted(name.as_bytes())));
+        let name = shown_name(top.issuer).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())));
         let keys: Vec<_> = self
             .roots
             .anchors
@@ -529,7 +537,7 @@ fn dates(certificate: &Certificate<'_>, now: UnixTime, whose: &str) -> Result<()
 }
 
 fn dates_of_ca(is_past: bool, name: &[u8]) -> String {
-    let name = shown_name(name).map_or(String::new(), |name| format!(" ({})", quoted(name.as_bytes())));
+    let name = shown_name(name).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())));
     if is_past {
         format!("the certificate of the CA{name} above the server's has expired: renew that one")
     } else {

@@ -136,6 +136,15 @@ key x-short-v1 && sign x-short-v1 below-short "/CN=localhost" && trusts x-short-
 cat below-short.pem >>x-short-v3.pem && cat below-short.pem >>x-short-v1.pem
 key old-inter && expired old-inter ca "/CN=Old intermediate CA" "$CA"
 key x-old-inter && sign x-old-inter old-inter "/CN=localhost" && trusts x-old-inter ca && cat old-inter.pem >>x-old-inter.pem
+# A CA's certificate that has expired, and its renewed twin of the same name and key behind or before it.
+key twin-old && expired twin-old ca "/CN=Twin CA" "$CA"
+cp twin-old.key twin.key && sign twin ca "/CN=Twin CA" "$CA"
+cp twin-old.key twin-limited.key && sign twin-limited ca "/CN=Twin CA" "$CA" "nameConstraints=permitted;DNS:other.example"
+key twins-ca && sign twins-ca twin "/CN=server" "$SAN" "$CA" && trusts twins-ca ca && cat twin-old.pem twin.pem >>twins-ca.pem
+key twins-ca-before && sign twins-ca-before twin "/CN=server" "$SAN" "$CA" && trusts twins-ca-before ca && cat twin.pem twin-old.pem >>twins-ca-before.pem
+key twins-v1 && sign twins-v1 twin "/CN=localhost" && trusts twins-v1 ca && cat twin-old.pem twin.pem >>twins-v1.pem
+key twins-v3 && sign twins-v3 twin "/CN=server" "$SAN" && trusts twins-v3 ca && cat twin-old.pem twin.pem >>twins-v3.pem
+key x-twins-old && sign x-twins-old twin "/CN=server" "$SAN" "$CA" && trusts x-twins-old ca && cat twin-old.pem twin-old.pem >>x-twins-old.pem
 key forged-inter && sign forged-inter same-name "/CN=Forged CA" "$CA"
 key x-forged-inter && sign x-forged-inter forged-inter "/CN=localhost" && trusts x-forged-inter ca && cat forged-inter.pem >>x-forged-inter.pem
 key client-inter && sign client-inter ca "/CN=CA for clients" "$CA" "extendedKeyUsage=clientAuth"

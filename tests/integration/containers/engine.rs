@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::tool;
 
 /// How long anything may take that happens in an engine.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(2 * 60);
 
 /// Where the files beside this one are.
 pub fn files() -> PathBuf {
@@ -42,7 +42,7 @@ pub fn executable() -> PathBuf {
     let executable = std::env::var_os("WHEN_READY_STATIC_BIN").map_or(built, PathBuf::from);
     assert!(
         executable.exists(),
-        "{} is missing: build it with `RUSTC_BOOTSTRAP=1 cargo smallest --target x86_64-unknown-linux-musl`, \
+        "{} is missing: build it with `cargo build --release --target x86_64-unknown-linux-musl`, \
          or name another in WHEN_READY_STATIC_BIN",
         executable.display()
     );

@@ -149,7 +149,9 @@ fn a_service_that_never_comes_is_named_and_the_policy_tries_again() {
     let is_down_with_124 = || backend.inspect("{{.State.Status}} {{.State.ExitCode}}") == "restarting 124";
     eventually(|| backend.inspect("{{json .State}}"), is_down_with_124);
     wait_for_restarts(&backend, 2);
-    for missing in ["postgres://app@postgres:5432/app: not ready after 2s", "qdrant (http://qdrant:6333/readyz): not"] {
+    for missing in
+        ["postgres (postgres://app@postgres:5432/app): not ready after 2s", "qdrant (http://qdrant:6333/readyz): not"]
+    {
         backend.wait_for_log(missing);
     }
     assert_eq!(application_logs(&backend), "");

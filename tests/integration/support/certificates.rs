@@ -1,17 +1,14 @@
 //! A CA and certificates, made anew in each test.
 
 use std::fs;
-#[cfg(feature = "tls")]
 use std::net::TcpStream;
 use std::path::PathBuf;
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use tempfile::TempDir;
 
 /// What takes TLS connections with this certificate, for HTTP/2 and for what agrees on no protocol.
-#[cfg(feature = "tls")]
 pub fn acceptor(files: &Files) -> Arc<rustls::ServerConfig> {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -25,7 +22,6 @@ pub fn acceptor(files: &Files) -> Arc<rustls::ServerConfig> {
 }
 
 /// TLS on a connection, to its end.
-#[cfg(feature = "tls")]
 pub fn accept(
     config: &Arc<rustls::ServerConfig>,
     tcp: TcpStream,

@@ -6,7 +6,13 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
-servicer = health.HealthServicer()
+
+class Failing(health_pb2_grpc.HealthServicer):
+    def Check(self, request, context):
+        context.abort(grpc.StatusCode.INTERNAL, "the table “jobs” is missing")
+
+
+servicer = Failing() if "--failing" in sys.argv else health.HealthServicer()
 if "--without-health" not in sys.argv:
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 if "--tls" in sys.argv:
@@ -15,7 +21,8 @@ if "--tls" in sys.argv:
     server.add_secure_port("127.0.0.1:" + sys.argv[1], grpc.ssl_server_credentials([pair]))
 else:
     server.add_insecure_port("127.0.0.1:" + sys.argv[1])
-servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+if "--failing" not in sys.argv:
+    servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
 server.start()
 print("ready", flush=True)
 for line in sys.stdin:

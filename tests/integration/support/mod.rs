@@ -1,24 +1,28 @@
 //! What the tests are written with: a run of the executable, servers, ports and certificates.
 
-#[cfg(feature = "tls")]
 pub mod certificates;
 pub mod hung_mount;
-#[cfg(feature = "mysql")]
 pub mod mariadb;
+pub mod mosquitto;
 pub mod name_server;
 pub mod network;
 pub mod nginx;
+pub mod nx_27017;
 pub mod peer;
 pub mod pgbouncer;
 pub mod pgpool;
 pub mod postgres;
-#[cfg(feature = "amqp")]
 pub mod rabbitmq;
 pub mod redis;
+pub mod script;
+pub mod slapd;
+pub mod tansu;
 pub mod terminal;
+pub mod wsgi;
 
 use std::fmt::Write as _;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -26,14 +30,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, Once};
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getuid};
 
 /// No test takes longer: what is still running then is ended, and the test fails.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -43,15 +48,42 @@ pub fn executable() -> PathBuf {
     std::env::var_os("WHEN_READY_BIN").map_or_else(|| env!("CARGO_BIN_EXE_when-ready").into(), PathBuf::from)
 }
 
-/// A port that nothing listens on, outside the ephemeral range, and that no other test is given.
+/// The ports of this run: blocks of which each is locked by a file for as long as the run lasts.
+struct Ports {
+    locks: Vec<Flock<File>>,
+    own: Vec<u16>,
+    next: usize,
+}
+
+impl Ports {
+    /// Takes a further block that no other run has.
+    fn claim(&mut self) -> bool {
+        const FIRST: u16 = 20_000;
+        const LENGTH: u16 = 100;
+        const BLOCKS: u16 = 120;
+        let directory = std::env::temp_dir().join(format!("when-ready-test-ports-{}", getuid()));
+        std::fs::create_dir_all(&directory).expect("a directory for locks");
+        let lock = |block: u16| {
+            let file = File::options().create(true).append(true).open(directory.join(block.to_string())).ok()?;
+            Some((block, Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?))
+        };
+        let Some((block, lock)) = (0..BLOCKS).find_map(lock) else { return false };
+        self.locks.push(lock);
+        self.own.extend((0..LENGTH).map(|port| FIRST + block * LENGTH + port));
+        true
+    }
+}
+
+/// A port that nothing listens on, outside the ephemeral range, and that no other test is given, of this run or another.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    // Test runs at the same time have neighbouring process IDs: far apart, they seldom meet.
-    let offset = u16::try_from(std::process::id().wrapping_mul(2_654_435_761) % u32::from(COUNT)).unwrap();
-    for _ in 0..COUNT {
-        let port = FIRST + (offset + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
+    static PORTS: Mutex<Ports> = Mutex::new(Ports { locks: Vec::new(), own: Vec::new(), next: 0 });
+    let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..20_000 {
+        if ports.next == ports.own.len() && !ports.claim() {
+            ports.next = 0;
+        }
+        let port = ports.own[ports.next];
+        ports.next += 1;
         let is_free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
             && TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok();
         if is_free {
@@ -84,8 +116,11 @@ pub fn venv_tool(name: &str) -> PathBuf {
     file
 }
 
-/// A program of PostgreSQL, wherever Debian or Ubuntu keep it.
+/// A program of PostgreSQL, wherever Debian or Ubuntu keep it, or in `WHEN_READY_POSTGRES`.
 pub fn postgres_tool(name: &str) -> PathBuf {
+    if let Some(directory) = std::env::var_os("WHEN_READY_POSTGRES").filter(|it| !it.is_empty()) {
+        return PathBuf::from(directory).join(name);
+    }
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin").join(name)).collect())
         .unwrap_or_default();
@@ -123,6 +158,18 @@ pub fn directory_named(prefix: &str) -> tempfile::TempDir {
     directory
 }
 
+/// A new FIFO of this name.
+pub fn fifo(directory: &Path, name: &str) -> PathBuf {
+    let path = directory.join(name);
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+    path
+}
+
+/// Whether the executable under test is the static one, with another C library than these tests have.
+pub fn is_static() -> bool {
+    executable().components().any(|part| part.as_os_str().to_string_lossy().contains("musl"))
+}
+
 /// A directory that lasts as long as this process: nothing is dropped at its end, so those of processes that
 /// have ended are removed here.
 pub fn directory_of_this_run(purpose: &str) -> PathBuf {
@@ -141,10 +188,19 @@ pub fn directory_of_this_run(purpose: &str) -> PathBuf {
 pub fn public_copy() -> (tempfile::TempDir, PathBuf) {
     let directory = directory();
     let copy = directory.path().join("when-ready");
-    std::fs::copy(executable(), &copy).unwrap();
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_executable(&copy, std::fs::read(executable()).unwrap(), 0o755);
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     (directory, copy)
+}
+
+/// Writes a file that may be executed at once. Another process writes it: one of ours that a test starts meanwhile would
+/// hold the file open for a moment, and what is open for writing is not executed (`ETXTBSY`).
+pub fn write_executable(path: &Path, content: impl AsRef<[u8]>, mode: u32) {
+    let mut install = Command::new("install");
+    install.arg(format!("--mode={mode:o}")).arg("/dev/stdin").arg(path).stdin(Stdio::piped());
+    let mut install = install.spawn().expect("install");
+    install.stdin.take().unwrap().write_all(content.as_ref()).unwrap();
+    assert!(install.wait().unwrap().success(), "{}", path.display());
 }
 
 /// A user that no other test is.
@@ -246,9 +302,23 @@ impl Run {
         self.arg("--").args(words)
     }
 
+    /// What it reads from standard input.
+    pub fn stdin(mut self, text: &str) -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).and_then(|()| file.rewind()).unwrap();
+        self.command.stdin(file);
+        self
+    }
+
     /// Where standard error goes, instead of into the test.
     pub fn stderr(mut self, stream: impl Into<Stdio>) -> Self {
         self.command.stderr(stream);
+        self
+    }
+
+    /// Where standard output goes, instead of into the test.
+    pub fn stdout(mut self, stream: impl Into<Stdio>) -> Self {
+        self.command.stdout(stream);
         self
     }
 
@@ -330,7 +400,7 @@ impl Collected {
 const OWN: &str = "/proc/thread-self/schedstat";
 
 /// How long a thread has been ready to run without a processor (sched-stats); nothing, where the kernel does not say.
-fn withheld(schedstat: &str) -> Duration {
+pub fn withheld(schedstat: impl AsRef<Path>) -> Duration {
     let text = std::fs::read_to_string(schedstat).unwrap_or_default();
     Duration::from_nanos(text.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
@@ -400,15 +470,16 @@ impl Running {
         while waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
         let elapsed = self.begun.elapsed();
         let own = withheld(OWN).saturating_sub(self.withheld);
-        let withheld = withheld(&format!("/proc/{pid}/schedstat")) + own;
+        let withheld = withheld(format!("/proc/{pid}/schedstat")) + own;
         let status = self.child.wait().expect("wait");
         drop(ended);
         let is_late = watchdog.join().expect("the watchdog");
         assert!(!is_late, "{} did not end within {PATIENCE:?}:\n{}", self.shown, self.stderr.so_far());
-        let dumped_core = status.core_dumped();
+        let (dumped_core, died_of) = (status.core_dumped(), status.signal());
         let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         Finished {
             status,
+            died_of,
             dumped_core,
             elapsed,
             withheld,
@@ -432,6 +503,8 @@ impl Drop for Running {
 pub struct Finished {
     /// The exit status, 128+N after signal N.
     pub status: i32,
+    /// The signal that it died of, if it did (`WIFSIGNALED`).
+    pub died_of: Option<i32>,
     /// Whether the kernel made a core dump of it.
     pub dumped_core: bool,
     /// From start to end.
@@ -520,13 +593,7 @@ pub fn not_ready(url: impl Into<String>) -> Finished {
 /// Expects the wait to end at the first failure, as one that waiting cannot mend.
 #[track_caller]
 pub fn fails_for_good(url: impl Into<String>) -> Finished {
-    Run::new()
-        .target(url)
-        .arg("--fail-fast")
-        .timeout("60s")
-        .finish()
-        .expect_status(1)
-        .expect_stderr("failed permanently: waiting will not help: ")
+    Run::new().target(url).arg("--fail-fast").timeout("60s").finish().expect_status(1).expect_stderr(": failed: ")
 }
 
 /// Ends a process that a fixture started.

@@ -27,7 +27,9 @@ pub enum Answer {
     AfterForgery(Vec<IpAddr>),
     /// Those of the type that is asked for.
     Addresses(Vec<IpAddr>),
-    /// The same, and nothing at all where there is none of that type.
+    /// Records of other types: the number of the type, and the data.
+    Records(Vec<(u8, Vec<u8>)>),
+    /// The same as addresses, and nothing at all where there is none of that type.
     Only(Vec<IpAddr>),
     /// The first, and that there are more than fit into a datagram; all of them over TCP, or nothing.
     Truncated(Vec<IpAddr>, Option<Vec<IpAddr>>),
@@ -178,6 +180,7 @@ fn reply(query: &[u8], answer: &Answer) -> Option<Vec<u8>> {
         | Answer::Only(addresses)
         | Answer::Aliased(addresses)
         | Answer::AfterForgery(addresses) => (0, 0, addresses.as_slice()),
+        Answer::Records(_) => (0, 0, &[][..]),
         Answer::Truncated(first, _) => (TRUNCATED, 0, first.as_slice()),
     };
     let records = addresses.iter().filter_map(|address| match (kind, address) {
@@ -185,7 +188,10 @@ fn reply(query: &[u8], answer: &Answer) -> Option<Vec<u8>> {
         (28, IpAddr::V6(v6)) => Some(v6.octets().to_vec()),
         _ => None,
     });
-    let records: Vec<Vec<u8>> = records.collect();
+    let mut records: Vec<Vec<u8>> = records.collect();
+    if let Answer::Records(others) = answer {
+        records.extend(others.iter().filter(|(other, _)| *other == kind).map(|(_, data)| data.clone()));
+    }
     if records.is_empty() && matches!(answer, Answer::Only(_)) {
         return None;
     }

@@ -1,0 +1,38 @@
+//! Why a name has no addresses.
+
+use std::io;
+
+use nix::errno::Errno;
+
+use crate::wait::outcome::Kind;
+
+/// Why a name has no addresses, as a look-up knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(super) kind: Kind,
+    pub(super) text: String,
+    /// Whether the name service is sure that there are none.
+    pub(super) is_definite: bool,
+    /// Whether it makes no sense to try the other names of the search list.
+    pub(super) ends_search: bool,
+}
+
+impl Trouble {
+    pub(super) fn out_of_descriptors() -> Self {
+        let text = "out of file descriptors (raise `ulimit -n`)".to_owned();
+        Self { kind: Kind::LocalLimit, text, is_definite: false, ends_search: true }
+    }
+
+    /// The weight of a trouble: of several the heaviest is told.
+    pub(super) fn weight(&self) -> u8 {
+        u8::from(self.kind == Kind::LocalLimit) * 8
+            + u8::from(self.ends_search) * 4
+            + u8::from(!self.is_definite) * 2
+            + u8::from(self.text.starts_with("it has"))
+    }
+}
+
+/// Whether no descriptor was free: then the name is not to blame.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| matches!(Errno::from_raw(code), Errno::EMFILE | Errno::ENFILE))
+}

@@ -1,0 +1,272 @@
+//! Threads for what blocks: the name service, files, and the conversation with a peer once it is connected.
+//!
+//! They are detached: a getaddrinfo that hangs must never be joined. As few as are needed are
+//! started, because threads count against a container's limit of processes, and exec(2) takes a
+//! millisecond longer in a process that has one.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::config::Config;
+
+use crate::wait::policy::Goal;
+
+use crate::exit_status::Stop;
+use crate::net::Attempt;
+use crate::net::tls::Tls;
+use crate::net::tls_settings::{Encryption, TlsOptions};
+use crate::os::dispositions;
+use crate::run::input_files::InputFiles;
+use crate::targets::shared::probe;
+use crate::targets::shared::target::Target;
+use crate::wait::gate::Start;
+use crate::wait::outcome::{Kind, NotReady, Outcome};
+
+/// Enough for a TLS handshake and a name look-up; musl's own default is 128 KiB.
+const STACK: usize = 256 << 10;
+/// More threads than this are never useful.
+const MAX_THREADS: usize = 256;
+/// How long no other thread is asked for after the system has refused one.
+const REFUSED: Duration = Duration::from_millis(250);
+
+/// The targets, the goal and TLS, for every attempt.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The probe.
+    pub(crate) targets: Arc<[Target]>,
+    /// Ready or down.
+    pub(crate) goal: Goal,
+    /// The TLS configuration.
+    pub(crate) tls: Tls,
+}
+
+impl Context {
+    /// The context for `config`. The TLS files are read only where a target can use them: an inherited `SSL_CERT_FILE` that
+    /// names no file stops no wait for a TCP port.
+    ///
+    /// # Errors
+    ///
+    /// The mistake in a TLS file, or which file did not come by the deadline.
+    pub(crate) fn of(config: &Config, files: &InputFiles) -> Result<Self, Stop> {
+        let nothing = TlsOptions::default();
+        let options = if config.targets.iter().any(may_use_tls) { &config.tls } else { &nothing };
+        let users = config.targets.iter().filter(|target| may_use_tls(target));
+        let named = users.flat_map(|target| target.probe.tls_files().into_iter().map(|named| (target.label(), named)));
+        let named: Vec<_> = named.collect();
+        let tls = Tls::load(options, &named, &|path| files.read(path));
+        let tls = tls.map_err(|problem| files.stop(problem))?;
+        // Password files may be absent, and are read when they are wanted.
+        for (target, passfile) in config.targets.iter().filter_map(|target| Some((target, target.probe.passfile()?))) {
+            files.look_at(passfile).map_err(|error| {
+                let (label, file) = (target.label(), passfile.display());
+                files.stop(format!("target {label}: the password file {file} (PGPASSFILE) cannot be read: {error}"))
+            })?;
+        }
+        Ok(Self { targets: Arc::clone(&config.targets), goal: config.policy.goal, tls })
+    }
+}
+
+fn may_use_tls(target: &Target) -> bool {
+    target.probe.tls_use() != Encryption::Never
+}
+
+/// An attempt for a helper.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The round in which it began: see [`crate::run::event_loop::EventLoop::restart`].
+    pub(crate) round: u32,
+    /// The start that was asked for.
+    pub(crate) start: Start,
+    /// The time that is left of it, and the connection, if it is made already.
+    pub(crate) attempt: Attempt,
+}
+
+/// A [`Job`] that is done.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The round of the job.
+    pub(crate) round: u32,
+    /// The start that was asked for.
+    pub(crate) start: Start,
+    /// The outcome.
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Debug)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    /// Jobs that a thread has taken and not finished. Threads that wait for a job are not counted: one
+    /// that has just left its outcome does not wait yet, and would look busy to whoever got the outcome.
+    running: usize,
+    done: Vec<Done>,
+    /// Wakes the event loop.
+    bell: UnixStream,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    context: Arc<Context>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The helpers; there is none at first, nor a way to hear of one.
+#[derive(Debug)]
+pub(crate) struct Helpers {
+    context: Arc<Context>,
+    running: Option<(Arc<Shared>, UnixStream)>,
+    /// When the system has refused a thread: no more are asked for, for a while.
+    refused: Option<Instant>,
+}
+
+impl Helpers {
+    /// Helpers for attempts at the targets of `context`.
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context, running: None, refused: None }
+    }
+
+    /// Whether one more job would find a thread, if all jobs may have no more than one part in `among` of the threads.
+    pub(crate) fn have_room(&mut self, now: Instant, among: usize) -> bool {
+        if self.room_again().is_some_and(|again| again <= now) {
+            self.refused = None;
+        }
+        let Some((shared, _)) = &self.running else { return self.refused.is_none() };
+        let queue = shared.lock();
+        let most = if self.refused.is_some() { queue.threads } else { MAX_THREADS };
+        queue.running + queue.jobs.len() < (most / among).max(1)
+    }
+
+    /// When the system may be asked for a thread again that has refused one.
+    pub(crate) fn room_again(&self) -> Option<Instant> {
+        self.refused.map(|refused| refused + REFUSED)
+    }
+
+    /// Has a job done.
+    ///
+    /// # Errors
+    ///
+    /// That no thread can be started, where there is none.
+    pub(crate) fn take(&mut self, job: Job, now: Instant) -> Result<(), NotReady> {
+        let shared = match &self.running {
+            Some((shared, _)) => Arc::clone(shared),
+            None => self.begin().map_err(|error| no_thread(&error))?,
+        };
+        let mut queue = shared.lock();
+        queue.jobs.push_back(job);
+        let may_start = self.room_again().is_none_or(|again| again <= now);
+        let refusal = if may_start { self.start_threads(&shared, &mut queue, now) } else { None };
+        if queue.threads == 0 {
+            queue.jobs.pop_back();
+            return Err(no_thread(&refusal.unwrap_or(Errno::EAGAIN.into())));
+        }
+        drop(queue);
+        shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Starts a thread for each job that waits for one, if the system refused some and may give them by now.
+    pub(crate) fn catch_up(&mut self, now: Instant) {
+        if self.room_again().is_some_and(|again| again <= now)
+            && let Some((shared, _)) = &self.running
+        {
+            let shared = Arc::clone(shared);
+            self.start_threads(&shared, &mut shared.lock(), now);
+        }
+    }
+
+    /// Starts as many threads as the jobs want; gives why not all.
+    fn start_threads(&mut self, shared: &Arc<Shared>, queue: &mut Queue, now: Instant) -> Option<io::Error> {
+        self.refused = None;
+        while queue.running + queue.jobs.len() > queue.threads && queue.threads < MAX_THREADS {
+            if let Err(error) = spawn(shared) {
+                self.refused = Some(now);
+                return Some(error);
+            }
+            queue.threads += 1;
+        }
+        None
+    }
+
+    fn begin(&mut self) -> io::Result<Arc<Shared>> {
+        let (read, bell) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        bell.set_nonblocking(true)?;
+        let queue = Queue { jobs: VecDeque::new(), threads: 0, running: 0, done: Vec::new(), bell };
+        let context = Arc::clone(&self.context);
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new(), context });
+        self.running = Some((Arc::clone(&shared), read));
+        Ok(shared)
+    }
+
+    /// The descriptor that becomes readable once a job is done.
+    pub(crate) fn awaited(&self) -> Option<BorrowedFd<'_>> {
+        self.running.as_ref().map(|(_, read)| read.as_fd())
+    }
+
+    /// The jobs that are done, once [`Self::awaited`] is readable.
+    pub(crate) fn collect(&mut self) -> Vec<Done> {
+        let Some((shared, read)) = &mut self.running else { return Vec::new() };
+        // The bell is rung by the first that leaves something: heard before it is all taken, it is never missed.
+        drop(read.read(&mut [0; 64]));
+        std::mem::take(&mut shared.lock().done)
+    }
+
+    /// Drops the jobs that no thread has taken yet; gives them back.
+    pub(crate) fn drop_waiting(&mut self) -> VecDeque<Job> {
+        self.running.as_ref().map(|(shared, _)| std::mem::take(&mut shared.lock().jobs)).unwrap_or_default()
+    }
+}
+
+fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
+    let shared = Arc::clone(shared);
+    let builder = thread::Builder::new().name("probe".to_owned()).stack_size(STACK);
+    dispositions::held_back(|| builder.spawn(move || work(&shared))).map(drop)
+}
+
+fn work(shared: &Shared) {
+    let Context { targets, goal, tls } = &*shared.context;
+    let mut queue = shared.lock();
+    loop {
+        let Some(Job { round, start, attempt }) = queue.jobs.pop_front() else {
+            queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        queue.running += 1;
+        drop(queue);
+        let outcome = if attempt.is_over() {
+            Err(attempt.timed_out())
+        } else {
+            probe::run(&targets[start.target], *goal, tls, &attempt)
+        };
+        // Its connection, if the probe has not taken it.
+        drop(attempt);
+        queue = shared.lock();
+        queue.running -= 1;
+        queue.done.push(Done { round, start, outcome });
+        if queue.done.len() == 1 {
+            // The bell holds more rings than anybody can miss.
+            drop(queue.bell.write(&[0]));
+        }
+    }
+}
+
+fn no_thread(error: &io::Error) -> NotReady {
+    NotReady::new(
+        Kind::LocalLimit,
+        format!("no thread can be started ({error}): raise the limit of processes or memory"),
+    )
+}

@@ -1,0 +1,196 @@
+//! Commands that run as probes, each a process group of its own, none of which outlives the wait.
+//!
+//! There is one list for the whole process, as there is one set of children: the thread that waits for a command
+//! and the main thread, which ends them all, both must find it. What leaves its group (setsid) cannot be caught.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::clock;
+use crate::os::{self, dispositions};
+
+/// How long commands have between SIGTERM and SIGKILL when the wait ends: a signal ends it within 50 ms.
+const GRACE: Duration = Duration::from_millis(20);
+/// How long the kernel may take to end what was killed.
+const KILLED: Duration = Duration::from_millis(50);
+/// How often is looked whether they have ended, in ms.
+const TICK: u8 = 1;
+
+struct Running {
+    child: Child,
+    status: Option<ExitStatus>,
+    /// Whether a thread waits for it, and will [`end`] it. Nobody does for one that started after the wait had ended.
+    is_awaited: bool,
+    /// Whether nothing is left of its group: the number may be another's by now.
+    is_gone: bool,
+}
+
+impl Running {
+    fn group(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
+    /// Asks for the status of this child alone, and keeps it for the thread that waits for it.
+    fn ask(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait()?;
+        }
+        Ok(self.status)
+    }
+
+    /// Whether the command has ended, and all others of its group. One whose status cannot be had counts as ended.
+    fn is_over(&mut self) -> bool {
+        if self.is_gone || matches!(self.ask(), Ok(None)) {
+            return self.is_gone;
+        }
+        // As PID 1 this process inherits what the command left behind.
+        let orphans = Pid::from_raw(-self.group().as_raw());
+        while matches!(waitpid(orphans, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive) {}
+        self.is_gone = killpg(self.group(), None) == Err(Errno::ESRCH);
+        self.is_gone
+    }
+
+    fn signal(&self, signal: Signal) {
+        // The group may be gone by now.
+        let _ = killpg(self.group(), signal);
+    }
+}
+
+struct Children {
+    running: Vec<Running>,
+    /// How many are about to run: the file system that a command lies on may not answer.
+    starting: usize,
+    /// Whether none may be started any more.
+    closed: bool,
+}
+
+static CHILDREN: Mutex<Children> = Mutex::new(Children { running: Vec::new(), starting: 0, closed: false });
+
+fn lock() -> MutexGuard<'static, Children> {
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Children {
+    fn find(&mut self, id: u32) -> Option<&mut Running> {
+        self.running.iter_mut().find(|running| running.child.id() == id)
+    }
+
+    /// As PID 1, reaps what was left to it. Each child is waited for by its own number alone: the status of one of
+    /// ours is kept, and while one is being started nobody else's is taken, for it may be that one's.
+    fn reap_orphans(&mut self) {
+        if std::process::id() != 1 {
+            return;
+        }
+        while let Some(pid) = os::ended_child() {
+            let is_reaped = match self.running.iter_mut().find(|running| running.group() == pid) {
+                Some(running) => running.ask().is_ok_and(|status| status.is_some()),
+                None => self.starting == 0 && waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok(),
+            };
+            if !is_reaped {
+                return;
+            }
+        }
+    }
+}
+
+/// Starts a command in a process group of its own, with the signal mask that this process was started with.
+/// Gives the number by which it is known here, until [`end`].
+///
+/// # Errors
+///
+/// Errors of the system; [`io::ErrorKind::Interrupted`] once the wait has ended.
+pub(crate) fn start(command: &mut Command) -> io::Result<u32> {
+    let mut children = lock();
+    if children.closed {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    children.starting += 1;
+    // Nobody is held up by what may take for ever.
+    drop(children);
+    dispositions::keep_statuses_of_children();
+    command.process_group(0);
+    let spawned = dispositions::with_original_mask(|| command.spawn());
+    let mut children = lock();
+    children.starting -= 1;
+    let is_late = children.closed;
+    let running = Running { child: spawned?, status: None, is_awaited: !is_late, is_gone: false };
+    let id = running.child.id();
+    if is_late {
+        running.signal(Signal::SIGKILL);
+    }
+    children.running.push(running);
+    if is_late { Err(io::ErrorKind::Interrupted.into()) } else { Ok(id) }
+}
+
+/// How the command ended, if it has.
+///
+/// # Errors
+///
+/// Errors of the system: the status is not known then, and never will be.
+pub(crate) fn status(id: u32) -> io::Result<Option<ExitStatus>> {
+    lock().find(id).ok_or(io::ErrorKind::NotFound)?.ask()
+}
+
+/// Ends the command and all others of its group: SIGTERM, and SIGKILL after `grace`. It is not known any more then.
+pub(crate) fn end(id: u32, grace: Duration) {
+    end_those(|running| running.child.id() == id, grace);
+    lock().running.retain(|running| running.child.id() != id);
+}
+
+/// Ends all of them, and lets none begin until [`reopen`].
+pub(crate) fn end_all() {
+    lock().closed = true;
+    let until = clock::now() + GRACE;
+    while lock().starting > 0 && clock::now() < until {
+        let _ = poll(&mut [], PollTimeout::from(TICK));
+    }
+    end_those(|_| true, until.saturating_duration_since(clock::now()));
+    // Children that a thread waits for are ended by that thread.
+    lock().running.retain(|running| running.is_awaited);
+}
+
+/// Commands may begin again: for the next round of a watch.
+pub(crate) fn reopen() {
+    lock().closed = false;
+}
+
+fn end_those(which: impl Fn(&Running) -> bool, grace: Duration) {
+    for (signal, patience) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, KILLED)] {
+        let until = clock::now() + patience;
+        let mut is_signalled = false;
+        loop {
+            let mut children = lock();
+            children.reap_orphans();
+            let mut is_over = true;
+            for running in children.running.iter_mut().filter(|running| which(running)) {
+                if running.is_over() {
+                    continue;
+                }
+                is_over = false;
+                if !is_signalled {
+                    running.signal(signal);
+                }
+            }
+            if is_over {
+                return;
+            }
+            is_signalled = true;
+            drop(children);
+            // A command that even SIGKILL does not end at once hangs in the kernel, and ends when it leaves it.
+            if clock::now() >= until {
+                break;
+            }
+            // Nothing is polled: it sleeps.
+            let _ = poll(&mut [], PollTimeout::from(TICK));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! gRPC servers, in URLs: `grpc://HOST:PORT/SERVICE`.
+
+use crate::net::tls::Tls;
+use crate::net::{Attempt, Place};
+use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::reading::Reading;
+use crate::targets::shared::server::Server;
+use crate::targets::shared::talk::Talk;
+use crate::wait::outcome::Outcome;
+use crate::wait::policy::Goal;
+
+/// gRPC's health service.
+pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
+    schemes: &[
+        Scheme::new(&["grpc", "grpc+tcp", "dns+grpc"]).port(50051),
+        Scheme::new(&["grpcs", "grpc+tls", "grpc+ssl"]).port(443).tls(),
+    ],
+    forms: &[Form { url: "grpc://HOST:PORT[/SERVICE]", ready: "the health service says SERVING", keys: &[] }],
+    takes_socket: true,
+    read: |written, reading| Ok(Box::new(Grpc::from_url(written, reading)?)),
+    ..TargetKind::USUAL
+}];
+
+/// The protocol that TLS agrees on (RFC 9113, section 3.2).
+const ALPN: &[u8] = b"h2";
+
+/// A server, or several of which one is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grpc {
+    /// Where it listens.
+    pub(super) server: Server,
+    /// The service whose health is asked; none is the server's own.
+    pub(super) service: Option<String>,
+}
+
+impl Grpc {
+    fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let (server, path) = Server::read(written, reading)?;
+        Ok(Self { server, service: Some(path).filter(|path| !path.is_empty()) })
+    }
+
+    fn ask(&self, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
+        // A socket's server has no name that anybody says.
+        let authority = match place {
+            Place::Tcp(address) => address.to_string(),
+            Place::Unix(_) => "localhost".to_owned(),
+        };
+        let mut talk = Talk::new(self.server.connect(place, Some(ALPN), tls, attempt)?, super::PROTOCOL, attempt);
+        let outcome = super::converse(&mut talk, self, &authority);
+        talk.into_stream().close();
+        outcome
+    }
+}
+
+impl Probe for Grpc {
+    fn kind(&self) -> &'static TargetKind {
+        &KINDS[0]
+    }
+
+    fn server(&self) -> Option<&Server> {
+        Some(&self.server)
+    }
+
+    fn run(&self, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
+        self.server.first_ready(goal, attempt, |place, attempt| self.ask(place, tls, attempt))
+    }
+
+    fn shown_path(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+}

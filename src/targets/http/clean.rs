@@ -1,0 +1,426 @@
+//! Responses as servers send them, made as strict as ureq's parser wants them (RFC 9112). Pure.
+//!
+//! What is taken for a response is what curl takes for one: lines that end in LF, folded fields, blanks before
+//! colons, any number of fields with any characters, a status line without a reason, interim responses with
+//! fields, extensions of chunks. Of the fields, only those are handed on that somebody looks at; the body comes
+//! without its framing.
+
+use std::fmt;
+
+use crate::targets::http::Header;
+
+/// The most of a response's header section that is read; nginx and Node send at most 8 and 16 KiB.
+pub(crate) const MAX_HEAD: usize = 64 << 10;
+/// A chunk's size has at most so many digits, as in curl.
+const MAX_DIGITS: u32 = 16;
+/// How much of what is no HTTP is kept, to say what it looks like.
+const FIRST_BYTES: usize = 64;
+/// The most fields of one name that are handed on: ureq takes 128 in all.
+const MAX_REPEATED: usize = 8;
+/// The fields that are handed on.
+const KEPT: [&str; 10] = [
+    "connection",
+    "content-encoding",
+    "content-type",
+    "location",
+    "proxy-authenticate",
+    "server",
+    "upgrade",
+    "via",
+    "www-authenticate",
+    "x-squid-error",
+];
+
+/// Why something is not a response, or not all of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// Not the beginning of a response, but these bytes.
+    NotHttp(Vec<u8>),
+    /// Its header section is wrong.
+    Head(&'static str),
+    /// Its header section is larger than [`MAX_HEAD`].
+    HeadTooLarge,
+    /// The response ended within its header section.
+    HeadEnds,
+    /// A chunk is wrong.
+    Chunk(&'static str),
+    /// The response ended after so many bytes of the body, of which there were to be so many, if that is known.
+    BodyEnds(u64, Option<u64>),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHttp(first) => f.write_str(&crate::targets::shared::talk::answered_like(first)),
+            Self::Head(problem) | Self::Chunk(problem) => f.write_str(problem),
+            Self::HeadTooLarge => f.write_str("the response's header section is larger than 64 KiB"),
+            Self::HeadEnds => f.write_str("the peer closed the connection within the response's header section"),
+            Self::BodyEnds(got, Some(length)) => {
+                write!(f, "the body ended after {got} of {length} bytes: the peer closed the connection")
+            }
+            Self::BodyEnds(got, None) => {
+                write!(f, "the body ended after {got} bytes, within a chunk or before the last")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeadState {
+    Head,
+    UntilClose,
+    Length { left: u64, of: u64 },
+    ChunkSize { size: u64, digits: u32, in_extension: bool },
+    Chunk { left: u64 },
+    AfterChunk,
+    Trailer { line_is_empty: bool },
+    End,
+}
+
+const CHUNK_SIZE: HeadState = HeadState::ChunkSize { size: 0, digits: 0, in_extension: false };
+
+/// Takes a response in pieces of any size.
+#[derive(Debug)]
+pub(crate) struct Cleaner {
+    state: HeadState,
+    /// The header section so far.
+    head: Vec<u8>,
+    /// Where its last line begins.
+    line: usize,
+    /// Whether a body cannot come, because the request was HEAD.
+    without_body: bool,
+    /// The fields that are compared (`header-is=`).
+    expected: Vec<Header>,
+    /// How much of the body has come.
+    body: u64,
+}
+
+/// Under this name it is handed on what the comparison of an expected field came to: the field itself may be one by
+/// which ureq would read the body (`transfer-encoding`).
+pub(crate) fn compared(index: usize) -> String {
+    format!("compared-{index}")
+}
+
+/// The value of such a field where one of the response's fields has the expected value.
+pub(crate) const IS_THERE: &str = "is-there";
+
+impl Cleaner {
+    /// For the response to one request.
+    pub(crate) fn new(is_head_request: bool, expected: Vec<Header>) -> Self {
+        Self { state: HeadState::Head, head: Vec::new(), line: 0, without_body: is_head_request, expected, body: 0 }
+    }
+
+    /// Whether the response is whole: what follows is none of it.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.state == HeadState::End
+    }
+
+    /// Takes the next piece, and appends to `out` what it is when it is clean.
+    ///
+    /// # Errors
+    ///
+    /// The mistake. The part before it is in `out`.
+    pub(crate) fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        while let Some(&byte) = input.first() {
+            let taken = match self.state {
+                HeadState::End => return Ok(()),
+                HeadState::Head => {
+                    self.head_byte(byte, input, out)?;
+                    1
+                }
+                HeadState::UntilClose => self.pass(input, u64::MAX, out),
+                HeadState::Length { left, of } => {
+                    let n = self.pass(input, left, out);
+                    let left = left - n as u64;
+                    self.state = if left == 0 { HeadState::End } else { HeadState::Length { left, of } };
+                    n
+                }
+                HeadState::Chunk { left } => {
+                    let n = self.pass(input, left, out);
+                    let left = left - n as u64;
+                    self.state = if left == 0 { HeadState::AfterChunk } else { HeadState::Chunk { left } };
+                    n
+                }
+                framing => {
+                    self.state = frame(framing, byte)?;
+                    1
+                }
+            };
+            input = &input[taken..];
+        }
+        Ok(())
+    }
+
+    /// The connection has ended.
+    ///
+    /// # Errors
+    ///
+    /// The response has not; with nothing of it there, it is [`Malformed::HeadEnds`] as well.
+    pub(crate) fn end(&self) -> Result<(), Malformed> {
+        match self.state {
+            HeadState::UntilClose | HeadState::End => Ok(()),
+            HeadState::Head => Err(Malformed::HeadEnds),
+            HeadState::Length { of, .. } => Err(Malformed::BodyEnds(self.body, Some(of))),
+            _ => Err(Malformed::BodyEnds(self.body, None)),
+        }
+    }
+
+    /// Whether nothing has come yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state == HeadState::Head && self.head.is_empty()
+    }
+
+    fn pass(&mut self, input: &[u8], left: u64, out: &mut Vec<u8>) -> usize {
+        let n = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        out.extend_from_slice(&input[..n]);
+        self.body += n as u64;
+        n
+    }
+
+    fn head_byte(&mut self, byte: u8, input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        const BEGIN: &[u8] = b"HTTP/";
+        if let Some(expected) = BEGIN.get(self.head.len())
+            && !expected.eq_ignore_ascii_case(&byte)
+        {
+            let first = self.head.iter().chain(input).take(FIRST_BYTES);
+            return Err(Malformed::NotHttp(first.copied().collect()));
+        }
+        if self.head.len() == MAX_HEAD {
+            return Err(Malformed::HeadTooLarge);
+        }
+        self.head.push(byte);
+        if byte != b'\n' {
+            return Ok(());
+        }
+        // A line that begins with its end is the last, as in curl, whatever stands between CR and LF.
+        let is_blank = matches!(self.head.get(self.line), Some(b'\r' | b'\n'));
+        if is_blank {
+            let head = std::mem::take(&mut self.head);
+            let fields = &head[..std::mem::take(&mut self.line)];
+            self.state = self.begin(fields, out)?;
+        } else {
+            self.line = self.head.len();
+        }
+        Ok(())
+    }
+
+    /// Hands a whole header section on, and says what follows it (RFC 9112, section 6.3).
+    fn begin(&self, head: &[u8], out: &mut Vec<u8>) -> Result<HeadState, Malformed> {
+        let (status, fields) = parse(head)?;
+        let framing = match status {
+            101 => HeadState::End,
+            100..=199 => return Ok(HeadState::Head),
+            _ => framing(&fields)?,
+        };
+        out.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
+        let kept = KEPT.iter().flat_map(|kept| fields.iter().filter(move |(name, _)| name == kept).take(MAX_REPEATED));
+        for (name, value) in kept {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend(value.iter().map(|&byte| if byte.is_ascii_control() { b' ' } else { byte }));
+            out.extend_from_slice(b"\r\n");
+        }
+        for (index, expected) in self.expected.iter().enumerate() {
+            let mut values = fields.iter().filter(|(name, _)| name == expected.name.as_str()).map(|(_, value)| value);
+            let is_there = values.clone().any(|value| value == expected.value.expose_bytes());
+            if values.next().is_some() {
+                let told = if is_there { IS_THERE } else { "differs" };
+                out.extend_from_slice(format!("{}: {told}\r\n", compared(index)).as_bytes());
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        let has_none =
+            self.without_body || matches!(status, 204 | 304) || matches!(framing, HeadState::Length { of: 0, .. });
+        Ok(if has_none { HeadState::End } else { framing })
+    }
+}
+
+/// A field's name in small letters, and its value.
+type Field = (String, Vec<u8>);
+
+/// The status, and the fields.
+fn parse(head: &[u8]) -> Result<(u16, Vec<Field>), Malformed> {
+    if head.contains(&0) {
+        return Err(Malformed::Head("there is a NUL byte in the response's header section"));
+    }
+    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let status = lines.next().and_then(status_of);
+    let status = status.ok_or(Malformed::Head("its status line is not one of HTTP/1.1"))?;
+    let mut fields: Vec<Field> = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            let (_, value) = fields.last_mut().ok_or(Malformed::Head("a line of its header section is no field"))?;
+            value.push(b' ');
+            value.extend_from_slice(line.trim_ascii());
+            continue;
+        }
+        let colon = line.iter().position(|&byte| byte == b':');
+        let colon = colon.ok_or(Malformed::Head("a line of its header section is no field"))?;
+        let name = String::from_utf8_lossy(line[..colon].trim_ascii_end()).to_ascii_lowercase();
+        fields.push((name, line[colon + 1..].trim_ascii().to_vec()));
+    }
+    Ok((status, fields))
+}
+
+/// `HTTP/1.1 200 OK`; the reason, and the blank before it, may be missing. curl takes HTTP/2 here too, from
+/// gateways that pass on what they got.
+fn status_of(line: &[u8]) -> Option<u16> {
+    let line = line.get(5..)?;
+    let version = ["1.1", "1.0", "2.0", "2"].into_iter().find(|version| line.starts_with(version.as_bytes()))?;
+    let rest = line[version.len()..].strip_prefix(b" ")?.trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let status = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    (digits == 3 && status >= 100).then_some(status)
+}
+
+fn framing(fields: &[Field]) -> Result<HeadState, Malformed> {
+    let all = |name: &'static str| fields.iter().filter(move |(other, _)| other == name).map(|(_, value)| value);
+    let codings = all("transfer-encoding").flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+    let mut is_chunked = false;
+    for coding in codings {
+        if coding.eq_ignore_ascii_case(b"chunked") {
+            is_chunked = true;
+        } else if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+            return Err(Malformed::Head("it has a transfer encoding that was not asked for"));
+        }
+    }
+    if is_chunked {
+        return Ok(CHUNK_SIZE);
+    }
+    let mut framing = HeadState::UntilClose;
+    for value in all("content-length") {
+        let value = value.trim_ascii();
+        let value = value.strip_prefix(b"+").unwrap_or(value);
+        let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return Err(Malformed::Head("its Content-Length is not a number"));
+        }
+        // A length beyond all numbers is none that will come.
+        let length = std::str::from_utf8(&value[..digits]).ok().and_then(|digits| digits.parse::<u64>().ok());
+        framing = length.map_or(HeadState::UntilClose, |of| HeadState::Length { left: of, of });
+    }
+    Ok(framing)
+}
+
+/// The next byte of what stands around chunks (RFC 9112, section 7.1).
+fn frame(state: HeadState, byte: u8) -> Result<HeadState, Malformed> {
+    match (state, byte) {
+        (HeadState::ChunkSize { digits: 0, .. }, b'\n') => Err(Malformed::Chunk("a chunk has no size")),
+        (HeadState::ChunkSize { size: 0, .. }, b'\n') => Ok(HeadState::Trailer { line_is_empty: true }),
+        (HeadState::ChunkSize { size, .. }, b'\n') => Ok(HeadState::Chunk { left: size }),
+        (HeadState::ChunkSize { size, digits, in_extension: false }, byte) if byte.is_ascii_hexdigit() => {
+            if digits == MAX_DIGITS {
+                return Err(Malformed::Chunk("a chunk's size has too many digits"));
+            }
+            let digit = u64::from(char::from(byte).to_digit(16).unwrap_or_default());
+            Ok(HeadState::ChunkSize { size: size << 4 | digit, digits: digits + 1, in_extension: false })
+        }
+        (HeadState::ChunkSize { digits: 0, .. }, _) => Err(Malformed::Chunk("a chunk has no size")),
+        (HeadState::ChunkSize { size, digits, .. }, _) => Ok(HeadState::ChunkSize { size, digits, in_extension: true }),
+        (HeadState::AfterChunk, b'\r') => Ok(HeadState::AfterChunk),
+        (HeadState::AfterChunk, b'\n') => Ok(CHUNK_SIZE),
+        (HeadState::AfterChunk, _) => Err(Malformed::Chunk("a chunk is longer than it says")),
+        (HeadState::Trailer { line_is_empty: true }, b'\n') => Ok(HeadState::End),
+        (HeadState::Trailer { .. }, b'\n') => Ok(HeadState::Trailer { line_is_empty: true }),
+        (HeadState::Trailer { line_is_empty }, byte) => {
+            Ok(HeadState::Trailer { line_is_empty: line_is_empty && byte == b'\r' })
+        }
+        (state, _) => Ok(state),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is handed on of a response that comes in pieces of `step` bytes, and how it ends.
+    fn cleaned(response: &[u8], step: usize) -> (String, Result<(), Malformed>) {
+        let (mut cleaner, mut out) = (Cleaner::new(false, Vec::new()), Vec::new());
+        let pushed = response.chunks(step).try_for_each(|piece| cleaner.push(piece, &mut out));
+        (String::from_utf8_lossy(&out).into_owned(), pushed.and_then(|()| cleaner.end()))
+    }
+
+    const CLEAN: &str = "HTTP/1.1 200\r\n\r\nok";
+
+    #[test]
+    fn what_curl_takes_is_made_clean_however_it_is_cut() {
+        let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\nok", "X: y\r\n".repeat(1000));
+        for response in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+            "HTTP/1.0  200OK\nContent-Length: 2\n\nokmore",
+            "HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\nContent-Length:\r\n 2\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nContent-Length : 2, 2\r\nX(y)@: \u{1}\u{e4}\r\n: x\r\n \r\n\r\nok",
+            "HTTP/1.1 200 OK\r\r\nContent-Length: 2\r\r\n\r\r\nok",
+            "HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 103\r\nLink: x\r\nContent-Length: 9\r\n\r\nhttp/2 200\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: identity, Chunked\r\n\r\n2 ;x=\"y\"\r\nok\r\n00\r\nT: v\r\n\r\nmore",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\rjunk\nok",
+            "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1\no\n01\nk\n0\n\n",
+            &many,
+        ] {
+            for step in [1, 2, 3, 7, usize::MAX] {
+                assert_eq!(cleaned(response.as_bytes(), step), (CLEAN.to_owned(), Ok(())), "{response}, {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_looked_at_is_handed_on_without_control_characters() {
+        let (clean, _) =
+            cleaned(b"HTTP/1.1 302 \xff\r\nLOCATION : /a\x01b\r\nSet-Cookie: x\r\nContent-Length: 0\r\n\r\n", 5);
+        assert_eq!(clean, "HTTP/1.1 302\r\nlocation: /a b\r\n\r\n");
+    }
+
+    #[test]
+    fn a_field_that_is_repeated_is_handed_on_a_few_times() {
+        for name in KEPT {
+            let response =
+                format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\nok", format!("{name}: x\r\n").repeat(300));
+            let (clean, end) = cleaned(response.as_bytes(), 100);
+            assert_eq!((clean.matches(name).count(), end), (MAX_REPEATED, Ok(())), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_response_is_no_response() {
+        for response in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: v\r\n\r\n",
+        ] {
+            for cut in 0..response.len() {
+                assert!(cleaned(&response.as_bytes()[..cut], usize::MAX).1.is_err(), "{}", &response[..cut]);
+            }
+            assert_eq!(cleaned(response.as_bytes(), usize::MAX).1, Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_curl_refuses_is_refused() {
+        let endless = "HTTP/1.1 200 OK\r\n".to_owned() + &"x".repeat(MAX_HEAD);
+        for response in [
+            "SSH-2.0-OpenSSH_9.2\r\n",
+            " HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1\t200\tOK\r\n\r\n",
+            "HTTP/1.2 200 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n  folded\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno field\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n 2\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000002\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokX\r\n0\r\n\r\n",
+            &endless,
+        ] {
+            for step in [1, 5, usize::MAX] {
+                assert!(cleaned(response.as_bytes(), step).1.is_err(), "{response}");
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! HTTP/1.1 by ureq, over our own connections, and as tolerant of servers as curl.
+
+use std::fmt::{self, Debug};
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ureq::http::{HeaderValue, Method, Request, Response, header};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
+use ureq::{Agent, Body};
+
+use super::clean::{Cleaner, MAX_HEAD, Malformed};
+use crate::net::{self, Attempt};
+use crate::targets::Http;
+use crate::text::peer_text;
+use crate::wait::outcome::{Kind, NotReady};
+
+/// The most that is read in all: interim responses, trailers and the framing of chunks may have no end.
+pub(crate) const MAX_READ: usize = 2 << 20;
+/// How much is read at a time.
+const PIECE: usize = 8 << 10;
+
+/// The traits of a connected stream that ureq asks for.
+pub(crate) trait Wire: Read + Write + Debug + Send + Sync + 'static {}
+impl<T: Read + Write + Debug + Send + Sync + 'static> Wire for T {}
+
+/// A response whose body has not been read.
+pub(super) struct UnreadResponse {
+    pub(super) response: Response<Body>,
+    /// Once set, the body ends with what has come already.
+    pub(super) is_enough: Arc<AtomicBool>,
+}
+
+impl UnreadResponse {
+    /// The part of the body that came along with the header section.
+    pub(super) fn beginning(&mut self) -> Vec<u8> {
+        self.is_enough.store(true, Ordering::Relaxed);
+        let mut body = Vec::new();
+        // An answer that cannot be read says nothing.
+        drop(self.response.body_mut().as_reader().take(PIECE as u64).read_to_end(&mut body));
+        body
+    }
+}
+
+/// Asks over a stream that is connected already.
+///
+/// # Errors
+///
+/// Why there is no answer.
+pub(super) fn ask(target: &Http, stream: impl Wire, attempt: &Attempt) -> Result<UnreadResponse, NotReady> {
+    let is_enough = Arc::new(AtomicBool::new(false));
+    let stream = Cleaned {
+        stream,
+        cleaner: Cleaner::new(target.method == Method::HEAD, target.header_is.clone()),
+        clean: Vec::new(),
+        used: 0,
+        failure: None,
+        read: 0,
+        is_enough: Arc::clone(&is_enough),
+    };
+    let agent = Agent::with_parts(config(), OneStream(Mutex::new(Some(stream))), NoResolver);
+    let response = agent.run(request(target)?).map_err(|error| failure(error, attempt))?;
+    Ok(UnreadResponse { response, is_enough })
+}
+
+fn config() -> ureq::config::Config {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .max_idle_connections(0)
+        .allow_non_standard_methods(true)
+        .user_agent(concat!("when-ready/", env!("CARGO_PKG_VERSION")))
+        .max_response_header_size(MAX_HEAD)
+        // More than a header section: a full buffer would look like the end of the connection.
+        .input_buffer_size(MAX_HEAD + PIECE)
+        .output_buffer_size(16 << 10)
+        .build()
+}
+
+fn request(target: &Http) -> Result<Request<()>, NotReady> {
+    // The scheme is http whatever the target's is: TLS is the business of our stream.
+    let uri = format!("http://{}{}", target.authority, target.path_and_query.expose());
+    let mut request = Request::builder().method(target.method.clone()).uri(uri);
+    if !target.headers.iter().any(|field| field.name == header::HOST) {
+        request = request.header(header::HOST, &target.authority);
+    }
+    if !target.headers.iter().any(|field| field.name == header::CONNECTION) {
+        request = request.header(header::CONNECTION, "close");
+    }
+    // A server may wait for a body whose length it is not told (RFC 9110, section 8.6).
+    let has_no_body = matches!(target.method, Method::POST | Method::PUT | Method::PATCH);
+    if has_no_body && !target.headers.iter().any(|field| field.name == header::CONTENT_LENGTH) {
+        request = request.header(header::CONTENT_LENGTH, "0");
+    }
+    for field in &target.headers {
+        if let Ok(mut value) = HeaderValue::from_str(field.value.expose()) {
+            value.set_sensitive(true);
+            request = request.header(&field.name, value);
+        }
+    }
+    request.body(()).map_err(|_| NotReady::new(Kind::Forbidden, "the request cannot be written"))
+}
+
+pub(super) fn failure(error: ureq::Error, attempt: &Attempt) -> NotReady {
+    match error {
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            NotReady::new(Kind::WrongProtocol, "the response does not end: 2 MiB of it were read")
+        }
+        ureq::Error::Io(error) => {
+            let inner = error.get_ref();
+            if let Some(malformed) = inner.and_then(|inner| inner.downcast_ref::<Malformed>()) {
+                return explain(malformed);
+            }
+            net::io_failure(inner.and_then(|inner| inner.downcast_ref::<io::Error>()).unwrap_or(&error), attempt)
+        }
+        ureq::Error::Protocol(error) => not_http(&peer_text(error.to_string().as_bytes())),
+        ureq::Error::LargeResponseHeader(..) => explain(&Malformed::HeadTooLarge),
+        ureq::Error::BodyStalled => net::closed(),
+        other => NotReady::new(Kind::ServerError, format!("HTTP failed: {}", peer_text(other.to_string().as_bytes()))),
+    }
+}
+
+fn explain(malformed: &Malformed) -> NotReady {
+    match malformed {
+        Malformed::NotHttp(first) if is_http2(first) => NotReady::new(
+            Kind::WrongProtocol,
+            "the peer speaks HTTP/2 alone, and HTTP/1.1 is asked: wait for it as tcp:// or grpc://, or let it take \
+             HTTP/1.1 too",
+        ),
+        Malformed::NotHttp(first) if first.starts_with(&[0x15, 3]) => NotReady::new(
+            Kind::WrongProtocol,
+            "the peer does not answer as an HTTP server: it answered like a TLS server (write https://)",
+        ),
+        Malformed::NotHttp(_) | Malformed::Head(_) | Malformed::Chunk(_) => not_http(&malformed.to_string()),
+        Malformed::HeadTooLarge => NotReady::new(Kind::WrongProtocol, malformed.to_string()),
+        Malformed::HeadEnds | Malformed::BodyEnds(..) => NotReady::new(Kind::ConnectionClosed, malformed.to_string()),
+    }
+}
+
+fn not_http(detail: &str) -> NotReady {
+    NotReady::new(Kind::WrongProtocol, format!("the peer does not answer as an HTTP server ({detail})"))
+}
+
+/// A server's connection preface is a SETTINGS frame of stream 0 (RFC 9113, sections 3.4 and 4.1).
+fn is_http2(first: &[u8]) -> bool {
+    const SETTINGS: u8 = 4;
+    matches!(first, [0, _, length, SETTINGS, 0, 0, 0, 0, 0, ..] if length % 6 == 0)
+}
+
+/// A stream from which responses come clean.
+#[derive(Debug)]
+struct Cleaned<S> {
+    stream: S,
+    cleaner: Cleaner,
+    /// The clean part, and how much of it is handed on.
+    clean: Vec<u8>,
+    used: usize,
+    /// The mistake in the part after it.
+    failure: Option<Malformed>,
+    /// How much has been read.
+    read: usize,
+    is_enough: Arc<AtomicBool>,
+}
+
+impl<S: Wire> Read for Cleaned<S> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let rest = &self.clean[self.used..];
+            if !rest.is_empty() || room.is_empty() {
+                let n = rest.len().min(room.len());
+                room[..n].copy_from_slice(&rest[..n]);
+                self.used += n;
+                return Ok(n);
+            }
+            if let Some(failure) = self.failure.take() {
+                return Err(io::Error::other(failure));
+            }
+            if self.cleaner.is_at_end() || self.is_enough.load(Ordering::Relaxed) {
+                return Ok(0);
+            }
+            self.read_more()?;
+        }
+    }
+}
+
+impl<S: Wire> Cleaned<S> {
+    fn read_more(&mut self) -> io::Result<()> {
+        let mut piece = [0; PIECE];
+        let n = PIECE.min(MAX_READ - self.read);
+        if n == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        // ureq takes a reset for the end of a body; wrapped up, it is an error.
+        let n = self.stream.read(&mut piece[..n]).map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => io::Error::other(error),
+            _ => error,
+        })?;
+        self.read += n;
+        self.clean.clear();
+        self.used = 0;
+        if n > 0 {
+            self.failure = self.cleaner.push(&piece[..n], &mut self.clean).err();
+            return Ok(());
+        }
+        if self.cleaner.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.cleaner.end().map_err(io::Error::other)?;
+        self.is_enough.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Hands ureq the stream that is already connected.
+struct OneStream<S>(Mutex<Option<Cleaned<S>>>);
+
+impl<S: Wire> Connector<()> for OneStream<S> {
+    type Out = Buffered<S>;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Buffered<S>>, ureq::Error> {
+        let stream = self.0.lock().ok().and_then(|mut slot| slot.take());
+        Ok(stream.map(|stream| Buffered {
+            stream,
+            buffers: LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size()),
+        }))
+    }
+}
+
+struct Buffered<S> {
+    stream: Cleaned<S>,
+    buffers: LazyBuffers,
+}
+
+// ureq asks for it and never shows it; derived, it brings the text of everything within.
+impl<S> fmt::Debug for OneStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OneStream")
+    }
+}
+
+impl<S> fmt::Debug for Buffered<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Buffered")
+    }
+}
+
+impl<S: Wire> Transport for Buffered<S> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    // The stream has the deadline of the attempt; ureq's own time-outs are not set.
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.stream.write_all(&self.buffers.output()[..amount])?;
+        self.stream.stream.flush()?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let n = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(n);
+        Ok(n > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+/// The stream is connected before ureq is asked: there is nothing to resolve.
+#[derive(Debug)]
+struct NoResolver;
+
+impl Resolver for NoResolver {
+    fn resolve(
+        &self,
+        _: &ureq::http::Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+        Ok(addresses)
+    }
+}

@@ -1,0 +1,37 @@
+//! pgjdbc's URLs ("Connecting to the Database" in its manual).
+
+use crate::targets::postgres::settings::Settings;
+use crate::targets::shared::parameters::{Ignored, OTHER_SOCKETS, is_unix_socket_factory};
+use crate::targets::shared::url::{self, Percent, Userinfo};
+
+/// Reads what stands behind `jdbc:postgresql:` (`database`, `/`) or `jdbc:postgresql://`.
+pub(crate) fn read(rest: &str, settings: &mut Settings, ignored: &mut Ignored) -> Result<(), String> {
+    // As in a form's data, a `+` is a blank (Java's URLDecoder).
+    let blanks = |text: &str| text.replace('+', " ");
+    let parts = url::split(rest, Userinfo::UntilSlashOrQuery)?;
+    if let Some(userinfo) = parts.userinfo {
+        let (user, password) = url::user_and_password(userinfo, Percent::Lenient)?;
+        settings.set_unless_empty("user", user);
+        settings.set_secret_unless_empty(password.as_ref());
+    }
+    let (hosts, ports) = super::url::authority(parts.hosts, Percent::Lenient)?;
+    settings.set_unless_empty("host", hosts);
+    settings.set_unless_empty("port", ports);
+    let database = blanks(parts.path.trim_matches('/'));
+    settings.set_unless_empty("dbname", url::decode_as(&database, Percent::Lenient)?);
+    let query = blanks(parts.query.unwrap_or_default());
+    if let Some(path) = socket_factory(&query)? {
+        settings.socket = Some(url::decode_as(&path, Percent::Lenient)?);
+    }
+    super::url::query(&query, Percent::Lenient, settings, ignored)
+}
+
+/// The socket of junixsocket's factory.
+fn socket_factory(query: &str) -> Result<Option<String>, String> {
+    let value = |name: &str| url::raw_pairs(query).find(|(key, _)| *key == name).and_then(|(_, value)| value);
+    match (value("socketFactory"), value("socketFactoryArg")) {
+        (None | Some(""), _) => Ok(None),
+        (Some(factory), Some(path)) if is_unix_socket_factory(factory) => Ok(Some(path.to_owned())),
+        _ => Err(OTHER_SOCKETS.to_owned()),
+    }
+}

@@ -1,0 +1,176 @@
+//! With or without TLS: what is tried, and how TLS is agreed on.
+
+use std::path::Path;
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use std::io::{Read, Write};
+
+use crate::net::tls::Tls;
+use crate::net::tls_settings::{CertificateCheck, Encryption, EndPoint, Fallback, Handshake, TlsFailure};
+use crate::net::{self, Attempt, Connection, Place, Stream};
+use crate::targets::Postgres;
+use crate::targets::postgres::session::PostgresSession;
+use crate::targets::postgres::wire::BackendMessage;
+use crate::targets::postgres::{Host, Negotiation, SslMode};
+use crate::wait::outcome::{Kind, NotReady};
+
+/// The end of an attempt over one layer.
+pub(super) struct LayerFailure {
+    pub(super) failure: NotReady,
+    /// Whether libpq would try the next layer: the server refused TLS itself, or its `pg_hba.conf`
+    /// refused this one.
+    pub(super) try_next: bool,
+}
+
+impl From<NotReady> for LayerFailure {
+    fn from(failure: NotReady) -> Self {
+        Self { failure, try_next: false }
+    }
+}
+
+/// The protocol that a handshake without `SSLRequest` must agree on ("SSL Session Encryption").
+const ALPN: &[u8] = b"postgresql";
+
+/// The ways to connect that `sslmode` allows, in order; `IfOffered` goes on without TLS on the same connection.
+pub(crate) fn layers(mode: SslMode, place: &Place) -> &'static [Encryption] {
+    match (mode, place) {
+        (SslMode::Disable, _) | (_, Place::Unix(_)) => &[Encryption::Never],
+        (SslMode::Allow, _) => &[Encryption::Never, Encryption::Always],
+        (SslMode::Prefer, _) => &[Encryption::IfOffered, Encryption::Never],
+        (SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull, _) => &[Encryption::Always],
+    }
+}
+
+/// A stream over which the session can begin.
+pub(crate) struct Secured {
+    pub(crate) stream: Stream,
+    /// Whether it is TLS.
+    pub(crate) is_tls: bool,
+    /// Whether a certificate of ours was at hand for the server.
+    pub(crate) shows_certificate: bool,
+    /// The data that SCRAM can be bound to.
+    pub(crate) binding: Option<EndPoint>,
+}
+
+impl Secured {
+    fn plain(stream: Stream) -> Self {
+        Self { stream, is_tls: false, shows_certificate: false, binding: None }
+    }
+}
+
+/// Makes of a connection what `layer` asks for.
+pub(crate) fn secure(
+    target: &Postgres,
+    host: &Host,
+    layer: Encryption,
+    connection: Connection,
+    tls: &Tls,
+    attempt: &Attempt,
+) -> Result<Secured, LayerFailure> {
+    if layer == Encryption::Never {
+        return Ok(Secured::plain(Stream::Plain(connection)));
+    }
+    let mut stream = Stream::Plain(connection);
+    if target.sslnegotiation == Negotiation::Postgres {
+        match request(&mut stream, attempt)? {
+            b'S' => {}
+            b'N' if layer == Encryption::IfOffered => return Ok(Secured::plain(stream)),
+            b'N' => {
+                let reason = "the server has no TLS, and sslmode wants it";
+                return Err(NotReady::new(Kind::TlsRefused, reason).into());
+            }
+            // Before it can fork, a server answers with an error. libpq does not go on without TLS then.
+            b'E' => return Err(early_error(stream, attempt).into()),
+            other => {
+                let mut talk = PostgresSession::new(stream, attempt).talk.begun_with(&[other]);
+                drop(talk.read_more());
+                return Err(talk.wrong_protocol().into());
+            }
+        }
+    }
+    handshake(target, host, stream, tls, attempt).map_err(|TlsFailure { failure, fallback }| LayerFailure {
+        failure,
+        try_next: layer == Encryption::IfOffered && fallback == Fallback::Allowed,
+    })
+}
+
+/// `SSLRequest`, and the one byte that answers it.
+fn request(stream: &mut Stream, attempt: &Attempt) -> Result<u8, NotReady> {
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    let mut answer = [0];
+    match stream.write_all(&request).and_then(|()| stream.read(&mut answer)) {
+        Err(error) => Err(net::io_failure(&error, attempt)),
+        Ok(0) => Err(net::closed()),
+        Ok(_) => Ok(answer[0]),
+    }
+}
+
+/// The error that begins with the `E` that was read. Whatever follows, the server has ended it.
+fn early_error(stream: Stream, attempt: &Attempt) -> NotReady {
+    let mut session = PostgresSession::new(stream, attempt);
+    session.talk = session.talk.begun_with(b"E");
+    let cause = match session.receive() {
+        Ok(BackendMessage::Error(error)) => error.shown(),
+        Err(failure) if failure.kind == Kind::NotAccepting => failure.reason,
+        Ok(_) | Err(_) => "it is out of processes or memory".to_owned(),
+    };
+    NotReady::new(Kind::NotAccepting, format!("the server ended the connection before TLS: {cause}"))
+}
+
+fn handshake(
+    target: &Postgres,
+    host: &Host,
+    stream: Stream,
+    tls: &Tls,
+    attempt: &Attempt,
+) -> Result<Secured, TlsFailure> {
+    let connection = stream.into_connection();
+    let home = |name: &str| target.ssl_home.as_deref().map(|home| home.join(name)).filter(|path| path.exists());
+    let own = Handshake::new(&host.name, &target.tls);
+    let home_root = home("root.crt").filter(|_| target.sslrootcert.is_none() && own.ca.is_none());
+    let is_system = target.sslrootcert.as_deref().is_some_and(|path| path.as_os_str() == "system");
+    // A file that sslmode does not verify by may be absent, as in libpq.
+    let is_verified = matches!(target.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
+    let rootcert = target.sslrootcert.as_deref().filter(|_| !is_system).filter(|path| is_verified || path.exists());
+    let rootcert = rootcert.or(home_root.as_deref());
+    // libpq: with a CA at hand, `require` is as strict as `verify-ca`.
+    let has_ca = rootcert.is_some() || own.ca.is_some() || tls.has_ca();
+    let usual_check = match target.sslmode {
+        _ if is_system => CertificateCheck::ChainAndName,
+        SslMode::VerifyFull => CertificateCheck::ChainAndName,
+        SslMode::VerifyCa => CertificateCheck::Chain,
+        SslMode::Require if has_ca => CertificateCheck::Chain,
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => CertificateCheck::Nothing,
+    };
+    let home_identity = home("postgresql.crt").zip(home("postgresql.key")).filter(|_| target.sslcert.is_none());
+    let identity = target
+        .sslcert
+        .as_deref()
+        .map(|cert| (cert, target.sslkey.as_deref().unwrap_or(cert)))
+        // A file that was not there, or is a CA alone, does not end the login.
+        .filter(|(cert, key)| tls.has_read(cert, key))
+        .or(own.identity)
+        .or_else(|| home_identity.as_ref().map(|(cert, key)| (Path::new(cert), Path::new(key))));
+    let settings = Handshake {
+        sends_name: target.sslsni,
+        usual_check,
+        rootcert,
+        identity,
+        protocol: (target.sslnegotiation == Negotiation::Direct).then_some(ALPN),
+        min_version: target.ssl_min_protocol_version,
+        max_version: target.ssl_max_protocol_version,
+        ..own
+    };
+    let stream = tls.connect(connection, &settings, attempt)?;
+    let binding = end_point(&stream);
+    Ok(Secured { stream, is_tls: true, shows_certificate: identity.is_some() || tls.has_identity(), binding })
+}
+
+fn end_point(stream: &Stream) -> Option<EndPoint> {
+    match stream {
+        Stream::Tls(stream) => net::tls::connection::server_end_point(stream),
+        Stream::Plain(_) => None,
+    }
+}

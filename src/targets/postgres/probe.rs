@@ -1,0 +1,105 @@
+//! Postgres at two honest levels: accepting connections, and logged in.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use super::authentication::StartupEnd;
+use super::cancel;
+use super::expectations::is_lenient;
+use super::layers::{self, LayerFailure};
+use super::login::PostgresCredentials;
+use super::session::PostgresSession;
+use crate::net::tls::Tls;
+use crate::net::tls_settings::Encryption;
+use crate::net::{self, Attempt, StepKind};
+use crate::targets::Postgres;
+use crate::targets::postgres::Host;
+use crate::targets::shared::hosts::first_ready_until;
+use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
+use crate::wait::policy::Goal;
+
+/// How long a database may take to answer that need not.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+pub(crate) fn probe(target: &Postgres, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
+    let is_last = |failure: &NotReady| {
+        let is_refused = matches!(failure.kind, Kind::CredentialsRejected | Kind::NoDatabase);
+        is_refused && target.stops_at_refusal && goal == Goal::Ready
+    };
+    first_ready_until(&target.hosts, goal, attempt, is_last, |host, attempt| probe_host(target, host, tls, attempt))
+}
+
+fn probe_host(target: &Postgres, host: &Host, tls: &Tls, attempt: &Attempt) -> Outcome {
+    // As in libpq, it counts for one host, up to `ReadyForQuery`; what is asked then has the whole time.
+    let until_login = target.connect_timeout.map_or_else(|| attempt.clone(), |timeout| attempt.at_most(timeout));
+    let mut first = None;
+    for &layer in layers::layers(target.sslmode, &host.place) {
+        let mut login = PostgresCredentials::of(target, host);
+        match probe_layer(target, host, layer, &mut login, tls, (&until_login, attempt)) {
+            Ok(ready) => return Ok(ready),
+            Err(LayerFailure { failure, try_next: true }) => {
+                first.get_or_insert(login.scrub(target, failure));
+            }
+            Err(LayerFailure { failure, try_next: false }) => return Err(login.scrub(target, failure)),
+        }
+    }
+    Err(first.unwrap_or_else(net::closed))
+}
+
+fn probe_layer(
+    target: &Postgres,
+    host: &Host,
+    layer: Encryption,
+    login: &mut PostgresCredentials,
+    tls: &Tls,
+    (until_login, whole): (&Attempt, &Attempt),
+) -> Result<Ready, LayerFailure> {
+    let connection = net::connect(&host.place, until_login)?;
+    let secured = layers::secure(target, host, layer, connection, tls, until_login)?;
+    login.certificate = secured.shows_certificate;
+    // A server without TLS has already been tried without.
+    let is_tls = secured.is_tls;
+    let is_last = layer == Encryption::IfOffered && !secured.is_tls;
+    let rest;
+    let mut session = PostgresSession::new(secured.stream, until_login);
+    let outcome = match session.log_in(target, login, secured.binding) {
+        Err(failure) => Err(failure),
+        Ok(StartupEnd::Accepting(proof)) => Ok(Ready::new(proof)),
+        Ok(StartupEnd::LoggedIn) => {
+            until_login
+                .steps()
+                .note(StepKind::Login, || login.hide(target, session.reported.described(&target.user, login)));
+            let is_lenient = is_lenient(target, login.has_credentials());
+            rest = if is_lenient { whole.at_most(PATIENCE.min(whole.remaining() / 2)) } else { whole.clone() };
+            session.talk.stream().lasts(&rest);
+            session.talk.lasts(&rest);
+            session.finish(target, login.has_credentials()).map(Ready::new).map_err(LayerFailure::from)
+        }
+    };
+    let is_left = |failure: &NotReady| failure.kind == Kind::TimedOut || whole.is_abandoned();
+    if let (Err(LayerFailure { failure, .. }), Some(key)) = (&outcome, session.key)
+        && is_left(failure)
+    {
+        cancel::cancel(&host.place, key);
+    }
+    session.talk.into_stream().close();
+    outcome.map_err(|end| LayerFailure {
+        failure: if is_tls { net::over_tls(end.failure) } else { end.failure },
+        try_next: end.try_next && !is_last,
+    })
+}
+
+/// The whole conversation over a stream that stands, without TLS, with the target's own password: for tests
+/// and the fuzzer.
+///
+/// # Errors
+///
+/// Why it is not ready.
+pub(crate) fn converse<S: Read + Write>(target: &Postgres, stream: S, attempt: &Attempt) -> Outcome {
+    let login = PostgresCredentials { password: target.password.clone(), ..PostgresCredentials::default() };
+    let mut session = PostgresSession::new(stream, attempt);
+    match session.log_in(target, &login, None).map_err(|end| end.failure)? {
+        StartupEnd::Accepting(proof) => Ok(Ready::new(proof)),
+        StartupEnd::LoggedIn => Ok(Ready::new(session.finish(target, login.has_credentials())?)),
+    }
+}

@@ -1,0 +1,491 @@
+//! What a connection string says, by libpq's names, and what it leaves out: from a service, from the environment,
+//! from libpq's defaults ("Parameter Key Words" and "Environment Variables" in its manual).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::duration;
+use crate::net::Place;
+use crate::net::tls_settings::TargetTls;
+use crate::secret::Secret;
+use crate::targets::postgres::hosts::Lists;
+use crate::targets::postgres::{
+    AuthMethod, ChannelBinding, Host, Negotiation, Postgres, RequireAuth, SessionAttrs, SslMode, TlsVersion, one_of,
+    service,
+};
+use crate::targets::shared::kind::{Dialect, Layer};
+use crate::targets::shared::lookup::{Lookup, doubt_about, utf8};
+use crate::targets::shared::parameters::{Ignored, ODBC_CONNECT};
+use crate::targets::shared::reading::Reading;
+
+/// Debian's socket directory, libpq's default host there.
+const DEFAULT_SOCKET_DIR: &str = "/var/run/postgresql";
+/// The user where none is named: a role that nearly every server has, so that a server which trusts
+/// everybody does not log an unknown role. (libpq takes the name of the operating system's user,
+/// which a scratch image does not have.)
+const DEFAULT_USER: &str = "postgres";
+
+/// libpq's keywords, each with its variable.
+const KEYWORDS: &[(&str, &str)] = &[
+    ("host", "PGHOST"),
+    ("hostaddr", "PGHOSTADDR"),
+    ("port", "PGPORT"),
+    ("dbname", "PGDATABASE"),
+    ("user", "PGUSER"),
+    ("password", "PGPASSWORD"),
+    ("passfile", "PGPASSFILE"),
+    ("options", "PGOPTIONS"),
+    ("application_name", "PGAPPNAME"),
+    ("sslmode", "PGSSLMODE"),
+    ("requiressl", "PGREQUIRESSL"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("sslnegotiation", "PGSSLNEGOTIATION"),
+    ("sslsni", "PGSSLSNI"),
+    ("sslcertmode", "PGSSLCERTMODE"),
+    ("sslcrl", "PGSSLCRL"),
+    ("sslcrldir", "PGSSLCRLDIR"),
+    ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+    ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION"),
+    ("channel_binding", "PGCHANNELBINDING"),
+    ("require_auth", "PGREQUIREAUTH"),
+    ("requirepeer", "PGREQUIREPEER"),
+    ("gssencmode", "PGGSSENCMODE"),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+    ("service", "PGSERVICE"),
+    ("servicefile", ""),
+    ("scram_client_key", ""),
+    ("scram_server_key", ""),
+    // These mean nothing to the probe.
+    ("fallback_application_name", ""),
+    ("client_encoding", ""),
+    ("keepalives", ""),
+    ("tcp_user_timeout", ""),
+    ("replication", ""),
+    ("sslcompression", ""),
+    ("sslpassword", ""),
+    ("krbsrvname", ""),
+    ("gsslib", ""),
+    ("load_balance_hosts", ""),
+    ("passwd", ""),
+];
+
+/// Other clients' names for them, in small letters and without `_`.
+const ALIASES: &[(&str, &str)] = &[
+    ("targetservertype", "target_session_attrs"),
+    ("connecttimeout", "connect_timeout"),
+    ("applicationname", "application_name"),
+    ("database", "dbname"),
+    ("pgdbname", "dbname"),
+    ("pghost", "host"),
+    ("pgport", "port"),
+    ("currentschema", "search_path"),
+    ("searchpath", "search_path"),
+    // pg8000
+    ("unixsock", "unix_sock"),
+    ("socket", "unix_sock"),
+];
+
+/// Whether it is one of libpq's keywords.
+pub(crate) fn is_keyword(text: &str) -> bool {
+    KEYWORDS.iter().any(|(keyword, _)| *keyword == text)
+}
+
+/// The settings, as far as they are given.
+pub(crate) struct Settings {
+    pub(crate) dialect: Dialect,
+    /// A socket's own path.
+    pub(crate) socket: Option<String>,
+    default_port: u16,
+    given: Vec<(&'static str, Vec<u8>)>,
+    /// Weaker than `sslmode`: `ssl=true`.
+    ssl: Option<String>,
+    /// pgjdbc's `NonValidatingFactory`.
+    verifies_nothing: bool,
+    /// A service's, below what is given.
+    of_service: Vec<(&'static str, Vec<u8>)>,
+    search_path: Option<String>,
+    /// Prisma's `sslaccept`, and whether it is Prisma's at all, to which `sslcert` is the CA.
+    sslaccept: Option<String>,
+    is_prisma: bool,
+    has_port_of_query: bool,
+}
+
+/// A value, and what it is called in messages.
+struct Chosen {
+    value: Vec<u8>,
+    from: String,
+}
+
+impl Settings {
+    pub(crate) fn new(dialect: Dialect, default_port: u16) -> Self {
+        Self {
+            dialect,
+            socket: None,
+            default_port,
+            given: Vec::new(),
+            ssl: None,
+            verifies_nothing: false,
+            of_service: Vec::new(),
+            search_path: None,
+            sslaccept: None,
+            is_prisma: false,
+            has_port_of_query: false,
+        }
+    }
+
+    /// A setting, which replaces an earlier one.
+    pub(crate) fn set(&mut self, keyword: &'static str, value: impl Into<Vec<u8>>) {
+        self.given.retain(|(other, _)| *other != keyword);
+        self.given.push((keyword, value.into()));
+    }
+
+    /// A setting that a URI may leave out: then it is not given.
+    pub(crate) fn set_unless_empty(&mut self, keyword: &'static str, value: String) {
+        if !value.is_empty() {
+            self.set(keyword, value);
+        }
+    }
+
+    /// The password of the userinfo.
+    pub(crate) fn set_secret_unless_empty(&mut self, password: Option<&Secret>) {
+        if let Some(password) = password.filter(|password| !password.expose_bytes().is_empty()) {
+            self.set("password", password.expose_bytes().to_vec());
+        }
+    }
+
+    /// `host=A:1` brings its own ports.
+    pub(crate) fn unset_ports_of_authority(&mut self) {
+        if !self.has_port_of_query {
+            self.given.retain(|(keyword, _)| *keyword != "port");
+        }
+    }
+
+    /// A parameter by the name that some client has for it.
+    ///
+    /// # Errors
+    ///
+    /// The parameter is about security, and not implemented.
+    pub(crate) fn set_parameter(&mut self, key: &str, value: Vec<u8>, ignored: &mut Ignored) -> Result<(), String> {
+        let normalized: String = key.replace('_', "").to_ascii_lowercase();
+        let keyword =
+            KEYWORDS.iter().map(|(keyword, _)| *keyword).find(|keyword| keyword.replace('_', "") == normalized);
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == normalized).map(|(_, keyword)| *keyword);
+        if ["connectionlimit", "pooltimeout", "sslaccept", "sslidentity", "statementcachesize"].contains(&&*normalized)
+        {
+            self.is_prisma = true;
+        }
+        match keyword.or(alias) {
+            Some("search_path") => self.search_path = utf8_without_nul(value, "`search_path`").map(Some)?,
+            Some("unix_sock") => {
+                self.socket = utf8_without_nul(value, "`unix_sock`").map(Some)?.filter(|path| path.starts_with('/'));
+            }
+            Some("port") => {
+                self.has_port_of_query = true;
+                self.set("port", value);
+            }
+            // R2DBC's VERIFY_FULL.
+            Some("sslmode") if self.dialect != Dialect::Plain => {
+                let value: Vec<u8> = value.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();
+                self.set("sslmode", value.to_ascii_lowercase());
+            }
+            Some("sslmode") => self.set("sslmode", value),
+            Some(keyword) => self.set(keyword, value),
+            None if normalized == "odbcconnect" => return Err(ODBC_CONNECT.to_owned()),
+            None if normalized == "ssl" => self.ssl = utf8_without_nul(value, "`ssl`").map(Some)?,
+            None if normalized == "sslaccept" => self.sslaccept = utf8_without_nul(value, "`sslaccept`").map(Some)?,
+            // pgjdbc's way to say that nothing is verified, before `ssl` or behind it.
+            None if normalized == "sslfactory" && value.ends_with(b"NonValidatingFactory") => {
+                self.verifies_nothing = true;
+            }
+            None => ignored.add(key),
+        }
+        Ok(())
+    }
+
+    /// The given value, or else the service's, or else the environment's. One that is given empty is libpq's
+    /// default, whatever the environment has.
+    fn choose(&self, keyword: &str, lookup: &Lookup<'_>) -> Option<Chosen> {
+        let of =
+            |list: &[(&'static str, Vec<u8>)]| list.iter().find(|(name, _)| *name == keyword).map(|(_, v)| v.clone());
+        if let Some(value) = of(&self.given).or_else(|| of(&self.of_service)) {
+            return Some(Chosen { value, from: format!("`{keyword}`") });
+        }
+        let variable = KEYWORDS.iter().find(|(name, _)| *name == keyword).map(|(_, variable)| *variable)?;
+        // pgjdbc takes no place from libpq's variables.
+        let is_place = matches!(keyword, "host" | "hostaddr" | "port");
+        if variable.is_empty() || is_place && !self.is_libpqs() {
+            return None;
+        }
+        let value = lookup.bytes(variable).filter(|value| !value.is_empty())?;
+        Some(Chosen { value, from: variable.to_owned() })
+    }
+
+    fn is_libpqs(&self) -> bool {
+        matches!(self.dialect, Dialect::Plain | Dialect::Driver | Dialect::DriverOverTls)
+    }
+
+    /// The same, as text, with what it is called; nothing where it is empty.
+    fn text(&self, keyword: &str, lookup: &Lookup<'_>) -> Result<Option<(String, String)>, String> {
+        let chosen = self.choose(keyword, lookup).filter(|chosen| !chosen.value.is_empty());
+        chosen.map(|chosen| Ok((utf8_without_nul(chosen.value, &chosen.from)?, chosen.from))).transpose()
+    }
+
+    fn value(&self, keyword: &str, lookup: &Lookup<'_>) -> Result<Option<String>, String> {
+        Ok(self.text(keyword, lookup)?.map(|(value, _)| value))
+    }
+
+    fn path(&self, keyword: &str, lookup: &Lookup<'_>) -> Result<Option<PathBuf>, String> {
+        Ok(self.value(keyword, lookup)?.map(PathBuf::from))
+    }
+
+    fn parsed<T: Copy>(
+        &self,
+        keyword: &str,
+        all: &[(&'static str, T)],
+        lookup: &Lookup<'_>,
+    ) -> Result<Option<T>, String> {
+        let Some((value, from)) = self.text(keyword, lookup)? else { return Ok(None) };
+        one_of(all, &from, &value).map(Some)
+    }
+
+    /// The target that it makes.
+    pub(crate) fn finish(mut self, reading: &mut Reading<'_>) -> Result<Postgres, String> {
+        let lookup = reading.lookup;
+        self.read_service(lookup)?;
+        self.refuse_what_is_not_implemented(lookup)?;
+        let home = lookup.text("HOME")?.filter(|home| !home.is_empty());
+        let hosts = self.hosts(lookup)?;
+        self.refuse_for_sockets(&hosts, lookup)?;
+        let (sslmode, sslrootcert) = self.sslmode(lookup)?;
+        let password = self.choose("password", lookup).filter(|chosen| !chosen.value.is_empty());
+        if let Some(chosen) = password.as_ref().filter(|chosen| chosen.from == "PGPASSWORD") {
+            reading.doubts.extend(doubt_about(&chosen.value, "PGPASSWORD"));
+        }
+        // pgjdbc looks for the key in its home only once the server asks for the certificate.
+        let lacks_key = self.dialect == Dialect::Jdbc && self.value("sslkey", lookup)?.is_none();
+        let is_certificate_sent = self.value("sslcertmode", lookup)?.as_deref() != Some("disable") && !lacks_key;
+        let passfile = self.path("passfile", lookup)?;
+        let versions = [
+            ("TLSv1", TlsVersion::V1_0),
+            ("TLSv1.1", TlsVersion::V1_1),
+            ("TLSv1.2", TlsVersion::V1_2),
+            ("TLSv1.3", TlsVersion::V1_3),
+        ];
+        let negotiations = [("postgres", Negotiation::Postgres), ("direct", Negotiation::Direct)];
+        let sslnegotiation = self.parsed("sslnegotiation", &negotiations, lookup)?.unwrap_or_default();
+        let ssl_min_protocol_version = self.parsed("ssl_min_protocol_version", &versions, lookup)?;
+        let ssl_max_protocol_version = self.parsed("ssl_max_protocol_version", &versions, lookup)?;
+        if ssl_max_protocol_version.is_some_and(|max| max < TlsVersion::V1_2 || ssl_min_protocol_version > Some(max)) {
+            return Err("its `ssl_max_protocol_version` leaves no version: TLS 1.2 and 1.3 are spoken".to_owned());
+        }
+        if sslnegotiation == Negotiation::Direct && !sslmode.requires_tls() {
+            return Err("`sslnegotiation=direct` goes with sslmode=require or stricter, as in libpq".to_owned());
+        }
+        let user = self.value("user", lookup)?;
+        Ok(Postgres {
+            hosts,
+            stops_at_refusal: self.dialect == Dialect::Plain,
+            user_is_named: user.is_some(),
+            user: user.unwrap_or_else(|| DEFAULT_USER.to_owned()),
+            password: password.map(|chosen| Secret::new(chosen.value)),
+            passfile: passfile.or_else(|| home.as_ref().map(|home| PathBuf::from(format!("{home}/.pgpass")))),
+            database: self.value("dbname", lookup)?,
+            options: self.value("options", lookup)?,
+            settings: self.search_path.take().map(|path| ("search_path".to_owned(), path)).into_iter().collect(),
+            sslmode,
+            sslrootcert,
+            sslcert: self.path("sslcert", lookup)?.filter(|_| is_certificate_sent),
+            sslkey: self.path("sslkey", lookup)?.filter(|_| is_certificate_sent),
+            ssl_home: home
+                .filter(|_| is_certificate_sent || lacks_key)
+                .map(|home| PathBuf::from(format!("{home}/.postgresql"))),
+            sslnegotiation,
+            sslsni: self.value("sslsni", lookup)?.as_deref() != Some("0"),
+            ssl_min_protocol_version,
+            ssl_max_protocol_version,
+            tls: crate::targets::shared::tls::take(TargetTls::default(), &mut reading.expectations)?,
+            channel_binding: self.channel_binding(lookup)?,
+            require_auth: self.require_auth(lookup)?,
+            target_session_attrs: self.session_attrs(lookup)?,
+            connect_timeout: self.connect_timeout(lookup)?,
+            application_name: self.value("application_name", lookup)?.unwrap_or_else(|| "when-ready".to_owned()),
+            query: reading.expectations.take("query")?.map(Secret::new),
+        })
+    }
+
+    fn read_service(&mut self, lookup: &Lookup<'_>) -> Result<(), String> {
+        let Some(name) = self.value("service", lookup)? else { return Ok(()) };
+        let file = self.value("servicefile", lookup)?;
+        for (key, value) in service::settings(&name, file.as_deref(), lookup)? {
+            let keyword = KEYWORDS.iter().map(|(keyword, _)| *keyword).find(|keyword| *keyword == key);
+            let keyword = keyword.ok_or("its service has a keyword that libpq does not know")?;
+            self.of_service.push((keyword, value));
+        }
+        Ok(())
+    }
+
+    /// Refuses what would be less safe, or lead elsewhere, if it were ignored.
+    fn refuse_what_is_not_implemented(&self, lookup: &Lookup<'_>) -> Result<(), String> {
+        let refused =
+            |what: &str| Err(format!("{what} is not implemented, and not ignored because it is about security"));
+        for (keyword, second) in [("gssencmode", "prefer"), ("sslcertmode", "allow")] {
+            let Some((mode, from)) = self.text(keyword, lookup)? else { continue };
+            if one_of(&[("disable", false), (second, false), ("require", true)], &from, &mode)? {
+                return refused(&format!("{from}=require"));
+            }
+        }
+        for keyword in ["sslcrl", "sslcrldir", "scram_client_key", "scram_server_key"] {
+            if let Some((_, from)) = self.text(keyword, lookup)? {
+                return refused(&from);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_for_sockets(&self, hosts: &[Host], lookup: &Lookup<'_>) -> Result<(), String> {
+        match self.text("requirepeer", lookup)? {
+            Some((_, from)) if hosts.iter().any(|host| matches!(host.place, Place::Unix(_))) => {
+                Err(format!("{from} of a socket is not implemented, and not ignored because it is about security"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn hosts(&self, lookup: &Lookup<'_>) -> Result<Vec<Host>, String> {
+        // A port that is not used may be anything.
+        let (host, address) = (self.value("host", lookup)?, self.value("hostaddr", lookup)?);
+        let port = self.text("port", lookup)?;
+        if let Some(socket) = &self.socket {
+            return Ok(vec![Host::socket_at(socket, self.default_port)]);
+        }
+        let lists = Lists {
+            hosts: host.as_deref(),
+            addresses: address.as_deref(),
+            ports: port.as_ref().map(|(port, _)| port.as_str()),
+            default_host: if self.is_libpqs() { DEFAULT_SOCKET_DIR } else { "localhost" },
+            default_port: self.default_port,
+        };
+        lists.hosts().map_err(|problem| match &port {
+            Some((_, from)) if from == "PGPORT" && problem.contains("port") => format!("PGPORT: {problem}"),
+            _ => problem,
+        })
+    }
+
+    /// The mode and the CA, which depend on each other.
+    fn sslmode(&mut self, lookup: &Lookup<'_>) -> Result<(SslMode, Option<PathBuf>), String> {
+        // Prisma's `sslcert` is the CA, and verified only with sslaccept=strict.
+        if self.is_prisma
+            && !self.given.iter().any(|(keyword, _)| matches!(*keyword, "sslkey" | "sslrootcert"))
+            && let Some(at) = self.given.iter().position(|(keyword, _)| *keyword == "sslcert")
+        {
+            let (_, ca) = self.given.remove(at);
+            if self.sslaccept.as_deref() == Some("strict") {
+                self.set("sslrootcert", ca);
+            }
+        }
+        let given = self
+            .given
+            .iter()
+            .chain(&self.of_service)
+            .any(|(keyword, value)| *keyword == "sslmode" && !value.is_empty());
+        let sslmode = match (&self.ssl, self.dialect) {
+            _ if self.verifies_nothing && !given => Some(SslMode::Require),
+            (Some(ssl), _) if !given => Some(self.mode_of_ssl(ssl)?),
+            // r2dbcs is R2DBC's way to say `ssl=true`, which is verify-full.
+            (None, Dialect::DriverOverTls) if !given => Some(SslMode::Require),
+            (None, Dialect::R2dbc(Layer::Tls)) if !given => Some(SslMode::VerifyFull),
+            // "Obsolete" since 2005, and in use.
+            _ => {
+                let is_required = self.value("requiressl", lookup)?.is_some_and(|value| value.starts_with('1'));
+                self.parsed("sslmode", &SslMode::ALL, lookup)?.or(is_required.then_some(SslMode::Require))
+            }
+        };
+        let sslrootcert = self.path("sslrootcert", lookup)?;
+        match (sslmode, sslrootcert.as_deref().is_some_and(|path| path.as_os_str() == "system")) {
+            (None, true) => Ok((SslMode::VerifyFull, sslrootcert)),
+            (Some(mode), true) if mode != SslMode::VerifyFull => {
+                Err("`sslrootcert=system` goes with sslmode=verify-full only, as in libpq".to_owned())
+            }
+            (mode, _) => Ok((mode.unwrap_or(SslMode::Prefer), sslrootcert)),
+        }
+    }
+
+    /// JDBC's, node-postgres' and asyncpg's `ssl=`. To pgjdbc and R2DBC `true` is verify-full and `false` is not
+    /// given; to libpq and the others it is require.
+    fn mode_of_ssl(&self, ssl: &str) -> Result<SslMode, String> {
+        let is_java = !self.is_libpqs();
+        match ssl.to_ascii_lowercase().as_str() {
+            "true" | "1" | "" if is_java => Ok(SslMode::VerifyFull),
+            "true" | "1" | "on" | "yes" | "" => Ok(SslMode::Require),
+            "false" | "0" if is_java => Ok(SslMode::Prefer),
+            "false" | "0" | "off" | "no" => Ok(SslMode::Disable),
+            mode => one_of(&SslMode::ALL, "`ssl`", mode),
+        }
+    }
+
+    fn channel_binding(&self, lookup: &Lookup<'_>) -> Result<ChannelBinding, String> {
+        let all = [
+            ("disable", ChannelBinding::Disable),
+            ("prefer", ChannelBinding::Prefer),
+            ("require", ChannelBinding::Require),
+        ];
+        Ok(self.parsed("channel_binding", &all, lookup)?.unwrap_or_default())
+    }
+
+    /// `a,b` or `!a,!b`; not both.
+    fn require_auth(&self, lookup: &Lookup<'_>) -> Result<Option<RequireAuth>, String> {
+        let all = [
+            ("password", AuthMethod::Password),
+            ("md5", AuthMethod::Md5),
+            ("gss", AuthMethod::Gss),
+            ("sspi", AuthMethod::Sspi),
+            ("scram-sha-256", AuthMethod::ScramSha256),
+            ("oauth", AuthMethod::Oauth),
+            ("none", AuthMethod::None),
+        ];
+        let Some((list, from)) = self.text("require_auth", lookup)? else { return Ok(None) };
+        let negated = list.starts_with('!');
+        let methods = list
+            .split(',')
+            .map(|method| match (method.strip_prefix('!'), negated) {
+                (Some(method), true) => one_of(&all, &from, method),
+                (None, false) => one_of(&all, &from, method),
+                _ => Err(format!("{from}: methods with and without `!` cannot be mixed")),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(RequireAuth { negated, methods }))
+    }
+
+    fn session_attrs(&self, lookup: &Lookup<'_>) -> Result<SessionAttrs, String> {
+        let Some((value, from)) = self.text("target_session_attrs", lookup)? else { return Ok(SessionAttrs::Any) };
+        // pgjdbc reads its values in any case.
+        let is_lenient = self.dialect != Dialect::Plain;
+        let found = SessionAttrs::ALL
+            .iter()
+            .find(|(name, _)| *name == value || is_lenient && name.eq_ignore_ascii_case(&value));
+        match found {
+            Some((_, attrs)) => Ok(*attrs),
+            None => one_of(&SessionAttrs::ALL, &from, &value),
+        }
+    }
+
+    /// Whole seconds; 0 and less are none at all.
+    fn connect_timeout(&self, lookup: &Lookup<'_>) -> Result<Option<Duration>, String> {
+        let Some((value, from)) = self.text("connect_timeout", lookup)? else { return Ok(None) };
+        if let Ok(seconds) = value.trim().parse::<i64>() {
+            return Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs));
+        }
+        let parsed = duration::parse(value.trim());
+        parsed
+            .map(|duration| Some(duration).filter(|duration| !duration.is_zero()))
+            .map_err(|_| format!("the value of {from} is not a number of seconds"))
+    }
+}
+
+fn utf8_without_nul(bytes: Vec<u8>, from: &str) -> Result<String, String> {
+    let text = utf8(bytes, from)?;
+    if text.contains('\0') { Err(format!("the value of {from} holds a NUL character")) } else { Ok(text) }
+}

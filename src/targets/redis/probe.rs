@@ -1,0 +1,143 @@
+//! Redis: AUTH, SELECT, PING and what the target expects; sentinels, who know where the master is.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use super::expectations::Met;
+use super::resp::Reply;
+use super::session::RedisSession;
+use crate::net::tls::Tls;
+use crate::net::tls_settings::{Handshake, TargetTls};
+use crate::net::{self, Attempt, Place, StepKind, Stream};
+use crate::targets::Redis;
+use crate::targets::redis::{Role, Sentinel};
+use crate::targets::shared::hosts::first_ready;
+use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
+use crate::wait::policy::Goal;
+
+/// How often a key is followed to the node that holds its slot.
+const MAX_REDIRECTS: u8 = 3;
+/// How long the answer to QUIT may take after that to PING. Redis sends both at once; who sends none hangs up.
+const FAREWELL: Duration = Duration::from_millis(20);
+
+pub(crate) fn probe(target: &Redis, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
+    match &target.sentinel {
+        Some(sentinel) => probe_master(target, sentinel, goal, tls, attempt),
+        None => first_ready(&target.places, goal, attempt, |place, attempt| {
+            probe_place(target, place, target.role, goal, tls, attempt)
+        }),
+    }
+}
+
+/// Asks the sentinels in order, then the master that one of them names.
+fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
+    // Silent sentinels leave the master its share of the time.
+    let asking = attempt.share(2);
+    let master = first_ready(&sentinel.places, goal, &asking, |place, attempt| {
+        let mut session = RedisSession::new(open(place, sentinel.tls.as_ref(), tls, attempt)?, attempt);
+        let master = session.master(target, sentinel);
+        session.talk.into_stream().close();
+        master
+    });
+    let master = match master {
+        // Sentinels that are gone prove nothing of the master.
+        Err(failure) if goal == Goal::Down => {
+            let reason = format!("nothing is known of the master: {}", failure.reason);
+            return Err(NotReady::new(Kind::Unreachable, reason));
+        }
+        other => other?,
+    };
+    let place = Place::Tcp(master);
+    attempt.steps().note(StepKind::Advertised, || format!("the master by the sentinel's word: {place}"));
+    // The master may be a replica by now: then the sentinel's answer was old.
+    let role = Some(target.role.unwrap_or(Role::Master));
+    match probe_place(target, &place, role, goal, tls, attempt) {
+        Ok(ready) => Ok(Ready::new(format!("{} ({place}, named by the sentinel)", ready.proof))),
+        Err(failure) => {
+            let reason = format!("the master at {place}, which the sentinel names: {}", failure.reason);
+            Err(NotReady { reason, ..failure })
+        }
+    }
+}
+
+fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
+    let mut place = place.clone();
+    let mut may_quit = !attempt.steps().are_recorded();
+    for _ in 0..=MAX_REDIRECTS {
+        let farewell;
+        let mut session = RedisSession::new(open(&place, target.tls.as_ref(), tls, attempt)?, attempt);
+        let outcome = session.meet(target, role, may_quit);
+        let outcome = match outcome {
+            Ok(Met::Ready(proof)) if attempt.steps().are_recorded() => {
+                session.introduce();
+                // A proxy that has passed GET on is none that answers by itself.
+                Ok(if target.key.is_some() { Met::Ready(proof) } else { Met::ReadyAndQuit(proof) })
+            }
+            other => other,
+        };
+        let outcome = match outcome {
+            Ok(Met::ReadyAndQuit(proof)) => {
+                farewell = attempt.at_most(FAREWELL);
+                session.talk.stream().lasts(&farewell);
+                session.talk.lasts(&farewell);
+                Ok(Met::Ready(format!("{proof}{}", session.farewell())))
+            }
+            other => other,
+        };
+        session.talk.into_stream().close();
+        match outcome.map_err(|failure| if target.tls.is_some() { net::over_tls(failure) } else { failure })? {
+            Met::Ready(proof) | Met::ReadyAndQuit(proof) => return Ok(Ready::new(proof)),
+            Met::Renamed => may_quit = false,
+            // Another node tells nothing about whether this one is down.
+            Met::Moved(_) if goal == Goal::Down => return Ok(Ready::new("PONG")),
+            Met::Moved(to) if to.host.is_empty() => match &mut place {
+                Place::Tcp(address) => address.port = to.port,
+                Place::Unix(_) => {
+                    return Err(NotReady::new(Kind::NotAccepting, format!("the key is at port {}", to.port)));
+                }
+            },
+            Met::Moved(to) => place = Place::Tcp(to),
+        }
+    }
+    Err(NotReady::new(Kind::NotAccepting, "the cluster moves the key from node to node"))
+}
+
+fn open(place: &Place, own: Option<&TargetTls>, tls: &Tls, attempt: &Attempt) -> Result<Stream, NotReady> {
+    let connection = net::connect(place, attempt)?;
+    Ok(match (place, own) {
+        (Place::Tcp(address), Some(own)) => tls.connect(connection, &Handshake::new(&address.host, own), attempt)?,
+        _ => Stream::Plain(connection),
+    })
+}
+
+impl<S: Read + Write> RedisSession<'_, S> {
+    /// The peer that answered PING, by the answer to QUIT: Redis says OK, or that it does not know the command (where it
+    /// is renamed); twemproxy answers PING itself and hangs up, Envoy answers PING itself and calls QUIT
+    /// unsupported.
+    fn farewell(&mut self) -> &'static str {
+        const PROXY: &str = ", from a proxy: key= would reach behind it";
+        match self.read_reply() {
+            Ok(Reply::Error(text)) if text.windows(11).any(|part| part == b"unsupported") => PROXY,
+            Err(failure) if failure.kind == Kind::ConnectionClosed => PROXY,
+            Ok(_) | Err(_) => "",
+        }
+    }
+}
+
+/// The whole conversation over a stream that stands, without TLS: for tests and the fuzzer.
+///
+/// # Errors
+///
+/// Why it is not ready.
+pub(crate) fn converse<S: Read + Write>(target: &Redis, stream: S, attempt: &Attempt) -> Outcome {
+    let mut session = RedisSession::new(stream, attempt);
+    if let Some(sentinel) = &target.sentinel {
+        return session.master(target, sentinel).map(|master| Ready::new(format!("the master is {master}")));
+    }
+    match session.meet(target, target.role, true)? {
+        Met::ReadyAndQuit(proof) => Ok(Ready::new(format!("{proof}{}", session.farewell()))),
+        Met::Ready(proof) => Ok(Ready::new(proof)),
+        Met::Renamed => Err(NotReady::new(Kind::Forbidden, "the server has renamed PING")),
+        Met::Moved(to) => Err(NotReady::new(Kind::NotAccepting, format!("the key is at {to}"))),
+    }
+}

@@ -1,0 +1,67 @@
+//! Sentinels' URLs, as lettuce, Celery, kombu, Django and Node's clients have them.
+
+use crate::net::Place;
+use crate::targets::redis::url::{Credentials, Parameters};
+use crate::targets::redis::{Redis, Sentinel};
+use crate::targets::shared::kind::Written;
+use crate::targets::shared::reading::Reading;
+use crate::targets::shared::url::{self, Percent, Userinfo};
+
+impl Redis {
+    /// A URL, of which `rest` stands behind `://`: `hosts/master/database`, `hosts/database#master`,
+    /// `hosts/master?db=`, and Celery's list `host;sentinel://host`.
+    pub(crate) fn from_sentinel_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let list = of_one_list(written.rest);
+        let parts = url::split(&list, Userinfo::UntilSlashOrQuery)?;
+        let mut parameters = Parameters::read(parts.query.unwrap_or_default(), reading)?;
+        let credentials = Credentials::of(parts.userinfo, &mut parameters, reading)?;
+        let mut segments: Vec<&str> = parts.path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let database = match segments.len() {
+            1 | 2 => segments.pop_if(|last| is_number(&&**last)).map(str::to_owned),
+            _ => None,
+        };
+        let master = match segments.as_slice() {
+            [] => None,
+            [master] => Some(url::decode_as(master, Percent::Lenient)?),
+            [_, _] => return Err("its database is not a number, like redis+sentinel://HOST:26379/MASTER/0".to_owned()),
+            _ => return Err("its path has too many parts; write redis+sentinel://HOST:26379/MASTER/0".to_owned()),
+        };
+        let hosts = if parts.hosts.is_empty() { "localhost" } else { parts.hosts };
+        let master_of_fragment = written.bare_fragment.map(url::decode).transpose()?.filter(|text| !text.is_empty());
+        let tls = (written.is_tls() || parameters.is_tls).then_some(parameters.tls.clone());
+        let database = parameters.database.or(database);
+        let redis = Self::assemble(Vec::new(), credentials, database.as_deref(), tls, reading)?;
+        let sentinel = Sentinel {
+            places: url::places(hosts, written.default_port())?,
+            master: parameters.master.or(master).or(master_of_fragment),
+            user: parameters.sentinel_user,
+            password: parameters.sentinel_password,
+            tls: redis.tls.clone(),
+        };
+        Ok(Self { sentinel: Some(sentinel), ..redis })
+    }
+
+    /// The same, made of options.
+    pub(crate) fn of_sentinels(self, places: Vec<Place>, master: String) -> Self {
+        let sentinel = Sentinel { places, master: Some(master), user: None, password: None, tls: self.tls.clone() };
+        Self { places: Vec::new(), sentinel: Some(sentinel), ..self }
+    }
+}
+
+/// Celery's `host1:26379;sentinel://host2:26379/0` as `host1:26379,host2:26379/0`.
+fn of_one_list(rest: &str) -> String {
+    let parts = rest.split([';']).map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<&str> = parts.map(|part| part.split_once("://").map_or(part, |(_, part)| part)).collect();
+    let Some((last, others)) = parts.split_last() else { return rest.to_owned() };
+    // The first credentials are all credentials; a path may stand behind each.
+    let host_of = |part: &str| part.split('/').next().unwrap_or_default().to_owned();
+    let mut out = String::new();
+    for (index, part) in others.iter().enumerate() {
+        let host = host_of(part);
+        out.push_str(if index == 0 { &host } else { host.rsplit_once('@').map_or(&*host, |(_, host)| host) });
+        out.push(',');
+    }
+    out.push_str(if others.is_empty() { last } else { last.split_once('@').map_or(last, |(_, host)| host) });
+    out
+}

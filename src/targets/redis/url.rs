@@ -1,0 +1,248 @@
+//! Redis' URLs, in the forms of redis-cli's `-u`, redis-py, ioredis, go-redis, kombu and Predis.
+
+use crate::net::Place;
+use crate::net::tls_settings::{CertificateCheck, TargetTls};
+use crate::secret::Secret;
+use crate::targets::redis::{DEFAULT_PORT, Redis, take_key, take_role};
+use crate::targets::shared::kind::Written;
+use crate::targets::shared::reading::Reading;
+use crate::targets::shared::url::{self, Percent, Url, Userinfo};
+use crate::text::truth;
+
+/// The parameters of the query.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    pub(crate) database: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) master: Option<String>,
+    pub(crate) sentinel_user: Option<String>,
+    pub(crate) sentinel_password: Option<Secret>,
+    pub(crate) tls: TargetTls,
+    /// go-redis' `addr=`: further hosts.
+    pub(crate) hosts: Vec<String>,
+    /// `ssl=true`
+    pub(crate) is_tls: bool,
+    /// Symfony's `redis_cluster=1`
+    is_cluster: bool,
+    checks_name: Option<bool>,
+}
+
+/// Whether a query has a parameter that only Redis' clients have: a URL of a plain socket with it is Redis.
+pub(crate) fn has_parameters(query: &str) -> bool {
+    let known = ["db", "database", "password", "username", "virtual_host", "alias"];
+    url::raw_pairs(query).any(|(key, value)| value.is_some() && known.contains(&key))
+}
+
+impl Parameters {
+    pub(crate) fn read(query: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let mut found = Self::default();
+        for (key, value) in url::raw_pairs(query) {
+            let key = url::decode_as(key, Percent::Lenient)?;
+            let secret = Secret::new(url::decode_bytes(value.unwrap_or_default(), Percent::Lenient)?);
+            // As redis-py: an empty value counts for nothing.
+            if secret.expose_bytes().is_empty() {
+                reading.ignored.add(&key);
+                continue;
+            }
+            match key.as_str() {
+                "password" => found.password = Some(secret),
+                "sentinel_password" | "sentinelPassword" => found.sentinel_password = Some(secret),
+                _ => {
+                    let text = std::str::from_utf8(secret.expose_bytes());
+                    let text = text.map_err(|_| "a value of its query is not UTF-8".to_owned())?.to_owned();
+                    found.set(&key, text, reading)?;
+                }
+            }
+        }
+        match found.checks_name {
+            Some(false) if matches!(found.tls.check, None | Some(CertificateCheck::ChainAndName)) => {
+                found.tls.check = Some(CertificateCheck::Chain);
+            }
+            _ => {}
+        }
+        Ok(found)
+    }
+
+    fn set(&mut self, key: &str, value: String, reading: &mut Reading<'_>) -> Result<(), String> {
+        let is = |value: &str| truth(value) == Some(true);
+        match key {
+            "db" | "database" | "virtual_host" => self.database = Some(value),
+            "username" | "user" => self.user = Some(value),
+            "sentinel_username" | "sentinelUsername" => self.sentinel_user = Some(value),
+            "service_name" | "serviceName" | "master_name" | "masterName" | "master" | "sentinelMasterId"
+            | "sentinel_master_id" | "sentinel_name" | "master_set" | "masterSet" | "redis_sentinel"
+            | "sentinel_master" => self.master = Some(value),
+            "addr" => self.hosts.push(value),
+            "ssl" | "tls" => self.is_tls = is(&value),
+            "redis_cluster" => self.is_cluster = is(&value),
+            "ssl_cert_reqs" => self.tls.check = Some(cert_reqs(&value)?),
+            "ssl_ca_certs" => self.tls.ca = Some(value.into()),
+            "ssl_certfile" => self.tls.cert = Some(value.into()),
+            "ssl_keyfile" => self.tls.key = Some(value.into()),
+            "ssl_check_hostname" => self.checks_name = Some(is(&value)),
+            // go-redis, lettuce
+            "skip_verify" if is(&value) => self.tls.check = Some(CertificateCheck::Nothing),
+            "verifyPeer" | "verify_peer" => match value.to_ascii_lowercase().as_str() {
+                "none" | "false" | "0" => self.tls.check = Some(CertificateCheck::Nothing),
+                "ca" => self.tls.check = Some(CertificateCheck::Chain),
+                _ => self.tls.check = Some(CertificateCheck::ChainAndName),
+            },
+            "ssl_validate_ocsp" | "ssl_validate_ocsp_stapled" if is(&value) => {
+                return Err(format!("`{key}` is not implemented, and not ignored because it is about security"));
+            }
+            "ssl_ca_path" | "ssl_ca_data" => {
+                return Err(format!("`{key}` is not implemented: give the CA as a file, `ssl_ca_certs`"));
+            }
+            _ => reading.ignored.add(key),
+        }
+        Ok(())
+    }
+}
+
+/// redis-py's, kombu's and Python's own words.
+fn cert_reqs(value: &str) -> Result<CertificateCheck, String> {
+    match value.to_ascii_lowercase().trim_start_matches("ssl.").trim_start_matches("cert_") {
+        "none" | "0" => Ok(CertificateCheck::Nothing),
+        // A server always has a certificate to verify.
+        "optional" | "required" | "1" | "2" => Ok(CertificateCheck::ChainAndName),
+        _ => Err("the value of `ssl_cert_reqs` is not one of none, optional, required".to_owned()),
+    }
+}
+
+/// The user and the password of AUTH.
+pub(crate) struct Credentials {
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+}
+
+impl Credentials {
+    /// As redis-py, the userinfo wins over the query. A user with a `:` and no password has an empty one; what is
+    /// meant by a word alone, only the server knows.
+    pub(crate) fn of(
+        userinfo: Option<&str>,
+        found: &mut Parameters,
+        reading: &mut Reading<'_>,
+    ) -> Result<Self, String> {
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let own = userinfo.map(|userinfo| url::user_and_password(userinfo, Percent::Lenient)).transpose()?;
+        let (user, password) = match own {
+            Some((user, password)) => (some(user), password),
+            None => (None, None),
+        };
+        let is_word = password.is_none() && user.is_some();
+        let password = password.filter(|password| !password.expose_bytes().is_empty());
+        let user = user.or(found.user.take());
+        let password = password.or(found.password.take()).or_else(|| reading.password_in("REDISCLI_AUTH"));
+        let password = password.or_else(|| (user.is_some() && !is_word).then(|| Secret::new("")));
+        Ok(Self { user, password })
+    }
+}
+
+impl Redis {
+    /// A URL, of which `rest` stands behind `://`.
+    pub(crate) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let rest = same_credentials(written.rest);
+        let parts = url::split(&rest, Userinfo::UntilSlashOrQuery)?;
+        let mut parameters = Parameters::read(parts.query.unwrap_or_default(), reading)?;
+        let credentials = Credentials::of(parts.userinfo, &mut parameters, reading)?;
+        let database = parameters.database.take();
+        let path = parts.path.trim_matches('/');
+        if parts.hosts.is_empty() && path.contains('/') {
+            return Err("a path in the host's place is a socket: write redis+unix:///path/to/redis.sock".to_owned());
+        }
+        // Behind the number Rails and Django have a prefix of keys.
+        let number = path.split('/').next().filter(|number| !number.is_empty());
+        let database = database.or_else(|| number.map(str::to_owned));
+        let hosts =
+            if parts.hosts.starts_with(':') { format!("localhost{}", parts.hosts) } else { parts.hosts.to_owned() };
+        let hosts = if hosts.is_empty() { "localhost".to_owned() } else { hosts };
+        let hosts = [vec![hosts], std::mem::take(&mut parameters.hosts)].concat().join(",");
+        let is_tls = written.is_tls() || parameters.is_tls;
+        let says_cluster = written.scheme.name().ends_with("-cluster") || parameters.is_cluster;
+        let places = url::places(&hosts, written.scheme.port.unwrap_or(DEFAULT_PORT))
+            .map_err(|problem| url::blame_password(&rest, problem))?;
+        let redis = Self::assemble(
+            places.clone(),
+            credentials,
+            database.as_deref(),
+            is_tls.then_some(parameters.tls),
+            reading,
+        )?;
+        let redis = Self { cluster: redis.cluster || says_cluster, ..redis };
+        // go-redis' way to name sentinels.
+        Ok(match parameters.master {
+            Some(master) => redis.of_sentinels(places, master),
+            None => redis,
+        })
+    }
+
+    /// A URL of a socket.
+    pub(crate) fn from_socket_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+        let Url { userinfo, hosts, path, query } = url::split(written.rest, Userinfo::UntilSlashOrQuery)?;
+        if !matches!(hosts, "" | "localhost") || matches!(path, "" | "/") {
+            return Err("its path is not absolute; write redis+unix:///path/to/redis.sock".to_owned());
+        }
+        let mut parameters = Parameters::read(query.unwrap_or_default(), reading)?;
+        let credentials = Credentials::of(userinfo, &mut parameters, reading)?;
+        let place = Place::Unix(url::decode(path)?.into());
+        Self::assemble(vec![place], credentials, parameters.database.as_deref(), None, reading)
+    }
+
+    pub(crate) fn assemble(
+        places: Vec<Place>,
+        credentials: Credentials,
+        database: Option<&str>,
+        tls: Option<TargetTls>,
+        reading: &mut Reading<'_>,
+    ) -> Result<Self, String> {
+        let role = take_role(&mut reading.expectations)?;
+        let (key, value) = take_key(&mut reading.expectations)?;
+        let cluster = reading.expectations.take_flag("cluster")?;
+        Ok(Self {
+            places,
+            sentinel: None,
+            tls: tls.map(|tls| crate::targets::shared::tls::take(tls, &mut reading.expectations)).transpose()?,
+            word: credentials
+                .user
+                .as_ref()
+                .filter(|_| credentials.password.is_none())
+                .map(|word| Secret::new(word.as_str())),
+            user: credentials.user,
+            password: credentials.password,
+            database: number(database)?,
+            key,
+            value,
+            hidden: Vec::new(),
+            role,
+            cluster,
+        })
+    }
+}
+
+/// The number of a database; none is 0.
+fn number(text: Option<&str>) -> Result<u32, String> {
+    let Some(text) = text else { return Ok(0) };
+    let number = url::decode_as(text, Percent::Lenient)?
+        .trim()
+        .parse::<u32>()
+        .ok()
+        .filter(|number| i32::try_from(*number).is_ok());
+    number.ok_or_else(|| "its database is not a number, like redis://HOST:6379/0".to_owned())
+}
+
+/// `u:p@h1,u:p@h2` as `u:p@h1,h2`.
+fn same_credentials(rest: &str) -> String {
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let hosts: Option<Vec<(&str, &str)>> = authority.split(',').map(|host| host.rsplit_once('@')).collect();
+    match hosts.as_deref() {
+        Some([(first, _), others @ ..])
+            if !others.is_empty() && others.iter().all(|(userinfo, _)| userinfo == first) =>
+        {
+            let hosts: Vec<&str> = hosts.iter().flatten().map(|(_, host)| *host).collect();
+            format!("{first}@{}{tail}", hosts.join(","))
+        }
+        _ => rest.to_owned(),
+    }
+}

@@ -1,0 +1,213 @@
+//! A conversation in whole messages over a stream of bytes, whichever the protocol.
+
+use std::io::{self, Read, Write};
+
+use crate::net::{self, Attempt};
+use crate::text::{first_bytes, peer_text};
+use crate::wait::outcome::{Kind, NotReady};
+
+/// The bytes are not of the protocol, or claim more than a probe has use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProtocolError;
+
+/// A decoder's finding at the beginning of the bytes: a message and its length, or that more is to be read.
+pub(crate) type Decoded<T> = Result<Option<(T, usize)>, ProtocolError>;
+
+/// The longest line of a text protocol.
+const MAX_LINE: usize = 16 << 10;
+
+/// A conversation.
+pub(crate) struct Talk<'a, S> {
+    stream: S,
+    buffer: Vec<u8>,
+    attempt: &'a Attempt,
+    /// The protocol's name in messages.
+    protocol: &'static str,
+    /// Whether a message has been received, and whether the stream is TLS: what it means that the peer closes.
+    has_answered: bool,
+    is_tls: bool,
+    /// Why the last message could not be sent: the peer may have said why before it closed.
+    unsent: Option<io::Error>,
+}
+
+impl<'a, S: Read + Write> Talk<'a, S> {
+    pub(crate) fn new(stream: S, protocol: &'static str, attempt: &'a Attempt) -> Self {
+        Self { stream, buffer: Vec::new(), attempt, protocol, has_answered: false, is_tls: false, unsent: None }
+    }
+
+    /// The same conversation, over TLS.
+    pub(crate) fn over_tls(self, is_tls: bool) -> Self {
+        Self { is_tls, ..self }
+    }
+
+    /// Sends a message. That it could not be sent is told when no answer comes.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let sent = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
+        self.unsent = self.unsent.take().or(sent.err());
+    }
+
+    /// Receives a message.
+    pub(crate) fn receive<T>(&mut self, mut decode: impl FnMut(&[u8]) -> Decoded<T>) -> Result<T, NotReady> {
+        loop {
+            let found = decode(&self.buffer);
+            self.go_on(found.as_ref().map(|found| found.as_ref().map(|(_, used)| *used)).map_err(|error| *error))?;
+            if let Ok(Some((message, _))) = found {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Passes over a message's bytes, or reads more of it. All that is the same for messages of all types is here.
+    fn go_on(&mut self, used: Result<Option<usize>, ProtocolError>) -> Result<(), NotReady> {
+        let used = used.map_err(|_| self.wrong_protocol())?;
+        // A peer that never comes to the point has only so much time for it.
+        if self.attempt.remaining().is_zero() {
+            return Err(self.attempt.timed_out());
+        }
+        let Some(used) = used else { return self.read_more() };
+        self.buffer.drain(..used);
+        self.has_answered = true;
+        Ok(())
+    }
+
+    /// Reads what has come, or waits for it.
+    pub(crate) fn read_more(&mut self) -> Result<(), NotReady> {
+        let mut chunk = [0; 4096];
+        let failure = match self.stream.read(&mut chunk) {
+            Ok(0) => net::closed(),
+            Ok(n) => {
+                self.buffer.extend_from_slice(&chunk[..n]);
+                return Ok(());
+            }
+            Err(error) => net::io_failure(&error, self.attempt),
+        };
+        let failure = self.unsent.take().map_or(failure, |error| net::io_failure(&error, self.attempt));
+        Err(match failure.kind {
+            Kind::ConnectionClosed if self.has_answered => net::closed_midway(),
+            Kind::ConnectionClosed if self.is_tls => net::closed_over_tls(),
+            _ => failure,
+        })
+    }
+
+    /// Waits until something has come that is not yet received.
+    pub(crate) fn await_byte(&mut self) -> Result<(), NotReady> {
+        if self.buffer.is_empty() { self.read_more() } else { Ok(()) }
+    }
+
+    /// The first byte of what has come along with the last message.
+    pub(crate) fn next_byte(&self) -> Option<u8> {
+        self.buffer.first().copied()
+    }
+
+    /// The time that there is for it.
+    pub(crate) fn attempt(&self) -> &'a Attempt {
+        self.attempt
+    }
+
+    /// From here on, reads and writes end with `attempt`.
+    pub(crate) fn lasts(&mut self, attempt: &'a Attempt) {
+        self.attempt = attempt;
+    }
+
+    /// Passes over bytes that are of no use.
+    pub(crate) fn skip(&mut self, mut bytes: usize) -> Result<(), NotReady> {
+        while bytes > 0 {
+            if self.attempt.remaining().is_zero() {
+                return Err(self.attempt.timed_out());
+            }
+            self.await_byte()?;
+            let passed = bytes.min(self.buffer.len());
+            self.buffer.drain(..passed);
+            bytes -= passed;
+        }
+        Ok(())
+    }
+
+    /// The peer speaks something else.
+    pub(crate) fn wrong_protocol(&self) -> NotReady {
+        let reason = format!("the peer does not speak {}: {}", self.protocol, answered_like(&self.buffer));
+        NotReady::new(Kind::WrongProtocol, reason)
+    }
+
+    /// The peer said what is not to be said at this point.
+    pub(crate) fn out_of_order(&self) -> NotReady {
+        let reason = format!("the peer does not speak {}: a message out of order", self.protocol);
+        NotReady::new(Kind::WrongProtocol, reason)
+    }
+
+    /// The stream.
+    pub(crate) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Whether a message has been received.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered
+    }
+
+    /// The same conversation, of which `bytes` have been read already.
+    pub(crate) fn begun_with(self, bytes: &[u8]) -> Self {
+        Self { buffer: bytes.to_vec(), ..self }
+    }
+
+    /// The stream, for TLS to begin on; nothing may have come before that.
+    pub(crate) fn upgrade(self) -> Result<S, NotReady> {
+        if self.buffer.is_empty() { Ok(self.stream) } else { Err(self.out_of_order()) }
+    }
+
+    /// The stream, when all is said.
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
+    }
+}
+
+/// The protocol that a peer seems to speak, from its first bytes.
+pub(crate) fn answered_like(bytes: &[u8]) -> String {
+    let server = match bytes {
+        _ if bytes.starts_with(b"HTTP/") => "an HTTP",
+        _ if bytes.starts_with(b"SSH-") => "an SSH",
+        [0x15, 0x03, ..] => "a TLS",
+        [_, _, _, 0, 0x0a, ..] => "a MySQL",
+        _ if bytes.starts_with(b"-ERR") || bytes.starts_with(b"-NOAUTH") => "a Redis",
+        _ => return format!("it answered `{}`", first_bytes(bytes)),
+    };
+    format!("it answered like {server} server")
+}
+
+/// A line of a text protocol, without its end, where the bytes begin as one of `beginnings` does.
+pub(crate) fn line(bytes: &[u8], beginnings: &[&str]) -> Decoded<String> {
+    let line = line_of_bytes(bytes, beginnings, MAX_LINE)?;
+    Ok(line.map(|(line, used)| (peer_text(&line).trim_end().to_owned(), used)))
+}
+
+/// The same as it is, up to that length.
+pub(crate) fn line_of_bytes(bytes: &[u8], beginnings: &[&str], longest: usize) -> Decoded<Vec<u8>> {
+    let fits = |beginning: &&str| beginning.as_bytes().iter().zip(bytes).all(|(a, b)| a == b);
+    if !beginnings.iter().any(fits) {
+        return Err(ProtocolError);
+    }
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) if end <= longest => Ok(Some((bytes[..end].trim_ascii_end().to_vec(), end + 1))),
+        None if bytes.len() <= longest => Ok(None),
+        _ => Err(ProtocolError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_whole_or_refused_at_once() {
+        let whole = b"VERSION 1.6\r\nx";
+        for end in 0..13 {
+            assert_eq!(line(&whole[..end], &["ERROR", "VERSION "]), Ok(None), "{end}");
+        }
+        assert_eq!(line(whole, &["VERSION "]), Ok(Some(("VERSION 1.6".to_owned(), 13))));
+        for wrong in [&b"HTTP/1.1"[..], b"\x15\x03\x03", b"VERS\n", b"\n"] {
+            assert_eq!(line(wrong, &["VERSION "]), Err(ProtocolError));
+        }
+        assert_eq!(line(&[b'V'; 2], &["VERSION "]), Err(ProtocolError));
+        assert_eq!(line(&[&b"VERSION "[..], &[b'1'; MAX_LINE]].concat(), &["VERSION "]), Err(ProtocolError));
+    }
+}

@@ -1,0 +1,519 @@
+//! One target: when to attempt, what an outcome means, when to attempt again. Pure: time is passed in.
+
+mod flights;
+mod history;
+mod spacing;
+
+use std::time::Duration;
+
+use crate::wait::backoff::{Pauses, jittered, upwards};
+use crate::wait::deadline::Deadline;
+use crate::wait::outcome::{Kind, NotReady, Outcome};
+use crate::wait::policy::Silence;
+
+use flights::{Flight, Flights};
+pub(crate) use history::History;
+use spacing::SLOW;
+pub(crate) use spacing::{MAX_OPEN, Reach};
+
+/// An attempt that has not reported this long after its time is up is stuck in the name service or a file system.
+const GRACE: Duration = Duration::from_millis(20);
+/// The age from which an attempt that is under way at the end says more than the last failure does.
+const TELLING: Duration = Duration::from_millis(500);
+/// From this time-out on, its reason names the limit.
+const NAMES_LIMIT: u32 = 3;
+/// A kind of failure that is new begins again with short pauses, no more often than this.
+const RESTARTS: Duration = Duration::from_secs(5);
+
+/// The rules of one target's wait.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rules {
+    /// The pauses.
+    pub(crate) pauses: Pauses,
+    /// The longest that one attempt may take, or may take to connect where silent ones are kept.
+    pub(crate) attempt_timeout: Duration,
+    /// The fate of an attempt that is connected by then, and not answered.
+    pub(crate) silence: Silence,
+    /// No more attempts than this.
+    pub(crate) max_attempts: Option<u32>,
+    /// Consecutive successes that make it ready.
+    pub(crate) successes: u32,
+    /// The deadline of the whole wait.
+    pub(crate) deadline: Deadline,
+    /// The target's own deadline, for becoming ready the first time.
+    pub(crate) own_deadline: Deadline,
+    /// Whether attempts may overlap.
+    pub(crate) overlap: Overlap,
+    /// Whether it is waited for, and no reason to fail.
+    pub(crate) is_optional: bool,
+}
+
+/// Whether another attempt begins beside one that goes unanswered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    /// Allowed: what hangs is one connection of many.
+    Allowed,
+    /// One at a time, and no pause is shorter than the last attempt took: commands cost what they cost, and a wait
+    /// with one keeps no more than half a core busy.
+    OneAtATime,
+}
+
+/// Where a target stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not ready yet.
+    Waiting,
+    /// Ready a while ago, and asked once more.
+    Confirming,
+    /// Ready.
+    Ready,
+    /// Its attempts, its own deadline or its chances are used up.
+    GivenUp,
+}
+
+/// The change that an outcome made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Ready, as this proves.
+    Ready(String),
+    /// Once more, as it was a while ago.
+    Confirmed,
+    /// A success of several.
+    Success(String),
+    /// Not ready; `news` says whether the reason is a new one.
+    NotReady {
+        /// Why.
+        failure: NotReady,
+        /// Whether it differs from the one before.
+        news: bool,
+        /// The pause until it is asked again, where it is asked slowly because somebody has to mend it.
+        slowly: Option<Duration>,
+    },
+    /// The outcome came too late to matter.
+    Stale,
+}
+
+/// An attempt that begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// Its number, from 1.
+    pub(crate) attempt: u32,
+    /// The time that it has, or has to connect where silent ones are kept.
+    pub(crate) budget: Duration,
+    /// The time that it has once it is connected; none, if it lasts until it is answered.
+    pub(crate) patience: Option<Duration>,
+}
+
+/// A target through the whole wait.
+#[derive(Debug, Clone)]
+pub(crate) struct Tracker {
+    rules: Rules,
+    /// Where it stands.
+    pub(crate) state: State,
+    /// The findings of its attempts.
+    pub(crate) history: History,
+    flights: Flights,
+    /// When the next attempt begins, if nothing is heard before.
+    next: Option<Duration>,
+    /// When an attempt last began or ended: the next is planned from here.
+    since: Duration,
+    /// The end of the pause after what was heard last.
+    rested: Duration,
+    /// The least pause before the next attempt.
+    rest: Duration,
+    /// From when on a success is another one of a row. Attempts that were kept may be answered all at once.
+    next_of_row: Duration,
+    /// When a success of a row last counted.
+    counted: Duration,
+    /// How many attempts have begun since the pauses began: at first, after a success, and with a kind of failure
+    /// that is new in this wait.
+    attempts: u32,
+    /// How long the last answer took.
+    answered_in: Duration,
+    /// When the pauses began again for a kind of failure that was new.
+    restarted: Duration,
+    /// The last random number, from -1 to 1.
+    jitter: f64,
+    /// Whether the next attempt is due whatever the pauses say.
+    is_urgent: bool,
+}
+
+impl Tracker {
+    /// A target that has not been attempted; the first attempt is due at once.
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            state: State::Waiting,
+            history: History::default(),
+            flights: Flights::default(),
+            next: Some(Duration::ZERO),
+            since: Duration::ZERO,
+            rested: Duration::ZERO,
+            rest: Duration::ZERO,
+            next_of_row: Duration::ZERO,
+            counted: Duration::ZERO,
+            attempts: 0,
+            answered_in: Duration::ZERO,
+            restarted: Duration::ZERO,
+            jitter: 0.0,
+            is_urgent: false,
+        }
+    }
+
+    /// Whether it is waited for, and no reason to fail.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.rules.is_optional
+    }
+
+    /// Whether an attempt is due.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        self.next.is_some_and(|next| next <= now) && !self.deadline().is_past(now)
+    }
+
+    /// The moment at which something is to be done: an attempt begun, reported or given up.
+    pub(crate) fn wakes_at(&self, with_starts: bool) -> Option<Duration> {
+        let next = self.next.filter(|_| with_starts);
+        let expires = |flight: &Flight| flight.reported.is_none();
+        let expiry = self.flights.iter().filter(expires).map(|flight| flight.ends.saturating_add(GRACE)).min();
+        let own = match self.deadline() {
+            Deadline::At(at) if matches!(self.state, State::Waiting | State::Confirming) => Some(at),
+            _ => None,
+        };
+        [next, expiry, own].into_iter().flatten().min()
+    }
+
+    /// The order in which due targets begin: those that were never attempted first, then those with nothing
+    /// under way, then those that have waited longest.
+    pub(crate) fn urgency(&self) -> (bool, usize, Duration) {
+        (self.history.attempts > 0, self.flights.count(), self.flights.last_began())
+    }
+
+    /// The deadline that counts now: a target that was ready in time has met its own.
+    fn deadline(&self) -> Deadline {
+        match self.history.ready_after {
+            Some(_) => self.rules.deadline,
+            None => self.rules.deadline.min(self.rules.own_deadline),
+        }
+    }
+
+    /// Begins an attempt. `jitter` is a number from -1 to 1.
+    pub(crate) fn begin(&mut self, now: Duration, jitter: f64) -> Begun {
+        self.history.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
+        self.jitter = jitter;
+        let attempt = self.history.attempts;
+        let ends = self.deadline().or(now.saturating_add(self.rules.attempt_timeout));
+        self.flights.begin(Flight::new(attempt, now, ends));
+        (self.since, self.rested, self.is_urgent) = (now, now, false);
+        self.plan();
+        let budget = ends.saturating_sub(now);
+        let patience = match self.rules.silence {
+            Silence::Kept => self.deadline().remaining(now),
+            Silence::Ended => Some(budget),
+        };
+        Begun { attempt, budget, patience }
+    }
+
+    /// The attempt that is to end before another begins, so that no more than [`MAX_OPEN`] are open.
+    pub(crate) fn make_way(&mut self) -> Option<u32> {
+        if self.flights.count() < MAX_OPEN {
+            return None;
+        }
+        let flight = self.flights.least_useful()?;
+        self.flights.land(flight.attempt);
+        Some(flight.attempt)
+    }
+
+    /// Learns how far the attempts under way have come, each by its number, on which depends when the next may begin
+    /// beside them.
+    pub(crate) fn learn(&mut self, reach: impl FnMut(u32) -> Reach) {
+        if self.flights.count() > 0 && self.state != State::Ready {
+            self.flights.learn(reach);
+            self.plan();
+        }
+    }
+
+    /// Whether attempts are under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.flights.count() > 0
+    }
+
+    fn last_call(&self) -> Option<Duration> {
+        spacing::last_call(self.deadline(), self.rest)
+    }
+
+    /// Plans the next attempt: when the pause is over, what is under way has had its time, and no closer to the last
+    /// one than configured; or just before the deadline.
+    fn plan(&mut self) {
+        if self.is_urgent {
+            return;
+        }
+        let is_alone = self.rules.overlap == Overlap::Allowed || self.flights.count() == 0;
+        if self.is_exhausted() || !is_alone {
+            self.next = None;
+            return;
+        }
+        let beside = self.flights.leave_room_at(self.since, self.answered_in);
+        let beside = match self.flights.newest() {
+            Some(newest) => newest.began.saturating_add(self.jittered(beside.saturating_sub(newest.began))),
+            None => Duration::ZERO,
+        };
+        let least = self.flights.last_began().saturating_add(self.rules.pauses.least(self.attempts, self.jitter));
+        let at = self.rested.max(beside).max(least);
+        self.next = spacing::fit(at, self.since, self.rest, self.last_call());
+    }
+
+    /// A gap beside what is under way, with its jitter.
+    fn jittered(&self, gap: Duration) -> Duration {
+        let is_least = self.flights.iter().any(|flight| flight.reach >= Reach::Spoken);
+        match self.rules.pauses {
+            Pauses::Default if !is_least => jittered(gap, self.jitter),
+            _ => jittered(gap, upwards(self.jitter)),
+        }
+    }
+
+    /// Takes the outcome of an attempt. `jitter` is a number from -1 to 1.
+    pub(crate) fn finish(&mut self, attempt: u32, now: Duration, outcome: Outcome, jitter: f64) -> Change {
+        let Some(flight) = self.flights.land(attempt) else {
+            return Change::Stale;
+        };
+        (self.since, self.jitter) = (now, jitter);
+        let took = now.saturating_sub(flight.began);
+        self.history.latency = Some(took);
+        if is_answer(&outcome) {
+            self.answered_in = took;
+        }
+        if self.rules.overlap == Overlap::OneAtATime {
+            self.rest = took;
+        }
+        if let Some(kind) = flight.reported {
+            self.history.uncount(kind);
+        }
+        match outcome {
+            Ok(ready) => self.succeed(flight, now, ready.proof),
+            Err(failure) => self.fail(flight, now, failure),
+        }
+    }
+
+    fn succeed(&mut self, flight: Flight, now: Duration, proof: String) -> Change {
+        // Several attempts that were under way side by side may be answered at once: they are one success.
+        let began_later = flight.began >= self.counted;
+        let counts = self.history.succeeded_in_a_row == 0 || began_later || now >= self.next_of_row;
+        self.history.succeeded(flight.began, &proof, counts);
+        self.attempts = 0;
+        let was = self.state;
+        if was == State::Waiting && self.history.succeeded_in_a_row < self.rules.successes {
+            if counts {
+                self.counted = now;
+                let pause = self.rules.pauses.pause(1, false, self.jitter);
+                self.rested = now.saturating_add(pause);
+                // Answers take unequally long.
+                self.next_of_row = now.saturating_add(pause / 2);
+            }
+            self.plan();
+            // The last of the attempts that are allowed was a success, but not the last one needed.
+            self.give_up_if_exhausted();
+            return Change::Success(proof);
+        }
+        self.history.was_seen_ready(now);
+        self.become_ready();
+        if was == State::Confirming { Change::Confirmed } else { Change::Ready(proof) }
+    }
+
+    fn become_ready(&mut self) {
+        self.state = State::Ready;
+        self.flights.clear();
+        (self.next, self.is_urgent) = (None, false);
+    }
+
+    fn fail(&mut self, flight: Flight, now: Duration, mut failure: NotReady) -> Change {
+        let is_new = self.history.count(&failure);
+        // A later attempt has succeeded already: this one tells of an earlier time.
+        if self.history.has_succeeded_since(flight.began) {
+            self.plan();
+            self.give_up_if_exhausted();
+            return Change::Stale;
+        }
+        // An attempt that the deadline cut short tells less than an attempt that came to its end.
+        let is_cut = failure.kind == Kind::TimedOut && flight.length() < self.rules.attempt_timeout;
+        if failure.kind == Kind::TimedOut && !is_cut && self.history.times(Kind::TimedOut) >= NAMES_LIMIT {
+            name_the_limit(&mut failure.reason);
+        }
+        let fell = self.state == State::Confirming;
+        if fell && is_cut {
+            // The target was ready, and nothing says that it is not.
+            return Change::Stale;
+        }
+        self.state = State::Waiting;
+        let is_brief = self.rules.overlap == Overlap::OneAtATime || flight.length() < TELLING;
+        // So does one that is still under way: it had more time.
+        let tells_more = self.history.last.is_some() || self.flights.count() > 0;
+        let keeps_reason = is_cut && is_brief && tells_more;
+        let news = !keeps_reason && (fell || self.history.last.as_ref() != Some(&failure));
+        self.history.failed(now, (!keeps_reason).then_some(&failure));
+        let pause = self.pause_after(&flight, now, &failure, is_new);
+        self.rested = now.saturating_add(pause);
+        self.plan();
+        self.give_up_if_exhausted();
+        let slowly = failure.waits_for_somebody().then_some(pause);
+        Change::NotReady { failure, news, slowly }
+    }
+
+    /// The pause after a failure.
+    fn pause_after(&mut self, flight: &Flight, now: Duration, failure: &NotReady, is_new: bool) -> Duration {
+        let ran_out = failure.kind == Kind::TimedOut || !failure.kind.is_refusal() && flight.ends <= now;
+        if ran_out && flight.reach > Reach::Unconnected {
+            self.flights.hung(flight);
+            let at = self.flights.leave_room_after(flight, now);
+            return at.saturating_sub(now);
+        }
+        if is_new && now >= self.restarted.saturating_add(RESTARTS) {
+            self.restarted = now;
+            self.attempts = 1;
+        }
+        let pause = self.rules.pauses.pause(self.attempts, failure.kind.is_refusal(), self.jitter);
+        if failure.waits_for_somebody() { pause.max(jittered(SLOW, upwards(self.jitter))) } else { pause }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.rules.max_attempts.is_some_and(|max| self.history.attempts >= max)
+    }
+
+    fn give_up_if_exhausted(&mut self) {
+        if self.is_exhausted() && self.flights.count() == 0 && self.state != State::Ready {
+            self.give_up();
+        }
+    }
+
+    /// The attempts whose time is up, and the time that each had: those that have not reported, and those that are
+    /// kept but were the last.
+    pub(crate) fn overdue(&self, now: Duration) -> Vec<(u32, Duration)> {
+        let is_over = self.is_exhausted() && self.flights.iter().all(|flight| flight.ends.saturating_add(GRACE) <= now);
+        let is_kept = |flight: &Flight| self.rules.silence == Silence::Kept && flight.reach > Reach::Unconnected;
+        let due = self.flights.iter().filter(|flight| flight.ends.saturating_add(GRACE) <= now || is_over);
+        due.filter(|flight| is_over || !is_kept(flight)).map(|flight| (flight.attempt, flight.length())).collect()
+    }
+
+    /// Whether the time of any attempt is up that has not been reported.
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        self.flights.iter().any(|flight| flight.reported.is_none() && flight.ends.saturating_add(GRACE) <= now)
+    }
+
+    /// The attempts that are kept and of which nothing has been said although their time is up, or the peer has said
+    /// that it holds them back; and the time that each has had.
+    pub(crate) fn hanging(&self, now: Duration) -> Vec<(u32, Duration)> {
+        let is_due = |flight: &Flight| flight.reach == Reach::HeldBack || flight.ends.saturating_add(GRACE) <= now;
+        let due = self.flights.iter().filter(|flight| flight.reported.is_none() && is_due(flight));
+        due.map(|flight| (flight.attempt, flight.length())).collect()
+    }
+
+    /// Reports an attempt as hanging for this reason. It is kept.
+    pub(crate) fn report_hanging(&mut self, attempt: u32, failure: NotReady) -> Change {
+        self.flights.report(attempt, failure.kind);
+        let fell = self.state == State::Confirming;
+        let news = fell || self.history.last.as_ref() != Some(&failure);
+        self.state = State::Waiting;
+        self.history.hangs(&failure);
+        Change::NotReady { failure, news, slowly: None }
+    }
+
+    /// The oldest attempt that is kept although its time is up: where room is short, it makes way for another target.
+    pub(crate) fn oldest_kept(&self) -> Option<(Duration, u32)> {
+        self.flights.iter().find(|flight| flight.reported.is_some()).map(|flight| (flight.began, flight.attempt))
+    }
+
+    /// Waits for this attempt no more.
+    pub(crate) fn forget(&mut self, attempt: u32) {
+        self.flights.land(attempt);
+        self.give_up_if_exhausted();
+    }
+
+    /// The oldest attempt under way that tells more than the last failure does, and its age: without
+    /// a failure any, else one that began after it and has gone unanswered for a while, or that is the failure.
+    pub(crate) fn unanswered(&self, now: Duration) -> Option<(u32, Duration)> {
+        let flight = self.flights.oldest()?;
+        let age = now.saturating_sub(flight.began);
+        let may_overlap = self.rules.overlap == Overlap::Allowed;
+        let is_later = flight.began >= self.history.failed_at;
+        let tells_more = match &self.history.last {
+            None => true,
+            Some(last) if flight.reported.is_some() => Some(last.kind) == flight.reported,
+            Some(_) => may_overlap && is_later && age >= TELLING,
+        };
+        tells_more.then_some((flight.attempt, age))
+    }
+
+    /// Records at the end why the attempt that was found by [`Self::unanswered`] leaves it not ready.
+    pub(crate) fn explain(&mut self, attempt: u32, failure: NotReady) {
+        if let Some(kind) = self.flights.land(attempt).and_then(|flight| flight.reported) {
+            self.history.uncount(kind);
+        }
+        self.history.note_reason(failure);
+    }
+
+    /// Asks a target once more that was ready a while ago.
+    pub(crate) fn confirm(&mut self, now: Duration) {
+        self.state = State::Confirming;
+        self.attempts = 0;
+        (self.next, self.is_urgent) = (Some(now), true);
+    }
+
+    /// Takes a target for ready that was so, and whose confirmation has not failed.
+    pub(crate) fn take_at_its_word(&mut self) {
+        self.become_ready();
+    }
+
+    /// Whether it was last seen ready longer ago than `stale`. One that has no attempt left is taken at its word.
+    pub(crate) fn wants_confirmation(&self, now: Duration, stale: Duration) -> bool {
+        !self.is_exhausted() && self.history.last_seen_ready(now) > stale
+    }
+
+    /// Lets what was to end by `now` last until `ends`: its own attempts, its own deadline, and with `is_last` the
+    /// deadline of the whole wait. One that is not ready is asked once more then.
+    pub(crate) fn look_once_more(&mut self, now: Duration, ends: Duration, is_last: bool) {
+        if !matches!(self.state, State::Waiting | State::Confirming) {
+            return;
+        }
+        let is_over = self.deadline().is_past(now);
+        self.flights.extend(now, ends);
+        if is_last {
+            self.rules.deadline = Deadline::At(ends);
+        }
+        if self.rules.own_deadline.is_past(now) {
+            self.rules.own_deadline = Deadline::At(ends);
+        }
+        if is_over && !self.is_exhausted() && self.rules.overlap == Overlap::Allowed {
+            (self.next, self.is_urgent) = (Some(now), true);
+        }
+    }
+
+    /// Whether the deadline that counts has passed for a target that is not ready.
+    pub(crate) fn is_out_of_time(&self, now: Duration) -> bool {
+        matches!(self.state, State::Waiting | State::Confirming) && self.deadline().is_past(now)
+    }
+
+    /// Attempts it no more.
+    pub(crate) fn give_up(&mut self) {
+        self.state = State::GivenUp;
+        (self.next, self.is_urgent) = (None, false);
+        self.flights.clear();
+    }
+}
+
+/// Says which option allows an attempt more time, unless the reason says so already.
+fn name_the_limit(reason: &mut String) {
+    if !reason.contains("attempt-timeout") {
+        reason.push_str("; attempt-timeout allows more");
+    }
+}
+
+/// Whether the peer has said what it thinks.
+fn is_answer(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(_) => true,
+        Err(failure) => !failure.kind.is_refusal() && failure.kind != Kind::ConnectionClosed,
+    }
+}
+
+#[cfg(test)]
+mod tests;
