@@ -1,8 +1,9 @@
-//! MySQL: a real MariaDB, and what only MySQL says in scripts (see `src/probe/mysql`).
+//! MySQL: a real MariaDB, and what only MySQL says in scripts (see `src/targets/mysql`).
 
 use std::io::Write;
 use std::sync::OnceLock;
 
+use crate::support::certificates::Ca;
 use crate::support::mariadb::MariaDb;
 use crate::support::peer::Peer;
 use crate::support::{Run, fails_for_good, free_port, not_ready, ready};
@@ -14,6 +15,8 @@ fn shared() -> &'static MariaDb {
         let server = MariaDb::started(&["--max-connect-errors=3", "--performance-schema=ON"]);
         server.sql(
             "install soname 'auth_ed25519'; create user open@'%'; create user sock@'%' identified via ed25519 using password('x'); \
+             create user twice@'%' identified via ed25519 using password('signed') or mysql_native_password using password('native'); \
+             create user gss@'%' identified by 'another'; \
              create table app.t (id int); insert into app.t values (1), (2); create database closed",
         );
         server
@@ -28,6 +31,10 @@ fn url(userinfo: &str, rest: &str) -> String {
 fn a_login_with_the_password_and_the_database_is_ready() {
     ready(url("app:secret%20word@", "app")).expect_stderr("logged in as app to the database app");
     ready(url("open@", "")).expect_stderr("logged in as open without a password");
+    // MariaDB's ed25519, and an account that has it before the usual password.
+    ready(url("sock:x@", "")).expect_stderr("logged in as sock");
+    ready(url("twice:native@", "")).expect_stderr("logged in as twice");
+    ready(url("twice:signed@", "")).expect_stderr("logged in as twice");
     Run::new().target(url("app@", "app")).env("MYSQL_PWD", "secret word").finish().expect_status(0);
     let (port, socket) = (shared().port, shared().socket());
     for target in [
@@ -59,9 +66,17 @@ fn what_is_refused_is_refused_with_its_reason_and_without_the_password() {
     not_ready(url("app:secret%20word@", "nowhere")).expect_stderr("nowhere");
     not_ready(url("root@", "nowhere")).expect_stderr("Unknown database 'nowhere' (1049)");
     fails_for_good(url("app:secret%20word@", "closed")).expect_stderr("(1044)");
-    fails_for_good(url("sock:x@", "")).expect_stderr("client_ed25519, which is not supported");
+    fails_for_good(url("sock:wrong@", "")).expect_stderr("Access denied for user 'sock'");
+    fails_for_good(url("gss:x@", "")).expect_stderr("Access denied for user 'gss'");
     fails_for_good(url("app:secret%20word@", "app?ssl-mode=REQUIRED")).expect_stderr("the server has no TLS");
     fails_for_good(url("app@", "app#query=select 1")).expect_stderr("query= needs a login");
+}
+
+#[test]
+fn an_account_whose_password_has_expired_is_refused() {
+    // MariaDB lets it in, and answers nothing but SET PASSWORD.
+    shared().sql("create or replace user expired@'%' identified by 'x' password expire");
+    fails_for_good(url("expired:x@", "")).expect_stderr("SET PASSWORD");
 }
 
 #[test]
@@ -75,6 +90,10 @@ fn a_query_must_return_a_row_that_is_neither_0_nor_null() {
         ("select null", false),
         ("select 'x'", true),
         ("select 0.0", false),
+        ("select 0e0", false),
+        ("select count(*) from t where id > 5", false),
+        ("select '0'", true),
+        ("select 0.5", true),
         ("do 1", false),
         ("select seq from seq_1_to_5000", true),
     ] {
@@ -190,10 +209,8 @@ fn the_host_that_is_blocked_or_not_allowed_fails_for_good() {
     }
 }
 
-#[cfg(feature = "tls")]
 #[test]
 fn tls_is_used_where_it_is_offered_and_verified_where_it_is_asked() {
-    use crate::support::certificates::Ca;
     let ca = Ca::new();
     let files = ca.issue("localhost", &["localhost", "127.0.0.1"]);
     let args = [
@@ -211,4 +228,27 @@ fn tls_is_used_where_it_is_offered_and_verified_where_it_is_asked() {
     ready(url("localhost", &format!("?ssl-mode=VERIFY_IDENTITY&ssl-ca={}", ca.file().display())));
     let run = Run::new().target(url("localhost", "?ssl-mode=VERIFY_IDENTITY"));
     run.args(["--tls-ca", ca.file().to_str().unwrap()]).finish().expect_status(0);
+}
+
+#[test]
+fn a_database_is_asked_for_plain_over_tls_and_by_socket() {
+    let ca = Ca::new();
+    let files = ca.issue("db", &["127.0.0.1"]);
+    let server = MariaDb::started(&[
+        &format!("--ssl-cert={}", files.cert.display()),
+        &format!("--ssl-key={}", files.key.display()),
+    ]);
+    server.sql("create table app.t (id int); insert into app.t values (1)");
+    let socket = server.socket();
+    let tcp =
+        |path: &str, mode: &str| format!("mysql://app:secret%20word@127.0.0.1:{}/{path}?ssl-mode={mode}", server.port);
+    let by_socket = |path: &str| format!("mysql://app:secret%20word@localhost/{path}?unix_socket={socket}");
+    for mode in ["DISABLED", "PREFERRED", "REQUIRED"] {
+        ready(tcp("app", mode)).expect_stderr("to the database app");
+        not_ready(tcp("nowhere", mode));
+        ready(format!("{}#query=select count(*)>0 from t", tcp("app", mode)));
+    }
+    ready(by_socket("app"));
+    not_ready(by_socket("nowhere"));
+    ready(format!("{}#query=select count(*)>0 from t", by_socket("app")));
 }

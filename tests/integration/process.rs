@@ -1,26 +1,23 @@
 //! What COMMAND inherits, how signals end the wait, and what the exit status says.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::support::peer::{Peer, response};
+use crate::signals::{PROMPTLY, waiting};
+use crate::support::peer::{Peer, hold, response};
 use crate::support::{
-    Finished, Run, Running, as_user, directory, free_port, new_user, public_copy, reset_dispositions,
+    Finished, Run, Running, as_user, directory, free_port, new_user, public_copy, reset_dispositions, write_executable,
 };
 
-const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
-/// The product promises 50 ms; a loaded machine is given more.
-const PROMPTLY: Duration = Duration::from_millis(500);
 /// How late, by itself, a deadline may be kept.
 const SLACK: u64 = 100;
 
@@ -91,6 +88,28 @@ fn the_command_has_the_signal_mask_and_dispositions_that_the_gate_was_started_wi
     let ignored = expect_the_same("exec env --ignore-signal=HUP --ignore-signal=USR2", &STATUS);
     let both = bit(Signal::SIGHUP) | bit(Signal::SIGUSR2);
     assert_eq!(mask(&ignored, "SigIgn") & both, both);
+    // As systemd starts its services (IgnoreSIGPIPE=yes).
+    let deaf = expect_the_same("exec env --ignore-signal=PIPE", &STATUS);
+    assert_ne!(mask(&deaf, "SigIgn") & bit(Signal::SIGPIPE), 0, "{deaf}");
+    expect_the_same("exec env --ignore-signal", &STATUS);
+    // Not all: musl hides SIGRTMIN in the mask that it gives.
+    let blocked = ["TERM", "PIPE", "CHLD", "WINCH", "RTMIN+3"].map(|name| format!("--block-signal={name}")).join(" ");
+    expect_the_same(&format!("exec env --ignore-signal {blocked}"), &STATUS);
+    expect_the_same("ulimit -f 1000; exec env --ignore-signal=PIPE", &STATUS);
+}
+
+#[test]
+fn a_command_that_was_started_with_sigpipe_ignored_writes_to_a_pipe_without_a_reader() {
+    let peer = Peer::start(|_, _| {});
+    let writes = "echo x; echo \"wrote, status $?\" >&2";
+    for (start, lives) in [(&["--ignore-signal=PIPE"][..], true), (&[], false)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let run = Run::through("env", start).target(format!("127.0.0.1:{}", peer.port)).stdout(writer);
+        let finished = run.command(["sh", "-c", writes]).finish();
+        assert_eq!(finished.stderr.contains("wrote, status"), lives, "{finished:?}");
+        assert_eq!(finished.died_of, (!lives).then_some(Signal::SIGPIPE as i32), "{finished:?}");
+    }
 }
 
 #[test]
@@ -108,61 +127,6 @@ fn the_command_has_the_gates_directory_umask_limits_and_environment() {
     let environment = expect_the_same("exec env A=1 B= WHEN_READY_TIMEOUT=30s 'C=x y'", &["env"]);
     assert!(environment.contains("WHEN_READY_TIMEOUT=30s"), "{environment}");
     expect_the_same("exec nice -n 5", &["nice"]);
-}
-
-/// A wait that has begun, for a port that nothing listens on.
-fn waiting(run: Run) -> Running {
-    let running = run.target(format!("127.0.0.1:{}", free_port())).timeout("60s").command(["echo", "ran"]).spawn();
-    running.wait_for_stderr("connection refused");
-    running
-}
-
-fn ended_by(running: Running, pid: u32, signal: Signal) -> (Finished, Duration) {
-    let sent = Instant::now();
-    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
-    let finished = running.finish();
-    let took = sent.elapsed();
-    assert!(took < PROMPTLY, "{signal} took {took:?}");
-    (finished.expect_status(128 + signal as i32).expect_stdout(""), took)
-}
-
-#[test]
-fn a_signal_ends_the_wait_at_once() {
-    for signal in ENDING {
-        let running = waiting(Run::new());
-        let pid = running.pid();
-        let (finished, took) = ended_by(running, pid, signal);
-        finished.expect_stderr(&format!("interrupted by signal {}", signal as i32)).expect_stderr("connection refused");
-        println!("{signal}: {took:?}");
-    }
-}
-
-#[test]
-fn a_signal_ends_the_wait_at_once_as_pid_1_too() {
-    for signal in ENDING {
-        let running = waiting(Run::through("unshare", &["--pid", "--fork", "--kill-child"]));
-        let children = format!("/proc/{0}/task/{0}/children", running.pid());
-        let first = fs::read_to_string(children).unwrap().trim().parse().expect("one child");
-        let (finished, took) = ended_by(running, first, signal);
-        finished.expect_stderr(&format!("interrupted by signal {}", signal as i32));
-        println!("{signal} as PID 1: {took:?}");
-    }
-}
-
-#[test]
-fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
-    let run = || Run::through("env", &["--ignore-signal=HUP"]);
-    let running = waiting(run());
-    let pid = running.pid();
-    ended_by(running, pid, Signal::SIGTERM);
-    let port = free_port();
-    let running = run().target(format!("127.0.0.1:{port}")).timeout("60s").command(["echo", "ran"]).spawn();
-    running.wait_for_stderr("connection refused");
-    running.signal(Signal::SIGHUP);
-    // What it finds from here on comes after the signal.
-    let _peer = Peer::start_on(port, |stream, _| drop(stream));
-    let finished = running.finish().expect_status(0).expect_stdout("ran\n");
-    assert!(!finished.stderr.contains("interrupted"), "{}", finished.stderr);
 }
 
 #[test]
@@ -190,8 +154,7 @@ fn a_command_that_cannot_run_is_told_from_one_that_is_not_there() {
     }
     let directory = directory();
     let script = directory.path().join("script");
-    fs::write(&script, "#!/nonexistent/interpreter\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    write_executable(&script, "#!/nonexistent/interpreter\n", 0o755);
     let run = Run::new().env("WHEN_READY_TARGETS", "").command([script.to_str().unwrap()]);
     run.finish().expect_status(126).expect_stderr("interpreter");
     Run::new().target(&refused).timeout("300ms").command(["true"]).finish().expect_status(124);
@@ -202,8 +165,7 @@ fn command_file(content: &[u8], mode: u32) -> (tempfile::TempDir, String) {
     let directory = directory();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let file = directory.path().join("command");
-    fs::write(&file, content).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    write_executable(&file, content, mode);
     (directory, file.to_str().unwrap().to_owned())
 }
 
@@ -240,7 +202,6 @@ fn what_the_kernel_would_refuse_is_told_before_the_wait() {
 }
 
 #[test]
-#[cfg(feature = "exec")]
 fn an_exec_that_fails_is_126_although_nobody_reads_the_reason() {
     let (_directory, file) = command_file(b"#!/bin/sh\n", 0o755);
     let script = "exec 3>&1; (\"$@\"; echo $? >&3) 2>&1 >/dev/null | true";
@@ -383,4 +344,64 @@ fn a_gate_that_is_aborted_leaves_no_core_dump_behind() {
     let finished = running.finish().expect_status(134);
     assert!(!finished.dumped_core, "{finished:?}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+/// Stops `running` until its deadline of 1.5 s has passed, does `meanwhile`, and lets it go on.
+fn stopped_beyond_the_deadline(running: Running, meanwhile: impl FnOnce()) -> (Finished, Duration) {
+    running.signal(Signal::SIGSTOP);
+    meanwhile();
+    thread::sleep(Duration::from_secs(2).saturating_sub(running.begun.elapsed()));
+    let continued = Instant::now();
+    running.signal(Signal::SIGCONT);
+    let finished = running.finish();
+    (finished, continued.elapsed())
+}
+
+#[test]
+fn what_came_while_it_was_stopped_is_heard_after_the_deadline() {
+    let gate = |target: String| Run::new().target(target).args(["-v", "-t", "1500ms"]).command(["echo", "ran"]);
+    // The answer lies in the socket.
+    for (scheme, answer) in [("http", response("200 OK", "")), ("redis", b"+PONG\r\n+OK\r\n".to_vec())] {
+        let (asked, hears) = mpsc::channel();
+        let (answers, may_answer) = mpsc::channel::<()>();
+        let (script, answered) = (Mutex::new((asked, may_answer)), mpsc::channel());
+        let sent = Mutex::new(answered.0);
+        let peer = Peer::start(move |mut stream, number| {
+            if number > 0 {
+                return hold(stream);
+            }
+            let (asked, may_answer) = &*script.lock().unwrap();
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            asked.send(()).unwrap();
+            may_answer.recv().unwrap();
+            stream.write_all(&answer).unwrap();
+            sent.lock().unwrap().send(()).unwrap();
+            hold(stream);
+        });
+        let running = gate(format!("{scheme}://127.0.0.1:{}", peer.port)).spawn();
+        hears.recv().unwrap();
+        let (finished, _) = stopped_beyond_the_deadline(running, || {
+            answers.send(()).unwrap();
+            answered.1.recv().unwrap();
+        });
+        finished.expect_status(0).expect_stdout("ran\n");
+    }
+    // A port that opened meanwhile.
+    for scheme in ["tcp", "http"] {
+        let port = free_port();
+        let running = gate(format!("{scheme}://127.0.0.1:{port}")).spawn();
+        running.wait_for_stderr("refused");
+        let mut peer = None;
+        let open = || peer = Some(Peer::http_on(port, response("200 OK", "")));
+        stopped_beyond_the_deadline(running, open).0.expect_status(0).expect_stdout("ran\n");
+    }
+    // Nobody has answered, nor does now.
+    let silent = Peer::start(|stream, _| hold(stream));
+    for target in [silent.url("/"), format!("127.0.0.1:{}", free_port())] {
+        let running = gate(target).spawn();
+        running.wait_for_stderr("waiting");
+        let (finished, late) = stopped_beyond_the_deadline(running, || {});
+        finished.expect_status(124);
+        assert!(late < PROMPTLY, "it ended after {late:?}");
+    }
 }

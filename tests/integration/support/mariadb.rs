@@ -98,7 +98,8 @@ impl MariaDb {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
+        // mariadbd adds the ending.
+        std::fs::read_to_string(self.path().join("log.err")).expect("the log")
     }
 
     /// Ends it and keeps its directory.
