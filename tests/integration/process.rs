@@ -42,7 +42,9 @@ fn expect_the_same(script: &str, command: &[&str]) -> String {
 
 /// Of /proc/PID/status, what does not differ from one process to the next; anything else as it is.
 fn lasting(text: &str) -> String {
-    const PASSING: [&str; 14] = [
+    // FDSize follows how many files were open in what started it.
+    const PASSING: [&str; 15] = [
+        "FDSize:",
         "Tgid:",
         "Pid:",
         "PPid:",

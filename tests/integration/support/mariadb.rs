@@ -7,6 +7,11 @@ use tempfile::TempDir;
 
 use super::{Leash, directory, eventually, free_port, tool, unprivileged};
 
+/// A directory of its own for temporary tables: a server that starts deletes all that lie in /tmp, also another one's.
+fn own_temporary(directory: &TempDir) -> String {
+    format!("--tmpdir={}", directory.path().display())
+}
+
 /// A server, running.
 pub struct MariaDb {
     /// Its directory, with its log.
@@ -28,6 +33,7 @@ impl MariaDb {
                 "--innodb-use-native-aio=0",
             ])
             .arg(format!("--datadir={}", directory.path().join("data").display()))
+            .arg(own_temporary(&directory))
             .current_dir(directory.path())
             .output()
             .expect("mariadb-install-db");
@@ -49,7 +55,7 @@ impl MariaDb {
                 "--key-buffer-size=1M",
             ])
             .args([option("datadir", "data"), option("socket", "socket"), option("pid-file", "pid")])
-            .args([option("log-error", "log"), format!("--port={port}")])
+            .args([option("log-error", "log"), own_temporary(&directory), format!("--port={port}")])
             .args(args)
             .current_dir(path);
         let process = Some(Leash::start(&mut command));
