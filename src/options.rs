@@ -22,12 +22,9 @@ pub(crate) struct Opt {
     /// Whether `--check` takes it from the environment too: the variables of a gate reach its container's health
     /// check as well, whose verdict they must not change.
     pub(crate) in_check: bool,
-    /// The name of its environment variable, and how many bytes that has.
-    variable: ([u8; LONGEST], usize),
+    /// `WHEN_READY_TIMEOUT`; none of the group [`About`] is heeded.
+    variable: &'static str,
 }
-
-/// No variable's name is longer.
-const LONGEST: usize = 32;
 
 /// The kind of value of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,25 +80,19 @@ impl Group {
     ];
 }
 
-const fn opt(flag: &'static str, takes: Takes, group: Group, help: &'static str) -> Opt {
-    let in_check = matches!(group, Check | Output | Http);
-    Opt { flag, short: None, takes, group, help, in_check, variable: variable_of(flag) }
+/// Makes each option a static of its name, which its variable shares, and all of them [`OPTIONS`].
+macro_rules! options {
+    ($($name:ident = $option:expr;)*) => {
+        $(pub(crate) static $name: Opt = Opt { variable: concat!("WHEN_READY_", stringify!($name)), ..$option };)*
+
+        /// Every option, in the order of `--help`.
+        pub(crate) static OPTIONS: &[&Opt] = &[$(&$name),*];
+    };
 }
 
-/// `WHEN_READY_MAX_INTERVAL` for `--max-interval`: made when this is compiled, as each start looks for all of them.
-const fn variable_of(flag: &str) -> ([u8; LONGEST], usize) {
-    let (prefix, (_, long)) = (PREFIX.as_bytes(), flag.as_bytes().split_at(2));
-    let (mut name, length) = ([0; LONGEST], prefix.len() + long.len());
-    let mut at = 0;
-    while at < length {
-        name[at] = match at.checked_sub(prefix.len()) {
-            None => prefix[at],
-            Some(at) if long[at] == b'-' => b'_',
-            Some(at) => long[at].to_ascii_uppercase(),
-        };
-        at += 1;
-    }
-    (name, length)
+const fn opt(flag: &'static str, takes: Takes, group: Group, help: &'static str) -> Opt {
+    let in_check = matches!(group, Check | Output | Http);
+    Opt { flag, short: None, takes, group, help, in_check, variable: "" }
 }
 
 /// An option that describes attempts, and not the wait.
@@ -118,126 +109,46 @@ const fn short(short: &'static str, option: Opt) -> Opt {
     Opt { short: Some(short), ..option }
 }
 
-/// `--timeout`
-pub(crate) static TIMEOUT: Opt =
-    short("-t", opt("--timeout", Value("DURATION"), Time, "give up after this long [60s]; 0 or none: never"));
-/// `--attempt-timeout`
-pub(crate) static ATTEMPT_TIMEOUT: Opt =
-    of_attempts(opt("--attempt-timeout", Value("DURATION"), Time, "longest single attempt [5s]"));
-/// `--interval`
-pub(crate) static INTERVAL: Opt = opt("--interval", Value("DURATION"), Time, "first pause between attempts [10ms]");
-/// `--backoff`
-pub(crate) static BACKOFF: Opt = opt("--backoff", Value("FACTOR"), Time, "each pause is this much longer [1.02]");
-/// `--max-interval`
-pub(crate) static MAX_INTERVAL: Opt = opt("--max-interval", Value("DURATION"), Time, "longest pause [500ms]");
-/// `--max-attempts`
-pub(crate) static MAX_ATTEMPTS: Opt =
-    opt("--max-attempts", Value("N"), Time, "give up a target after N attempts [unlimited]");
-/// `--successes`
-pub(crate) static SUCCESSES: Opt = opt("--successes", Value("N"), Time, "ready after N successes in a row [1]");
-/// `--any`
-pub(crate) static ANY: Opt = opt("--any", Nothing, Policy, "one ready target is enough");
-/// `--until-down`
-pub(crate) static UNTIL_DOWN: Opt =
-    opt("--until-down", Nothing, Policy, "wait until targets refuse connections or are gone");
-/// `--fail-fast`
-pub(crate) static FAIL_FAST: Opt = opt("--fail-fast", Nothing, Policy, "stop at a failure that waiting cannot mend");
-/// `--on-timeout`
-pub(crate) static ON_TIMEOUT: Opt =
-    opt("--on-timeout", OneOf(&["fail", "run"]), Policy, "at the deadline exit 124, or run COMMAND [fail]");
-/// `--check`
-pub(crate) static CHECK: Opt = opt("--check", Nothing, Check, "probe once, print a table, exit 0 or 1");
-/// `--format`
-pub(crate) static FORMAT: Opt = opt(
-    "--format",
-    OneOf(&["text", "json", "svg"]),
-    Check,
-    "of the table (text, json), of --timeline (text, svg) [text]",
-);
-/// `--watch`
-pub(crate) static WATCH: Opt = opt("--watch", Value("DURATION"), Check, "repeat the check until interrupted");
-/// `--quiet`
-pub(crate) static QUIET: Opt = short("-q", opt("--quiet", Nothing, Output, "errors only"));
-/// `--verbose`
-pub(crate) static VERBOSE: Opt = short("-v", opt("--verbose", Nothing, Output, "every attempt"));
-/// `--log-format`
-pub(crate) static LOG_FORMAT: Opt =
-    opt("--log-format", OneOf(&["text", "json"]), Output, "format of the log on stderr [text]");
-/// `--color`
-pub(crate) static COLOR: Opt =
-    opt("--color", OneOf(&["auto", "always", "never"]), Output, "colours; auto: on a terminal [auto]");
-/// `--name`
-pub(crate) static NAME: Opt =
-    opt("--name", Value("NAME"), Output, "who waits, in JSON logs and reports [the host's name]");
-/// `--report`
-pub(crate) static REPORT: Opt = of_the_gate(opt("--report", File, Output, "write a JSON report at the end; -: stdout"));
-/// `--termination-log`
-pub(crate) static TERMINATION_LOG: Opt =
-    of_the_gate(opt("--termination-log", File, Output, "summary of a failed wait [/dev/termination-log]"));
-/// `--http-method`
-pub(crate) static HTTP_METHOD: Opt = opt("--http-method", Value("METHOD"), Http, "method of HTTP targets [GET]");
-/// `--http-header`
-pub(crate) static HTTP_HEADER: Opt =
-    opt("--http-header", Value("'NAME: VALUE'"), Http, "header of HTTP targets (repeatable)");
-/// `--http-status`
-pub(crate) static HTTP_STATUS: Opt = opt("--http-status", Value("LIST"), Http, "accepted statuses [200-399]");
-/// `--tls-ca`
-pub(crate) static TLS_CA: Opt = opt("--tls-ca", File, Http, "CA certificates (PEM), added to the roots");
-/// `--tls-cert`
-pub(crate) static TLS_CERT: Opt = opt("--tls-cert", File, Http, "client certificate (PEM)");
-/// `--tls-key`
-pub(crate) static TLS_KEY: Opt = opt("--tls-key", File, Http, "key of the client certificate (PEM)");
-/// `--tls-insecure`
-pub(crate) static TLS_INSECURE: Opt = opt("--tls-insecure", Nothing, Http, "do not verify certificates");
-/// `--timeline`
-pub(crate) static TIMELINE: Opt =
-    opt("--timeline", Nothing, About, "draw the start of a stack: words are FILEs with reports and JSON logs");
-/// `--help`
-pub(crate) static HELP: Opt = short("-h", opt("--help", Nothing, About, "print this help"));
-/// `--version`
-pub(crate) static VERSION: Opt = short("-V", opt("--version", Nothing, About, "print the version"));
-/// `--completions`
-pub(crate) static COMPLETIONS: Opt =
-    opt("--completions", OneOf(&["bash", "zsh", "fish"]), About, "print shell completions");
-/// `--man`
-pub(crate) static MAN: Opt = opt("--man", Nothing, About, "print the man page");
-
-/// Every option, in the order of `--help`.
-pub(crate) static OPTIONS: &[&Opt] = &[
-    &TIMEOUT,
-    &ATTEMPT_TIMEOUT,
-    &INTERVAL,
-    &BACKOFF,
-    &MAX_INTERVAL,
-    &MAX_ATTEMPTS,
-    &SUCCESSES,
-    &ANY,
-    &UNTIL_DOWN,
-    &FAIL_FAST,
-    &ON_TIMEOUT,
-    &CHECK,
-    &FORMAT,
-    &WATCH,
-    &QUIET,
-    &VERBOSE,
-    &LOG_FORMAT,
-    &COLOR,
-    &NAME,
-    &REPORT,
-    &TERMINATION_LOG,
-    &HTTP_METHOD,
-    &HTTP_HEADER,
-    &HTTP_STATUS,
-    &TLS_CA,
-    &TLS_CERT,
-    &TLS_KEY,
-    &TLS_INSECURE,
-    &TIMELINE,
-    &HELP,
-    &VERSION,
-    &COMPLETIONS,
-    &MAN,
-];
+options! {
+    TIMEOUT = short("-t", opt("--timeout", Value("DURATION"), Time,
+        "give up after this long [60s]; 0 or none: never"));
+    ATTEMPT_TIMEOUT = of_attempts(opt("--attempt-timeout", Value("DURATION"), Time, "longest single attempt [5s]"));
+    INTERVAL = opt("--interval", Value("DURATION"), Time, "first pause between attempts [10ms]");
+    BACKOFF = opt("--backoff", Value("FACTOR"), Time, "each pause is this much longer [1.02]");
+    MAX_INTERVAL = opt("--max-interval", Value("DURATION"), Time, "longest pause [500ms]");
+    MAX_ATTEMPTS = opt("--max-attempts", Value("N"), Time, "give up a target after N attempts [unlimited]");
+    SUCCESSES = opt("--successes", Value("N"), Time, "ready after N successes in a row [1]");
+    ANY = opt("--any", Nothing, Policy, "one ready target is enough");
+    UNTIL_DOWN = opt("--until-down", Nothing, Policy, "wait until targets refuse connections or are gone");
+    FAIL_FAST = opt("--fail-fast", Nothing, Policy, "stop at a failure that waiting cannot mend");
+    ON_TIMEOUT = opt("--on-timeout", OneOf(&["fail", "run"]), Policy,
+        "at the deadline exit 124, or run COMMAND [fail]");
+    CHECK = opt("--check", Nothing, Check, "probe once, print a table, exit 0 or 1");
+    FORMAT = opt("--format", OneOf(&["text", "json", "svg"]), Check,
+        "of the table (text, json), of --timeline (text, svg) [text]");
+    WATCH = opt("--watch", Value("DURATION"), Check, "repeat the check until interrupted");
+    QUIET = short("-q", opt("--quiet", Nothing, Output, "errors only"));
+    VERBOSE = short("-v", opt("--verbose", Nothing, Output, "every attempt"));
+    LOG_FORMAT = opt("--log-format", OneOf(&["text", "json"]), Output, "format of the log on stderr [text]");
+    COLOR = opt("--color", OneOf(&["auto", "always", "never"]), Output, "colours; auto: on a terminal [auto]");
+    NAME = opt("--name", Value("NAME"), Output, "who waits, in JSON logs and reports [the host's name]");
+    REPORT = of_the_gate(opt("--report", File, Output, "write a JSON report at the end; -: stdout"));
+    TERMINATION_LOG = of_the_gate(opt("--termination-log", File, Output,
+        "summary of a failed wait [/dev/termination-log]"));
+    HTTP_METHOD = opt("--http-method", Value("METHOD"), Http, "method of HTTP targets [GET]");
+    HTTP_HEADER = opt("--http-header", Value("'NAME: VALUE'"), Http, "header of HTTP targets (repeatable)");
+    HTTP_STATUS = opt("--http-status", Value("LIST"), Http, "accepted statuses [200-399]");
+    TLS_CA = opt("--tls-ca", File, Http, "CA certificates (PEM), added to the roots");
+    TLS_CERT = opt("--tls-cert", File, Http, "client certificate (PEM)");
+    TLS_KEY = opt("--tls-key", File, Http, "key of the client certificate (PEM)");
+    TLS_INSECURE = opt("--tls-insecure", Nothing, Http, "do not verify certificates");
+    TIMELINE = opt("--timeline", Nothing, About,
+        "draw the start of a stack: words are FILEs with reports and JSON logs");
+    HELP = short("-h", opt("--help", Nothing, About, "print this help"));
+    VERSION = short("-V", opt("--version", Nothing, About, "print the version"));
+    COMPLETIONS = opt("--completions", OneOf(&["bash", "zsh", "fish"]), About, "print shell completions");
+    MAN = opt("--man", Nothing, About, "print the man page");
+}
 
 impl Opt {
     /// `timeout` for `--timeout`.
@@ -246,9 +157,8 @@ impl Opt {
     }
 
     /// The environment variable of the option, where it has one.
-    pub(crate) fn variable(&self) -> Option<&str> {
-        let (name, length) = &self.variable;
-        std::str::from_utf8(&name[..*length]).ok().filter(|_| self.group != About)
+    pub(crate) fn variable(&self) -> Option<&'static str> {
+        (self.group != About).then_some(self.variable)
     }
 
     /// `-t, --timeout DURATION`
