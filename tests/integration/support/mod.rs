@@ -67,7 +67,9 @@ impl Ports {
             let file = File::options().create(true).append(true).open(directory.join(block.to_string())).ok()?;
             Some((block, Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?))
         };
-        let Some((block, lock)) = (0..BLOCKS).find_map(lock) else { return false };
+        // From anywhere on: what a run that has just ended left behind may still begin to listen in the blocks it had.
+        let first = u16::try_from(std::process::id() % u32::from(BLOCKS)).expect("less than BLOCKS");
+        let Some((block, lock)) = (first..BLOCKS).chain(0..first).find_map(lock) else { return false };
         self.locks.push(lock);
         self.own.extend((0..LENGTH).map(|port| FIRST + block * LENGTH + port));
         true
