@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 
 use super::files::{self, Manner};
-use super::{Sink, gate_name};
+use super::{Sink, gate_name, last_reason};
 use crate::clock;
 use crate::config::{Config, ReportTo};
 use crate::duration::millis;
@@ -69,7 +69,7 @@ pub(crate) struct TargetReport {
     pub(crate) latency_ms: Option<u64>,
     /// The proof of the last success; null if there was none.
     pub(crate) proof: Option<String>,
-    /// The last failure; null if there was none.
+    /// Why it is not ready; where it is, the last failure; null if nothing was heard.
     pub(crate) last_reason: Option<String>,
     /// How often each kind of failure occurred.
     #[serde(serialize_with = "as_object")]
@@ -131,7 +131,11 @@ impl Report {
                     ready_after_ms: tracker.history.ready_after.filter(|_| is_ready).map(millis),
                     latency_ms: tracker.history.latency.map(millis),
                     proof: tracker.history.proof.clone(),
-                    last_reason: tracker.history.last.as_ref().map(|failure| failure.reason.clone()),
+                    last_reason: match &tracker.history.last {
+                        Some(failure) if is_ready => Some(failure.reason.clone()),
+                        None if is_ready || tracker.history.proof.is_none() => None,
+                        _ => Some(last_reason(tracker).0.to_owned()),
+                    },
                     failures: counts(&tracker.history.failures),
                     steps: None,
                 }

@@ -27,6 +27,7 @@ const TO_PRINT: Duration = Duration::from_millis(50);
 /// Why nothing is probed.
 pub(crate) fn run(config: Config, how: Check, signals: &Signals, files: &InputFiles) -> Result<ExitStatus, Stop> {
     let looks_closer = config.output.verbosity == Verbosity::Verbose;
+    let one_will_do = config.policy.quorum == Quorum::Any;
     let config = once(config);
     let context = Context::of(&config, files)?;
     let page = Page::of(&config, how);
@@ -48,7 +49,8 @@ pub(crate) fn run(config: Config, how: Check, signals: &Signals, files: &InputFi
         if let Verdict::Interrupted(signal) = verdict {
             return Ok(ExitStatus::Signal(signal));
         }
-        let outcome = if verdict == Verdict::Ready { Verdict::Ready } else { Verdict::Failed(0) };
+        let is_healthy = verdict == Verdict::Ready || one_will_do && gate.has_one_ready();
+        let outcome = if is_healthy { Verdict::Ready } else { Verdict::Failed(0) };
         let mut report = Report::new(&config, &gate, outcome, elapsed);
         report.add_steps(&config, &gate, |target| event_loop.steps(target));
         watch.record(&report, clock::now());
@@ -64,7 +66,7 @@ pub(crate) fn run(config: Config, how: Check, signals: &Signals, files: &InputFi
         if let Some(problem) = &problem {
             say(&Style::of(&config.output), Level::Error, problem);
         }
-        let is_well = verdict == Verdict::Ready && reader.is_told() && problem.is_none();
+        let is_well = is_healthy && reader.is_told() && problem.is_none();
         let status = if is_well { ExitStatus::Ready } else { ExitStatus::NotHealthy };
         let goes_on = matches!(reader, TableReader::Told | TableReader::Slow);
         let Some(pause) = how.watch.filter(|_| goes_on) else { return Ok(status) };

@@ -289,6 +289,12 @@ impl Gate {
     }
 
     /// Whether what the target names as its end has come.
+    /// Whether one of those that are no optional ones is ready, and none has met its end: enough for a check under `--any`.
+    pub(crate) fn has_one_ready(&self) -> bool {
+        let has_failed = (0..self.trackers.len()).any(|target| self.has_met_its_end(target));
+        !has_failed && self.required().any(|tracker| tracker.state == State::Ready)
+    }
+
     fn has_met_its_end(&self, target: usize) -> bool {
         self.trackers[target].history.last.as_ref().is_some_and(|failure| failure.kind == Kind::FailCondition)
     }
@@ -387,7 +393,7 @@ impl Gate {
                     let failure = world.unanswered(target, attempt, since);
                     tracker.explain(attempt, failure);
                 }
-                None if tracker.history.last.is_none() => {
+                None if tracker.history.last.is_none() && tracker.history.proof.is_none() => {
                     tracker.history.note_reason(world.stage(target, 0).timed_out(now));
                 }
                 None => {}
@@ -417,8 +423,8 @@ impl Gate {
             }
         }
         // All of them were ready, and of none is it known that it is so no more.
-        let were_ready = |tracker: &Tracker| matches!(tracker.state, State::Ready | State::Confirming);
-        if is_last_moment && self.policy.quorum == Quorum::All && self.required().all(were_ready) {
+        let may_count = |tracker: &Tracker| tracker.may_count_as_ready(now);
+        if is_last_moment && self.policy.quorum == Quorum::All && self.required().all(may_count) {
             for target in 0..self.trackers.len() {
                 if self.trackers[target].state == State::Confirming {
                     self.trackers[target].take_at_its_word();

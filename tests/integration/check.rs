@@ -50,6 +50,17 @@ fn rows_come_in_the_order_given_and_are_aligned() {
 }
 
 #[test]
+fn with_any_one_healthy_target_is_enough_unless_another_has_met_its_end() {
+    let (up, down) = (Peer::http(response("200 OK", "")), format!("127.0.0.1:{}", free_port()));
+    let check = || Run::new().args(["--check", "--any"]);
+    let both = check().target(up.url("/")).target(down.clone()).finish();
+    both.expect_status(0).expect_in_stdout("1 of 2 targets are healthy");
+    check().target(down.clone()).target(down.clone()).finish().expect_status(1);
+    check().target(up.url("/#optional")).target(down).finish().expect_status(1);
+    check().target(up.url("/")).target(up.url("/#fail-status=200")).finish().expect_status(1);
+}
+
+#[test]
 fn each_target_is_probed_exactly_once() {
     let peer = Peer::http(response("500 Internal Server Error", ""));
     Run::new().args(["--check", "--successes", "3"]).target(peer.url("/")).finish().expect_status(1);

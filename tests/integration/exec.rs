@@ -224,7 +224,8 @@ fn one_runs_at_a_time_and_rests_as_long_as_it_ran() {
     for (index, pair) in lines.windows(2).enumerate() {
         let expected = if index % 2 == 0 { ("begin", "end") } else { ("end", "begin") };
         assert_eq!((pair[0].0, pair[1].0), expected, "one at a time: {text}");
-        if index % 2 == 1 {
+        // But for the last ones: they would end after the deadline.
+        if index % 2 == 1 && pair[1].1 < lines[0].1 + 4_000_000_000 {
             assert!(pair[1].1 - pair[0].1 >= 600_000_000, "it rests: {text}");
         }
     }

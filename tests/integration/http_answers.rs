@@ -287,10 +287,17 @@ fn a_real_server_of_http_2_alone_is_named() {
 
 #[test]
 fn a_web_socket_or_any_answer_to_the_wish_for_one_is_ready() {
-    let switching =
-        &b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x02hi"[..];
+    let switching = |fields: &str| {
+        format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{fields}\r\n")
+            .into_bytes()
+    };
+    let (right, none) = (switching("Sec-WebSocket-Accept: RtBsiIwVMIfqdiZEEsAjCLA3+vQ=\r\n"), switching(""));
+    let wrong = switching("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n");
     for (answer, status, said) in [
-        (switching, 0, "a WebSocket was opened"),
+        (&right[..], 0, "a WebSocket was opened"),
+        // Every client must fail such a connection (RFC 6455, section 4.1).
+        (&wrong, 1, "is not the answer to our key"),
+        (&none, 1, "is not the answer to our key"),
         (b"HTTP/1.1 426 Upgrade Required\r\n\r\n", 0, "opened no WebSocket"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", 0, "opened no WebSocket"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", 1, "HTTP 503 Service Unavailable"),

@@ -20,8 +20,10 @@ use crate::os::{self, dispositions};
 
 /// How long commands have between SIGTERM and SIGKILL when the wait ends: a signal ends it within 50 ms.
 const GRACE: Duration = Duration::from_millis(20);
-/// How long the kernel may take to end what was killed.
-const KILLED: Duration = Duration::from_millis(50);
+/// How long the kernel may take to end what was killed. Where nobody reaps what a command leaves behind, its group never
+/// seems to end.
+const KILLED: Duration = Duration::from_millis(20);
+const _: () = assert!(GRACE.as_millis() + KILLED.as_millis() < 50);
 /// How often is looked whether they have ended, in ms.
 const TICK: u8 = 1;
 

@@ -16,8 +16,8 @@ use crate::targets::exec::{Exec, children};
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready, Stage};
 
-/// How long a command has between SIGTERM and SIGKILL, at most a tenth of its attempt.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long a command has between SIGTERM and SIGKILL, at most a tenth of its attempt. It is taken from the attempt's time.
+const GRACE: Duration = Duration::from_millis(20);
 /// SIGKILL is sent so long before the attempt's end, that its end is told in time.
 const MARGIN: Duration = Duration::from_millis(10);
 /// How often is looked whether a command has ended whose output has not: a child of it may keep that open.

@@ -18,12 +18,13 @@ const FIRST_BYTES: usize = 64;
 /// The most fields of one name that are handed on: ureq takes 128 in all.
 const MAX_REPEATED: usize = 8;
 /// The fields that are handed on.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     "connection",
     "content-encoding",
     "content-type",
     "location",
     "proxy-authenticate",
+    "sec-websocket-accept",
     "server",
     "upgrade",
     "via",

@@ -9,8 +9,8 @@ use crate::net::Attempt;
 use crate::targets::Http;
 use crate::targets::http::clean::{IS_THERE, compared};
 use crate::targets::http::probe::{UnreadResponse, failure};
-use crate::targets::http::{Follow, JsonExpectation, Request, json};
-use crate::targets::shared::http_options::Statuses;
+use crate::targets::http::{Follow, JsonExpectation, Request, WEB_SOCKET_ACCEPT, WEB_SOCKET_KEY, json};
+use crate::targets::shared::http_options::{Header, Statuses};
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready, Stage};
 
@@ -58,10 +58,16 @@ pub(crate) fn judge_answer(
         }
     }
     if target.request == Request::WebSocket && !target.expects_body() {
-        return Ok(Ready::new(match status {
-            StatusCode::SWITCHING_PROTOCOLS => format!("{shown}: a WebSocket was opened"),
-            _ => format!("{shown}: it answers, but opened no WebSocket"),
-        }));
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Ready::new(format!("{shown}: it answers, but opened no WebSocket")));
+        }
+        let is_our_key = |field: &Header| field.value.expose() == WEB_SOCKET_KEY;
+        let accept = answer.response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
+        if target.headers.iter().any(is_our_key) && accept.is_none_or(|accept| accept != WEB_SOCKET_ACCEPT) {
+            let reason = format!("{shown}, but Sec-WebSocket-Accept is not the answer to our key: no client goes on");
+            return Err(NotReady::new(Kind::Unexpected, reason));
+        }
+        return Ok(Ready::new(format!("{shown}: a WebSocket was opened")));
     }
     if !target.expects_body() {
         return Ok(Ready::new(format!("{shown}{}", taken_for_ready(target, answer, redirects_to))));

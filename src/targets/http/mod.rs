@@ -81,6 +81,11 @@ const FAIL_KEYS: &[Key] = &[
     Key::new("fail-json=/POINTER=VALUE", "a body in which the JSON value is VALUE ends the wait"),
 ];
 
+/// The key of our opening handshakes, sixteen bytes in base64; and what a server that has read it answers
+/// (RFC 6455, section 4.2.2).
+const WEB_SOCKET_KEY: &str = "d2hlbi1yZWFkeS1wcm9iZQ==";
+const WEB_SOCKET_ACCEPT: &str = "RtBsiIwVMIfqdiZEEsAjCLA3+vQ=";
+
 /// The kind of request, by the scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -276,8 +281,7 @@ impl Http {
             (header::CONNECTION, "Upgrade"),
             (header::UPGRADE, "websocket"),
             (header::SEC_WEBSOCKET_VERSION, "13"),
-            // Sixteen bytes in base64; nothing here depends on them.
-            (header::SEC_WEBSOCKET_KEY, "d2hlbi1yZWFkeS1wcm9iZQ=="),
+            (header::SEC_WEBSOCKET_KEY, WEB_SOCKET_KEY),
         ] {
             if !self.headers.iter().any(|field| field.name == name) {
                 self.headers.push(Header { name, value: Secret::new(value) });

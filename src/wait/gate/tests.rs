@@ -514,10 +514,10 @@ fn a_target_that_was_ready_from_the_start_is_blamed_for_nothing() {
     }
 }
 
-/// A target that is ready long before another, which becomes so shortly before the deadline.
-fn close_to_the_deadline(first: Script) -> (Verdict, Fake) {
+/// A target that is ready long before another, which becomes so this long before the deadline.
+fn close_to_the_deadline(first: Script, left: Duration) -> (Verdict, Fake) {
     let late = Script { cells: [vec![TargetDoes::Refuse; 5], vec![TargetDoes::Succeed]].concat(), latency: MS };
-    let policy = policy(Deadline::At(CELL * 5 + 300 * MS));
+    let policy = policy(Deadline::At(CELL * 5 + left));
     run(&policy, &[first, late], &[Deadline::Never; 2])
 }
 
@@ -527,16 +527,38 @@ fn what_was_ready_and_has_not_failed_by_the_deadline_counts_as_ready() {
     let then = |does| Script { cells: [vec![Succeed; 5], vec![does]].concat(), latency: MS };
     // Silent, or so slow that the deadline cuts its answer off.
     for first in [then(NotAnswer), then(Hang), Script { latency: 400 * MS, ..then(Succeed) }] {
-        let (verdict, world) = close_to_the_deadline(first.clone());
+        let (verdict, world) = close_to_the_deadline(first.clone(), 300 * MS);
         assert_eq!(verdict, Verdict::Ready, "{first:?}");
         assert!(world.starts_at(0).count() > 1, "it was asked once more: {first:?}");
         assert_eq!(world.now, CELL * 5 + 300 * MS, "it is given all of the time: {first:?}");
     }
     // It answers in time, or is known to be down.
-    let (verdict, world) = close_to_the_deadline(then(Succeed));
+    let (verdict, world) = close_to_the_deadline(then(Succeed), 300 * MS);
     assert_eq!(verdict, Verdict::Ready);
     assert!(world.now < CELL * 5 + 100 * MS, "{:?}", world.now);
-    assert_eq!(close_to_the_deadline(then(Refuse)).0, Verdict::TimedOut);
+    assert_eq!(close_to_the_deadline(then(Refuse), 300 * MS).0, Verdict::TimedOut);
+    // What has been silent for longer than it ever took may be gone.
+    for (first, left, expected) in [
+        (then(NotAnswer), 1000 * MS, Verdict::TimedOut),
+        (then(NotAnswer), 4000 * MS, Verdict::TimedOut),
+        (Script { latency: 1100 * MS, ..then(Succeed) }, 1000 * MS, Verdict::Ready),
+    ] {
+        assert_eq!(close_to_the_deadline(first.clone(), left).0, expected, "{first:?} for {left:?}");
+    }
+}
+
+#[test]
+fn a_row_of_successes_that_is_too_short_is_no_time_out() {
+    for (max_attempts, pauses) in [
+        (Some(1), policy(Deadline::Never).pauses),
+        (None, Pauses::Configured(Backoff { initial: 400 * MS, factor: 1.0, cap: 400 * MS })),
+    ] {
+        let policy = Policy { successes: 5, max_attempts, pauses, ..policy(Deadline::At(1000 * MS)) };
+        let mut gate = Gate::new(vec![rules(&policy, Deadline::Never)], &policy);
+        let verdict = gate.run(&mut Fake::new(&[Script::always(TargetDoes::Succeed)]), &mut Nobody);
+        let history = &gate.trackers[0].history;
+        assert_eq!((verdict, &history.last, history.failures.len()), (Verdict::TimedOut, &None, 0));
+    }
 }
 
 /// A world in which beginning an attempt and taking an outcome take their time, as with ten thousand targets.

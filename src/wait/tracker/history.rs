@@ -33,6 +33,11 @@ impl History {
         self.proof = Some(proof.to_owned());
     }
 
+    /// Whether nothing has failed since a success.
+    pub(crate) fn is_in_a_row(&self) -> bool {
+        self.succeeded_in_a_row > 0
+    }
+
     /// The target is ready: for the first time, once more, or again.
     pub(super) fn was_seen_ready(&mut self, now: Duration) {
         self.seen_ready = now;

@@ -24,6 +24,9 @@ const TELLING: Duration = Duration::from_millis(500);
 const NAMES_LIMIT: u32 = 3;
 /// A kind of failure that is new begins again with short pauses, no more often than this.
 const RESTARTS: Duration = Duration::from_secs(5);
+/// For how long at least a target that was ready may leave the attempt unanswered that confirms it, and count as ready when
+/// the deadline comes.
+const UNCONFIRMED: Duration = Duration::from_millis(250);
 
 /// The rules of one target's wait.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -130,6 +133,8 @@ pub(crate) struct Tracker {
     attempts: u32,
     /// How long the last answer took.
     answered_in: Duration,
+    /// When it was last asked once more whether it is still ready.
+    asked_again: Duration,
     /// When the pauses began again for a kind of failure that was new.
     restarted: Duration,
     /// The last random number, from -1 to 1.
@@ -154,6 +159,7 @@ impl Tracker {
             counted: Duration::ZERO,
             attempts: 0,
             answered_in: Duration::ZERO,
+            asked_again: Duration::ZERO,
             restarted: Duration::ZERO,
             jitter: 0.0,
             is_urgent: false,
@@ -238,10 +244,6 @@ impl Tracker {
         self.flights.count() > 0
     }
 
-    fn last_call(&self) -> Option<Duration> {
-        spacing::last_call(self.deadline(), self.rest)
-    }
-
     /// Plans the next attempt: when the pause is over, what is under way has had its time, and no closer to the last
     /// one than configured; or just before the deadline.
     fn plan(&mut self) {
@@ -260,7 +262,8 @@ impl Tracker {
         };
         let least = self.flights.last_began().saturating_add(self.rules.pauses.least(self.attempts, self.jitter));
         let at = self.rested.max(beside).max(least);
-        self.next = spacing::fit(at, self.since, self.rest, self.last_call());
+        let last_call = spacing::last_call(self.deadline(), self.since, self.rest);
+        self.next = spacing::fit(at, self.since, self.rest, self.rules.pauses, last_call);
     }
 
     /// A gap beside what is under way, with its jitter.
@@ -453,9 +456,16 @@ impl Tracker {
 
     /// Asks a target once more that was ready a while ago.
     pub(crate) fn confirm(&mut self, now: Duration) {
-        self.state = State::Confirming;
+        (self.state, self.asked_again) = (State::Confirming, now);
         self.attempts = 0;
         (self.next, self.is_urgent) = (Some(now), true);
+    }
+
+    /// Whether it is ready; or was so, and has been asked once more so lately that it may yet answer as it did.
+    pub(crate) fn may_count_as_ready(&self, now: Duration) -> bool {
+        let patience = UNCONFIRMED.max(self.answered_in.saturating_mul(2));
+        let is_recent = now.saturating_sub(self.asked_again) <= patience;
+        self.state == State::Ready || self.state == State::Confirming && is_recent
     }
 
     /// Takes a target for ready that was so, and whose confirmation has not failed.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::wait::backoff::Pauses;
 use crate::wait::deadline::Deadline;
 
 /// The most attempts of one target that are open at once: the oldest, which a server with one worker serves next, and
@@ -61,26 +62,34 @@ pub(super) fn gap(reach: Reach, hung: usize, last_took: Duration) -> Duration {
     }
 }
 
-/// When the last attempt before the deadline begins. What takes long, and has to rest as long, is given a chance.
-pub(super) fn last_call(deadline: Deadline, rest: Duration) -> Option<Duration> {
-    match deadline {
-        Deadline::Never => None,
-        Deadline::At(deadline) => Some(deadline.saturating_sub(LAST_CALL.min(deadline / 4).max(rest / 2))),
-    }
+/// When the last attempt before the deadline begins, which no rest puts off: as long as it can still take as long as the one
+/// before it did, early enough for that; after that just before the deadline, for what fails slowly and succeeds at once.
+pub(super) fn last_call(deadline: Deadline, now: Duration, rest: Duration) -> Option<Duration> {
+    let Deadline::At(deadline) = deadline else { return None };
+    let brief = deadline.saturating_sub(LAST_CALL.min(deadline / 4));
+    let whole = brief.saturating_sub(rest.saturating_add(rest / 10));
+    Some(if now < whole { whole } else { brief })
 }
 
 /// The moment nearest to `at` that leaves the peer its rest and is not after the last call, nor so shortly before it
 /// that the two might as well be one; none, if the last call was the last.
-pub(super) fn fit(at: Duration, now: Duration, rest: Duration, last_call: Option<Duration>) -> Option<Duration> {
-    let earliest = now.saturating_add(rest);
-    let at = at.max(earliest);
+pub(super) fn fit(
+    at: Duration,
+    now: Duration,
+    rest: Duration,
+    pauses: Pauses,
+    last_call: Option<Duration>,
+) -> Option<Duration> {
+    let at = at.max(now.saturating_add(rest));
     let pause = at.saturating_sub(now);
-    let nearly = if pause >= MERGES { at.saturating_add(pause / 2) } else { at };
+    let nearly = match pauses {
+        _ if pause < MERGES => Duration::ZERO,
+        Pauses::Default => pause / 2,
+        // What was given is the longest pause.
+        Pauses::Configured(_) => pause / 10,
+    };
     match last_call {
-        // One that rests beyond it begins after it.
-        Some(last_call) if nearly > last_call && earliest <= last_call.max(now) => {
-            (now < last_call).then_some(last_call)
-        }
+        Some(last_call) if at.saturating_add(nearly) > last_call => (now < last_call).then_some(last_call),
         _ => Some(at),
     }
 }
@@ -88,6 +97,7 @@ pub(super) fn fit(at: Duration, now: Duration, rest: Duration, last_call: Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::backoff::Backoff;
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -110,11 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn the_last_call_is_just_before_the_deadline() {
-        assert_eq!(last_call(Deadline::Never, Duration::ZERO), None);
-        assert_eq!(last_call(Deadline::At(ms(1000)), Duration::ZERO), Some(ms(950)));
-        assert_eq!(last_call(Deadline::At(ms(100)), Duration::ZERO), Some(ms(75)));
-        assert_eq!(last_call(Deadline::At(ms(10_000)), ms(700)), Some(ms(9650)), "half of what it took");
+    fn the_last_call_is_just_before_the_deadline_or_as_early_as_it_takes() {
+        let never = last_call(Deadline::Never, ms(0), ms(0));
+        assert_eq!(never, None);
+        for (deadline, now, rest, expected) in
+            [(1000, 0, 0, 950), (100, 0, 0, 75), (9000, 3000, 3000, 5650), (9000, 8650, 3000, 8950)]
+        {
+            let at = last_call(Deadline::At(ms(deadline)), ms(now), ms(rest));
+            assert_eq!(at, Some(ms(expected)), "{deadline} at {now}, resting {rest}");
+        }
     }
 
     #[test]
@@ -125,14 +139,22 @@ mod tests {
             (990, 900, 0, Some(950)),
             (990, 950, 0, None),
             (500, 400, 300, Some(700)),
-            (500, 900, 200, Some(1100)),
+            (500, 900, 200, Some(950)),
         ] {
-            let fitted = fit(ms(at), ms(now), ms(rest), Some(ms(950)));
+            let fitted = fit(ms(at), ms(now), ms(rest), Pauses::Default, Some(ms(950)));
             assert_eq!(fitted, expected.map(ms), "{at} at {now}, resting {rest}");
         }
-        assert_eq!(fit(ms(500), ms(400), Duration::ZERO, None), Some(ms(500)));
-        // Of a slow pace, the last one moves.
-        assert_eq!(fit(ms(28_000), ms(24_000), Duration::ZERO, Some(ms(29_950))), Some(ms(29_950)));
-        assert_eq!(fit(ms(24_000), ms(20_000), Duration::ZERO, Some(ms(29_950))), Some(ms(24_000)));
+        assert_eq!(fit(ms(500), ms(400), Duration::ZERO, Pauses::Default, None), Some(ms(500)));
+        // Of a slow pace, the last one moves; but no pause becomes longer than the longest that was asked for, or hardly.
+        let configured = Pauses::Configured(Backoff { initial: ms(4000), factor: 1.0, cap: ms(4000) });
+        for (pauses, at, expected) in [
+            (Pauses::Default, 24_000, 24_000),
+            (Pauses::Default, 28_000, 29_950),
+            (configured, 28_000, 28_000),
+            (configured, 29_800, 29_950),
+        ] {
+            let fitted = fit(ms(at), ms(at - 4000), Duration::ZERO, pauses, Some(ms(29_950)));
+            assert_eq!(fitted, Some(ms(expected)), "{pauses:?} at {at}");
+        }
     }
 }

@@ -301,8 +301,13 @@ fn commands_run_one_at_a_time_and_rest_as_long_as_they_ran() {
         tracker.finish(begun.attempt, now, failed(Kind::CommandFailed), 0.0);
     }
     let gaps: Vec<Duration> = began.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
-    assert!(gaps.iter().all(|gap| *gap >= 2 * took), "{gaps:?}");
-    assert!(began.last() >= Some(&(9500 * MS)), "{began:?}");
+    // But for the last that can end before the deadline, and one just before it that may succeed at once.
+    let (others, last) = gaps.split_last_chunk::<2>().expect("ten seconds are enough");
+    assert!(others.iter().all(|gap| *gap >= 2 * took), "{gaps:?}");
+    assert!(last.iter().all(|gap| *gap >= took), "{gaps:?}");
+    let ends: Vec<Duration> = began.iter().map(|began| *began + took).collect();
+    assert!(ends.iter().any(|end| (9500 * MS..10_000 * MS).contains(end)), "{began:?}");
+    assert_eq!(began.last(), Some(&(9950 * MS)));
 }
 
 #[test]
