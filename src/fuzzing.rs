@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::net::resolve::files::{Conf, in_hosts, literal};
 use crate::net::resolve::wire::{DnsReply, Question, RecordType};
-use crate::net::{Attempt, Progress, ResolverState};
+use crate::net::{Attempt, Progress, ResolverState, TimedStream};
 use crate::targets::amqp::Amqp;
 use crate::targets::grpc::Grpc;
 use crate::targets::kafka::Kafka;
@@ -54,6 +54,27 @@ where
     Some(outcome.map(|ready| ready.proof).map_err(|failure| failure.reason))
 }
 
+/// A stream that keeps no time.
+struct Untimed<S>(S);
+
+impl<S: Read> Read for Untimed<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<S: Write> Write for Untimed<S> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<S: Read + Write> TimedStream for Untimed<S> {}
+
 /// The outcome of a conversation without TLS. None for a kind that has none of its own.
 fn converse<S: Read + Write + fmt::Debug + Send + Sync + 'static>(
     target: &Target,
@@ -69,13 +90,16 @@ fn converse<S: Read + Write + fmt::Debug + Send + Sync + 'static>(
     }
     of_kind! {
         Http => |target| http::visit::visit_once(target, stream, attempt),
+    }
+    let stream = Untimed(stream);
+    of_kind! {
         Postgres => |target| postgres::probe::converse(target, stream, attempt),
         Redis => |target| redis::probe::converse(target, stream, attempt),
     }
     let mut talk = Talk::new(stream, "its protocol", attempt);
     of_kind! {
         Mysql => |target| mysql::converse(talk, target),
-        Amqp => |target| amqp::converse(&mut talk, target, |_, _| {}),
+        Amqp => |target| amqp::converse(&mut talk, target),
         Mongodb => |target| mongodb::converse(&mut talk, target),
         Kafka => |target| kafka::converse(&mut talk, target).map(|found| Ready::new(found.proof)),
         Mqtt => |target| mqtt::converse(&mut talk, target),
@@ -83,7 +107,7 @@ fn converse<S: Read + Write + fmt::Debug + Send + Sync + 'static>(
         Grpc => |target| grpc::converse(&mut talk, target, "host"),
         Nats => |target| nats::converse(&mut talk, target),
         memcached::Memcached => |target| memcached::converse(&mut talk, target),
-        smtp::Smtp => |_| smtp::converse(&mut talk, "[127.0.0.1]", |_, _| {}),
+        smtp::Smtp => |_| smtp::converse(&mut talk, "[127.0.0.1]"),
     }
     None
 }

@@ -24,4 +24,4 @@ pub(crate) use place::{Address, Place};
 pub(crate) use resolve::resolve;
 pub(crate) use resolve::state::ResolverState;
 pub(crate) use steps::{Step, StepKind, Steps};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Stream, TimedStream};

@@ -8,6 +8,15 @@ use crate::net::connection::Connection;
 use crate::net::tls::connection::TlsConnection;
 use crate::wait::outcome::NotReady;
 
+/// What a conversation goes over: a [`Stream`]; for tests and the fuzzer bytes alone, which end by themselves.
+pub(crate) trait TimedStream: Read + Write + Sized {
+    /// From here on, reads and writes end with `attempt`.
+    fn lasts(&mut self, _: &Attempt) {}
+
+    /// Says good-bye in order, so that the server's log stays clean; what fails here does not matter.
+    fn close(self) {}
+}
+
 /// A connection, with or without TLS: what every protocol talks over.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -46,15 +55,6 @@ impl Stream {
         }
     }
 
-    /// From here on, reads and writes end with `attempt`.
-    pub(crate) fn lasts(&mut self, attempt: &Attempt) {
-        let connection = match self {
-            Self::Plain(connection) => connection,
-            Self::Tls(stream) => stream.connection_mut(),
-        };
-        connection.attempt = attempt.clone();
-    }
-
     /// Hears whether the server refuses the client's certificate after the handshake: see
     /// [`TlsConnection::hear_refusal`].
     ///
@@ -67,14 +67,19 @@ impl Stream {
             Self::Tls(stream) => stream.hear_refusal(attempt),
         }
     }
+}
 
-    /// Says good-bye in order, so that the server's log stays clean; what fails here does not matter.
-    pub(crate) fn close(self) {
+impl TimedStream for Stream {
+    fn lasts(&mut self, attempt: &Attempt) {
         let connection = match self {
             Self::Plain(connection) => connection,
-            Self::Tls(stream) => stream.finish(),
+            Self::Tls(stream) => stream.connection_mut(),
         };
-        drop(connection.socket.shutdown(Shutdown::Write));
+        connection.attempt = attempt.clone();
+    }
+
+    fn close(self) {
+        drop(self.into_connection().socket.shutdown(Shutdown::Write));
     }
 }
 

@@ -1,6 +1,5 @@
 //! NATS: what the server says of itself, a login, PING and PONG.
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
-use crate::net::{self, Attempt, Place, StepKind, Stream};
+use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
@@ -86,7 +85,7 @@ impl Probe for Nats {
 fn ask(target: &Nats, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
     let mut talk = Talk::new(Stream::Plain(net::connect(place, attempt)?), PROTOCOL, attempt);
     let wants_tls = target.server.encryption == Encryption::Always;
-    let info = if wants_tls && !begins(&mut talk, attempt)? {
+    let info = if wants_tls && !talk.speaks_within(FIRST_BYTE)? {
         talk = target.server.over_tls(talk, place, PROTOCOL, tls, attempt).map_err(begun_too_early)?;
         info(&mut talk)?
     } else {
@@ -113,21 +112,9 @@ fn ask(target: &Nats, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
         let others = if others.is_empty() { "none".to_owned() } else { peer_text(others.join(", ").as_bytes()) };
         format!("server {}, version {}, {login}; other servers: {others}", field("server_name"), field("version"))
     });
-    let outcome = log_in(&mut talk, target, &info, |stream| stream.lasts(&attempt.at_most(AFTERTHOUGHT)));
-    talk.into_stream().close();
+    let outcome = log_in(&mut talk, target, &info);
+    talk.close();
     outcome
-}
-
-/// Whether the server says something by itself before long.
-fn begins(talk: &mut Talk<'_, Stream>, attempt: &Attempt) -> Result<bool, NotReady> {
-    talk.stream().lasts(&attempt.at_most(FIRST_BYTE.min(attempt.remaining() / 2)));
-    let first = talk.await_byte();
-    talk.stream().lasts(attempt);
-    match first {
-        Ok(()) => Ok(true),
-        Err(failure) if failure.kind == Kind::TimedOut => Ok(false),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// A server that is busy may send its `INFO` into the handshake that was begun without it: the next attempt may find
@@ -151,13 +138,13 @@ fn without_info(failure: NotReady, after: Duration) -> NotReady {
 }
 
 /// The conversation without TLS.
-pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Nats) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Nats) -> Outcome {
     let info = info(talk)?;
-    log_in(talk, target, &info, |_| {})
+    log_in(talk, target, &info)
 }
 
 /// The first line: `INFO {…}`, which names each server of a cluster.
-fn info<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Value, NotReady> {
+fn info<S: TimedStream>(talk: &mut Talk<'_, S>) -> Result<Value, NotReady> {
     let line = talk.receive(|bytes| line_of_bytes(bytes, &["INFO ", "-ERR "], MAX_INFO))?;
     match line.strip_prefix(b"INFO ") {
         Some(info) => serde_json::from_slice(info).map_err(|_| talk.out_of_order()),
@@ -166,12 +153,12 @@ fn info<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Value, NotReady> {
 }
 
 /// The proof of a server for a client that has no credentials and does not log in. It may not let anybody in.
-fn without_login<S: Read + Write>(talk: &mut Talk<'_, S>, info: &Value, hurry: impl Fn(&mut S)) -> Outcome {
+fn without_login<S: TimedStream>(talk: &mut Talk<'_, S>, info: &Value) -> Outcome {
     let accepting = || {
         let more = if takes_nkeys(info) { format!(" ({NKEYS})") } else { String::new() };
         Ok(Ready::new(format!("{ACCEPTING}{more}")))
     };
-    hurry(talk.stream());
+    talk.reads_for(AFTERTHOUGHT);
     let failure = match talk.receive(|bytes| line(bytes, &["-ERR ", "PING", "INFO "])) {
         Ok(line) if line.starts_with("-ERR") => refusal(&line, info),
         Ok(_) => return accepting(),
@@ -184,7 +171,7 @@ fn without_login<S: Read + Write>(talk: &mut Talk<'_, S>, info: &Value, hurry: i
     }
 }
 
-fn log_in<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Nats, info: &Value, hurry: impl Fn(&mut S)) -> Outcome {
+fn log_in<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Nats, info: &Value) -> Outcome {
     if info["ldm"] == true {
         return Err(NotReady::new(Kind::NotAccepting, "the server is about to stop (lame duck mode)"));
     }
@@ -201,7 +188,7 @@ fn log_in<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Nats, info: &Value, 
         // A token stands alone.
         (None, Some(token)) if !token.is_empty() => connect["auth_token"] = json!(token),
         _ if info["auth_required"] == true => {
-            return without_login(talk, info, hurry);
+            return without_login(talk, info);
         }
         _ => {}
     }

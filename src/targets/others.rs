@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption, Handshake, TargetTls, TlsFiles};
-use crate::net::{self, Attempt, Place};
+use crate::net::{self, Attempt, Place, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::ado::{self, Pairs};
 use crate::targets::shared::hosts::first_ready;

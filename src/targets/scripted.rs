@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use crate::net::{Attempt, Progress, ResolverState};
+use crate::net::{Attempt, Progress, ResolverState, TimedStream};
 use crate::targets::Surroundings;
 use crate::targets::shared::http_options::HttpDefaults;
 use crate::targets::shared::lookup::Lookup;
@@ -59,6 +59,8 @@ impl Write for Scripted {
         Ok(())
     }
 }
+
+impl TimedStream for Scripted {}
 
 /// Time enough.
 pub(crate) fn attempt() -> Attempt {

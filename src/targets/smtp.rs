@@ -1,14 +1,13 @@
 //! SMTP: the greeting and EHLO (RFC 5321). No mail is sent, and nobody logs in.
 
-use std::io::{Read, Write};
 use std::net::IpAddr;
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
-use crate::net::{Attempt, Place, StepKind};
+use crate::net::{Attempt, Place, StepKind, TimedStream};
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
-use crate::targets::shared::server::{Server, hurry};
+use crate::targets::shared::server::Server;
 use crate::targets::shared::talk::{Talk, line};
 use crate::text::excerpt;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready, Stage};
@@ -67,7 +66,7 @@ impl Probe for Smtp {
         self.server.first_ready(goal, attempt, |place, attempt| {
             self.server.talk_with(place, PROTOCOL, tls, attempt, |talk| {
                 let name = literal(talk.stream().local_ip());
-                converse(talk, &name, hurry)
+                converse(talk, &name)
             })
         })
     }
@@ -84,12 +83,8 @@ fn literal(ip: Option<IpAddr>) -> String {
     }
 }
 
-/// Talks with the server as `name`; `hurry` is called before the good-bye.
-pub(crate) fn converse<S: Read + Write>(
-    talk: &mut Talk<'_, S>,
-    name: &str,
-    hurry: impl Fn(&mut S, &Attempt),
-) -> Outcome {
+/// Talks with the server as `name`.
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, name: &str) -> Outcome {
     let greeting = reply(talk, Stage::Greeting)?;
     talk.attempt().steps().note(StepKind::Advertised, || greeting.clone());
     let outcome = match greeting.as_bytes() {
@@ -103,15 +98,14 @@ pub(crate) fn converse<S: Read + Write>(
     talk.send(b"QUIT\r\n");
     if outcome.is_ok() {
         // Its good-bye: a server may note down whoever does not wait for it.
-        let attempt = talk.attempt();
-        hurry(talk.stream(), attempt);
+        talk.hurry();
         drop(reply(talk, Stage::Exchanging));
     }
     outcome
 }
 
 /// A reply of one line or more; its last line. Once its first line has come, the rest is awaited in `stage`.
-fn reply<S: Read + Write>(talk: &mut Talk<'_, S>, stage: Stage) -> Result<String, NotReady> {
+fn reply<S: TimedStream>(talk: &mut Talk<'_, S>, stage: Stage) -> Result<String, NotReady> {
     talk.attempt().enter(Stage::Exchanging);
     loop {
         let line = talk.receive(|bytes| line(bytes, &["2", "4", "5"]))?;
@@ -142,7 +136,7 @@ mod tests {
     fn outcome(answer: &[u8]) -> Result<Ready, Kind> {
         let attempt = attempt();
         let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), PROTOCOL, &attempt);
-        converse(&mut talk, "[127.0.0.1]", |_, _| {}).map_err(|failure| failure.kind)
+        converse(&mut talk, "[127.0.0.1]").map_err(|failure| failure.kind)
     }
 
     #[test]
@@ -166,7 +160,7 @@ mod tests {
         assert_eq!(literal(Some("2001:db8::1".parse().unwrap())), "[IPv6:2001:db8::1]");
         let attempt = attempt();
         let mut talk = Talk::new(Scripted::new(b"220-wait\r\n", 1, End::Silence), PROTOCOL, &attempt);
-        let failure = converse(&mut talk, "[192.0.2.1]", |_, _| {}).unwrap_err();
+        let failure = converse(&mut talk, "[192.0.2.1]").unwrap_err();
         assert!(failure.reason.contains("postscreen"), "{failure}");
         assert_eq!(talk.into_stream().written, b"");
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{Encryption, Handshake, TargetTls, TlsFiles};
-use crate::net::{self, Address, Attempt, Place};
+use crate::net::{self, Address, Attempt, Place, TimedStream};
 use crate::targets::redis::{self, Redis};
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind};
 use crate::targets::shared::reading::Reading;

@@ -3,11 +3,9 @@
 mod url;
 pub(crate) mod wire;
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
-use crate::net::{Attempt, StepKind};
-use crate::targets::shared::server::GOOD_BYE;
+use crate::net::{Attempt, StepKind, TimedStream};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -38,14 +36,9 @@ pub(crate) use url::KINDS;
 
 const PROTOCOL: &str = "AMQP 0-9-1";
 
-/// Talks with the server; `limit` sets the time of the next reads.
-pub(crate) fn converse<S: Read + Write>(
-    talk: &mut Talk<'_, S>,
-    target: &Amqp,
-    limit: impl Fn(&mut S, &Attempt),
-) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Amqp) -> Outcome {
     talk.send(&wire::HEADER);
-    let start = expect(talk, method::START, Phase::Login, &limit)?;
+    let start = expect(talk, method::START, Phase::Login)?;
     let offered = wire::mechanisms(&start).map_err(|_| talk.out_of_order())?;
     let steps = talk.attempt().steps();
     steps.note(StepKind::Advertised, || {
@@ -64,7 +57,7 @@ pub(crate) fn converse<S: Read + Write>(
     }
     let arguments = [wire::client_properties(), wire::short(mechanism), wire::long(&response), wire::short("en_US")];
     talk.send(&wire::method_frame(0, method::START_OK, &arguments.each_ref().map(Vec::as_slice)));
-    let tune = match expect(talk, method::TUNE, Phase::Login, &limit) {
+    let tune = match expect(talk, method::TUNE, Phase::Login) {
         // As for servers that ask for a password where none is given: it accepts. A certificate is one.
         Err(failure)
             if failure.kind == Kind::CredentialsRejected
@@ -77,10 +70,9 @@ pub(crate) fn converse<S: Read + Write>(
         other => other?,
     };
     steps.note(StepKind::Login, || format!("as {user} by {mechanism}"));
-    open(talk, &tune, target, &limit)?;
-    let proven = within(talk, target, &limit);
-    let attempt = talk.attempt().at_most(GOOD_BYE);
-    limit(talk.stream(), &attempt);
+    open(talk, &tune, target)?;
+    let proven = within(talk, target);
+    talk.hurry();
     close(talk);
     let host = target.virtual_host.as_deref().unwrap_or("/");
     proven.map(|more| Ready::new(format!("logged in as {user} to the virtual host {host}{more}")))
@@ -101,12 +93,7 @@ fn credentials(target: &Amqp) -> Option<(&str, Vec<u8>)> {
 }
 
 /// Takes the server's limits and opens the virtual host.
-fn open<S: Read + Write>(
-    talk: &mut Talk<'_, S>,
-    tune: &[u8],
-    target: &Amqp,
-    limit: &impl Fn(&mut S, &Attempt),
-) -> Result<(), NotReady> {
+fn open<S: TimedStream>(talk: &mut Talk<'_, S>, tune: &[u8], target: &Amqp) -> Result<(), NotReady> {
     let (channels, frame) = wire::limits(tune).ok_or_else(|| talk.out_of_order())?;
     // 0 means no limit.
     let channels = if channels == 0 { CHANNEL } else { channels.min(CHANNEL) };
@@ -115,29 +102,25 @@ fn open<S: Read + Write>(
     let tune_ok = [&channels.to_be_bytes()[..], &frame.to_be_bytes(), &HEARTBEAT.to_be_bytes()];
     talk.send(&wire::method_frame(0, method::TUNE_OK, &tune_ok));
     talk.send(&wire::method_frame(0, method::OPEN, &[&wire::short(host), &[0, 0]]));
-    expect(talk, method::OPEN_OK, Phase::Open, limit).map(drop)
+    expect(talk, method::OPEN_OK, Phase::Open).map(drop)
 }
 
 /// The proof within the virtual host.
-fn within<S: Read + Write>(
-    talk: &mut Talk<'_, S>,
-    target: &Amqp,
-    limit: &impl Fn(&mut S, &Attempt),
-) -> Result<String, NotReady> {
+fn within<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Amqp) -> Result<String, NotReady> {
     talk.send(&wire::method_frame(CHANNEL, method::CHANNEL_OPEN, &[&[0]]));
-    expect(talk, method::CHANNEL_OPEN_OK, Phase::Channel, limit)?;
+    expect(talk, method::CHANNEL_OPEN_OK, Phase::Channel)?;
     let mut proof = String::new();
     if let Some(queue) = &target.queue {
         let arguments = [&[0, 0][..], &wire::short(queue), &[PASSIVE], &wire::long(b"")];
         talk.send(&wire::method_frame(CHANNEL, method::QUEUE_DECLARE, &arguments));
-        expect(talk, method::QUEUE_DECLARE_OK, Phase::Queue, limit)?;
+        expect(talk, method::QUEUE_DECLARE_OK, Phase::Queue)?;
         proof.push_str(", the queue is there");
     }
     // An alarm (memory, disk) shows only to those who publish: a message for nobody, to be handed back.
     let arguments = [&[0, 0][..], &wire::short(""), &wire::short(NOWHERE), &[MANDATORY]];
     talk.send(&wire::method_frame(CHANNEL, method::PUBLISH, &arguments));
     talk.send(&wire::empty_content(CHANNEL));
-    match expect(talk, method::RETURN, Phase::Publish, limit) {
+    match expect(talk, method::RETURN, Phase::Publish) {
         Ok(_) => Ok(proof),
         // A user who only consumes may not publish, and need not.
         Err(failure) if failure.kind == Kind::Forbidden => Ok(proof),
@@ -146,7 +129,7 @@ fn within<S: Read + Write>(
 }
 
 /// Says good-bye in order; what fails here does not matter.
-fn close<S: Read + Write>(talk: &mut Talk<'_, S>) {
+fn close<S: TimedStream>(talk: &mut Talk<'_, S>) {
     let arguments = [&200_u16.to_be_bytes()[..], &wire::short("done"), &[0; 4]];
     talk.send(&wire::method_frame(0, method::CLOSE, &arguments));
     // A server that blocks us reads it later, and finds that we left in order.
@@ -169,17 +152,12 @@ enum Phase {
 }
 
 /// Waits for a method; what may come at any time is passed over.
-fn expect<S: Read + Write>(
-    talk: &mut Talk<'_, S>,
-    wanted: (u16, u16),
-    step: Phase,
-    limit: &impl Fn(&mut S, &Attempt),
-) -> Result<Vec<u8>, NotReady> {
+fn expect<S: TimedStream>(talk: &mut Talk<'_, S>, wanted: (u16, u16), step: Phase) -> Result<Vec<u8>, NotReady> {
     let mut blocked: Option<NotReady> = None;
     let mut answer = None;
     let mut whole = talk.attempt().clone();
     loop {
-        let received = receive(talk, step, limit, &whole);
+        let received = receive(talk, step, &whole);
         let frame = received.map_err(|failure| blocked.clone().unwrap_or(failure))?;
         let (found, arguments) = match frame {
             Frame::Method(found, arguments) => (found, arguments),
@@ -228,18 +206,13 @@ fn expect<S: Read + Write>(
 }
 
 /// Receives a frame in the time that `whole` has, sending heartbeats meanwhile once they are agreed on.
-fn receive<S: Read + Write>(
-    talk: &mut Talk<'_, S>,
-    step: Phase,
-    limit: &impl Fn(&mut S, &Attempt),
-    whole: &Attempt,
-) -> Result<Frame, NotReady> {
+fn receive<S: TimedStream>(talk: &mut Talk<'_, S>, step: Phase, whole: &Attempt) -> Result<Frame, NotReady> {
     if step == Phase::Login {
         return talk.receive(wire::frame);
     }
     loop {
         let beat = whole.at_most(BEAT);
-        limit(talk.stream(), &beat);
+        talk.stream().lasts(&beat);
         match talk.receive(wire::frame) {
             // Whatever the kind: an attempt that ran out of time while the server holds it back fails with the server's reason.
             Err(_) if beat.is_over() && !whole.is_over() => talk.send(&wire::heartbeat()),
@@ -286,7 +259,7 @@ mod tests {
     fn outcome(target: &Amqp, messages: &[Vec<u8>]) -> (Outcome, Vec<u8>) {
         let attempt = attempt();
         let mut talk = Talk::new(Scripted::new(&messages.concat(), 1, End::Close), PROTOCOL, &attempt);
-        let outcome = converse(&mut talk, target, |_, _| {});
+        let outcome = converse(&mut talk, target);
         (outcome, talk.into_stream().written)
     }
 

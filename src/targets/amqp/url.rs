@@ -1,7 +1,7 @@
 //! AMQP 0-9-1, in the URLs of RabbitMQ, kombu and Celery ("RabbitMQ URI Specification").
 
+use crate::net::Attempt;
 use crate::net::tls::Tls;
-use crate::net::{Attempt, Stream};
 use crate::secret::Secret;
 use crate::targets::shared::ado::{self, Pairs};
 use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind, Written};
@@ -113,8 +113,7 @@ impl Probe for Amqp {
 
     fn run(&self, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
         self.server.first_ready(goal, attempt, |place, attempt| {
-            let limit = |stream: &mut Stream, attempt: &Attempt| stream.lasts(attempt);
-            self.server.talk_with(place, super::PROTOCOL, tls, attempt, |talk| super::converse(talk, self, limit))
+            self.server.talk_with(place, super::PROTOCOL, tls, attempt, |talk| super::converse(talk, self))
         })
     }
 

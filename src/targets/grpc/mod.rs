@@ -3,10 +3,9 @@
 pub(crate) mod http2;
 mod url;
 
-use std::io::{Read, Write};
-
 use percent_encoding::percent_decode;
 
+use crate::net::TimedStream;
 use crate::net::tls_settings::Encryption;
 use crate::targets::shared::talk::Talk;
 use crate::text::peer_text;
@@ -25,7 +24,7 @@ const MAX_ANSWER: usize = 4096;
 /// The largest field block, in its frames together.
 const MAX_BLOCK: usize = 64 << 10;
 
-pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Grpc, authority: &str) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Grpc, authority: &str) -> Outcome {
     let call = call(target, authority);
     talk.send(&[http2::PREFACE, &http2::settings(), &call].concat());
     // A server begins with its settings (RFC 9113, section 3.4).
@@ -85,7 +84,7 @@ struct HealthAnswer {
 }
 
 /// Takes frames until the stream ends.
-fn listen<S: Read + Write>(talk: &mut Talk<'_, S>, first: Http2Frame) -> Result<HealthAnswer, NotReady> {
+fn listen<S: TimedStream>(talk: &mut Talk<'_, S>, first: Http2Frame) -> Result<HealthAnswer, NotReady> {
     let mut answer = HealthAnswer::default();
     let mut block: Vec<u8> = Vec::new();
     // END_STREAM stands on HEADERS also where CONTINUATION ends the block (RFC 9113, section 6.2).

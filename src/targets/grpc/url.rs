@@ -47,7 +47,7 @@ impl Grpc {
         };
         let mut talk = Talk::new(self.server.connect(place, Some(ALPN), tls, attempt)?, super::PROTOCOL, attempt);
         let outcome = super::converse(&mut talk, self, &authority);
-        talk.into_stream().close();
+        talk.close();
         outcome
     }
 }

@@ -10,9 +10,8 @@ mod url;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
 
-use crate::net::{Attempt, Place, StepKind};
+use crate::net::{Attempt, Place, StepKind, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::advertised::{Advertised, reach_all, reach_any};
 use crate::targets::shared::scram::{self, ScramError, ScramHash};
@@ -47,18 +46,17 @@ pub(crate) struct ReadyBroker {
 }
 
 /// The conversation with one broker, and whether those are there that a client goes on to.
-pub(crate) fn probe<S: Read + Write>(
+pub(crate) fn probe<S: TimedStream>(
     target: &Kafka,
     place: &Place,
     attempt: &Attempt,
     mut connect: impl FnMut(&Place, &Attempt) -> Result<S, NotReady>,
-    close: impl Fn(S),
 ) -> Outcome {
     let mut talk = Talk::new(connect(place, attempt)?, PROTOCOL, attempt);
     let found = converse(&mut talk, target);
-    close(talk.into_stream());
+    talk.close();
     let found = found?;
-    let reach = |place: &Place, attempt: &Attempt| connect(place, attempt).map(&close);
+    let reach = |place: &Place, attempt: &Attempt| connect(place, attempt).map(S::close);
     if target.topic.is_some() {
         reach_all(&found.needed, place, SETTING, attempt, reach)?;
     } else {
@@ -67,7 +65,7 @@ pub(crate) fn probe<S: Read + Write>(
     Ok(Ready::new(found.proof))
 }
 
-pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Kafka) -> Result<ReadyBroker, NotReady> {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Kafka) -> Result<ReadyBroker, NotReady> {
     let topic = target.topic.as_deref();
     let mut session = KafkaSession { talk, number: 0 };
     let knows_logins = session.check_versions()?;
@@ -125,7 +123,7 @@ struct KafkaSession<'t, 'a, S> {
     number: i32,
 }
 
-impl<S: Read + Write> KafkaSession<'_, '_, S> {
+impl<S: TimedStream> KafkaSession<'_, '_, S> {
     fn ask(&mut self, api: (i16, i16), body: &[u8]) -> Result<Vec<u8>, NotReady> {
         self.number += 1;
         let number = self.number;

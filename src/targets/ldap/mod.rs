@@ -4,8 +4,7 @@
 pub(crate) mod ber;
 mod url;
 
-use std::io::{Read, Write};
-
+use crate::net::TimedStream;
 use crate::secret::Secret;
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
@@ -18,7 +17,7 @@ pub(crate) use url::Ldap;
 const PROTOCOL: &str = "LDAP";
 
 /// The conversation, up to the end of the session.
-pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Ldap) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Ldap) -> Outcome {
     let mut session = LdapSession { talk, number: 0 };
     let outcome = session.ask(target);
     let number = session.next();
@@ -28,7 +27,7 @@ pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Ldap) -
 
 /// Asks for TLS on the same connection (`StartTLS`). Its number is that of the next request too, whose answer comes
 /// over TLS.
-pub(crate) fn start_tls<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<(), NotReady> {
+pub(crate) fn start_tls<S: TimedStream>(talk: &mut Talk<'_, S>) -> Result<(), NotReady> {
     let mut session = LdapSession { talk, number: 0 };
     let number = session.next();
     session.talk.send(&ber::start_tls(number));
@@ -47,7 +46,7 @@ struct LdapSession<'t, 'a, S> {
     number: u8,
 }
 
-impl<S: Read + Write> LdapSession<'_, '_, S> {
+impl<S: TimedStream> LdapSession<'_, '_, S> {
     fn next(&mut self) -> u8 {
         self.number += 1;
         self.number

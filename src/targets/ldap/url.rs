@@ -128,7 +128,7 @@ impl Probe for Ldap {
             super::start_tls(&mut talk)?;
             let mut talk = self.server.over_tls(talk, place, super::PROTOCOL, tls, attempt)?;
             let outcome = super::converse(&mut talk, self);
-            talk.into_stream().close();
+            talk.close();
             outcome
         })
     }

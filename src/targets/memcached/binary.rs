@@ -1,9 +1,8 @@
 //! memcached's binary protocol: a login by SASL, the version, and whether a login is wanted
 //! (memcached's wiki, `BinaryProtocolRevamped` and `SASLAuthProtocol`).
 
-use std::io::{Read, Write};
-
 use super::{WANTS_LOGIN, refused};
+use crate::net::TimedStream;
 use crate::targets::shared::server::Server;
 use crate::targets::shared::talk::{Decoded, ProtocolError, Talk};
 use crate::text::{excerpt, peer_text};
@@ -30,7 +29,7 @@ struct Response {
 }
 
 /// Logs in where there is a password, and asks for the version.
-pub(super) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, server: &Server) -> Outcome {
+pub(super) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) -> Outcome {
     let outcome = log_in(talk, server).and_then(|login| {
         let version = ask(talk, VERSION, b"", b"")?;
         if version.status != OK {
@@ -48,7 +47,7 @@ pub(super) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, server: &Server)
 }
 
 /// SASL PLAIN (RFC 4616); what is to be said of it.
-fn log_in<S: Read + Write>(talk: &mut Talk<'_, S>, server: &Server) -> Result<String, NotReady> {
+fn log_in<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) -> Result<String, NotReady> {
     let Some(password) = &server.password else { return Ok(String::new()) };
     let user = server.user_or("");
     let message = [b"\0", user.as_bytes(), b"\0", password.expose_bytes()].concat();
@@ -61,7 +60,7 @@ fn log_in<S: Read + Write>(talk: &mut Talk<'_, S>, server: &Server) -> Result<St
     }
 }
 
-fn ask<S: Read + Write>(talk: &mut Talk<'_, S>, opcode: u8, key: &[u8], value: &[u8]) -> Result<Response, NotReady> {
+fn ask<S: TimedStream>(talk: &mut Talk<'_, S>, opcode: u8, key: &[u8], value: &[u8]) -> Result<Response, NotReady> {
     talk.send(&request(opcode, key, value));
     talk.receive(|bytes| response(bytes, opcode))
 }

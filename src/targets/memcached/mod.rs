@@ -3,11 +3,10 @@
 
 mod binary;
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use crate::net::tls::Tls;
-use crate::net::{Attempt, Place};
+use crate::net::{Attempt, Place, TimedStream};
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
@@ -84,16 +83,14 @@ fn ask(target: &Memcached, place: &Place, tls: &Tls, attempt: &Attempt) -> Outco
     let server = &target.server;
     let mut talk = Talk::new(server.connect(place, None, tls, attempt)?, PROTOCOL, attempt);
     talk.send(b"version\r\n");
-    talk.stream().lasts(&attempt.at_most(FIRST_ANSWER.min(attempt.remaining() / 2)));
-    let is_silent = talk.await_byte().is_err_and(|failure| failure.kind == Kind::TimedOut);
-    talk.stream().lasts(attempt);
+    let is_silent = talk.speaks_within(FIRST_ANSWER) == Ok(false);
     if is_silent {
         // A server of the binary protocol alone (`-B binary`, SASL) waits for the rest of a header, 24 bytes: at these
         // it closes. One of the text protocol answers once more.
         talk.send(b"version\r\nversion\r\n");
     }
     let outcome = answer(&mut talk, server);
-    talk.into_stream().close();
+    talk.close();
     match outcome {
         Err(failure) if is_silent && failure.kind == Kind::ConnectionClosed => {
             server.talk_with(place, PROTOCOL, tls, attempt, |talk| binary::converse(talk, server))
@@ -103,19 +100,19 @@ fn ask(target: &Memcached, place: &Place, tls: &Tls, attempt: &Attempt) -> Outco
 }
 
 /// The conversation in text, without TLS: for the fuzzer.
-pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Memcached) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Memcached) -> Outcome {
     talk.send(b"version\r\n");
     answer(talk, &target.server)
 }
 
 /// The answer to `version`.
-fn answer<S: Read + Write>(talk: &mut Talk<'_, S>, server: &Server) -> Outcome {
+fn answer<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) -> Outcome {
     let outcome = in_text(talk, server);
     talk.send(b"quit\r\n");
     outcome
 }
 
-fn in_text<S: Read + Write>(talk: &mut Talk<'_, S>, server: &Server) -> Outcome {
+fn in_text<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) -> Outcome {
     let answer = talk.receive(|bytes| line(bytes, &BEGINNINGS))?;
     if !answer.contains("unauthenticated") {
         let more = if server.password.is_some() { "; it wants no login" } else { "" };

@@ -5,11 +5,9 @@ mod srv;
 pub(crate) mod topology;
 mod url;
 
-use std::io::{Read, Write};
-
 use md5::{Digest as _, Md5};
 
-use crate::net::{Attempt, Place, StepKind};
+use crate::net::{Attempt, Place, StepKind, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::scram::{self, ScramError, ScramHash};
 use crate::targets::shared::talk::Talk;
@@ -31,7 +29,7 @@ const COMMAND_NOT_FOUND: i32 = 59;
 const MIN_ITERATIONS: u32 = 4096;
 
 /// The conversation with one server, whatever others it names.
-pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Mongodb) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Mongodb) -> Outcome {
     let mut session = MongodbSession { talk, number: 0 };
     let state = session.hello(target)?;
     judge_member(&state, target.replica_set.as_deref())?;
@@ -45,13 +43,12 @@ pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Mongodb
 }
 
 /// Begins at `seeds`, goes on to the members that they name, and ends at the one that a driver would use.
-pub(crate) fn discover<S: Read + Write>(
+pub(crate) fn discover<S: TimedStream>(
     seeds: &[Place],
     target: &Mongodb,
     goal: Goal,
     attempt: &Attempt,
     mut connect: impl FnMut(&Place, &Attempt) -> Result<S, NotReady>,
-    close: impl Fn(S),
 ) -> Outcome {
     let mut topology = Topology::new(seeds, target.replica_set.as_deref(), target.preference);
     while let Some(place) = topology.next().cloned() {
@@ -69,7 +66,7 @@ pub(crate) fn discover<S: Read + Write>(
         let state = session.hello(target);
         let is_used = topology.hear(&place, state.clone());
         let outcome = state.and_then(|state| session.log_in_if(is_used, target, &state, &place));
-        close(talk.into_stream());
+        talk.close();
         if is_used {
             return outcome;
         }
@@ -82,7 +79,7 @@ pub(crate) fn discover<S: Read + Write>(
     let mut talk = Talk::new(connect(&place, attempt)?, PROTOCOL, attempt);
     let mut session = MongodbSession { talk: &mut talk, number: 0 };
     let outcome = session.hello(target).and_then(|state| session.log_in_if(true, target, &state, &place));
-    close(talk.into_stream());
+    talk.close();
     outcome
 }
 
@@ -91,7 +88,7 @@ struct MongodbSession<'t, 'a, S> {
     number: u32,
 }
 
-impl<S: Read + Write> MongodbSession<'_, '_, S> {
+impl<S: TimedStream> MongodbSession<'_, '_, S> {
     /// Sends a command to a database, and gives the answer, whatever it is.
     fn command(&mut self, command: Document, database: &str) -> Result<Vec<u8>, NotReady> {
         self.number += 1;
@@ -294,6 +291,7 @@ fn judge_member(state: &MemberState, wanted: Option<&str>) -> Result<(), NotRead
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::io::{Read, Write};
 
     use super::*;
     use crate::net::Address;
@@ -441,6 +439,8 @@ mod tests {
         }
     }
 
+    impl TimedStream for Asking {}
+
     impl Read for Asking {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
             let n = buffer.len().min(self.answers.len());
@@ -497,7 +497,7 @@ mod tests {
                 .map(|answer| Scripted::new(&answer, 7, End::Close))
                 .ok_or_else(|| NotReady::new(Kind::ConnectionRefused, "connection refused"))
         };
-        discover(&seeds, target, Goal::Ready, &attempt(), connect, drop)
+        discover(&seeds, target, Goal::Ready, &attempt(), connect)
     }
 
     fn member(role: &str, primary: Option<&str>) -> Document {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption};
-use crate::net::{Attempt, Place, Stream};
+use crate::net::{Attempt, Place};
 use crate::secret::Secret;
 use crate::targets::mongodb::ReadPreference;
 use crate::targets::mongodb::srv::{self, Options};
@@ -121,7 +121,7 @@ impl Mongodb {
             });
         }
         let connect = |place: &Place, attempt: &Attempt| self.server.connect(place, None, tls, attempt);
-        super::discover(seeds, &target, goal, attempt, connect, Stream::close)
+        super::discover(seeds, &target, goal, attempt, connect)
     }
 
     /// Takes a parameter, whose name is in small letters; gives whether it is one.

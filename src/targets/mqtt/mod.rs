@@ -2,10 +2,8 @@
 
 pub(crate) mod wire;
 
-use std::io::{Read, Write};
-
-use crate::net::Attempt;
 use crate::net::tls::Tls;
+use crate::net::{Attempt, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind};
 use crate::targets::shared::server::Server;
@@ -55,7 +53,7 @@ impl Probe for Mqtt {
     }
 }
 
-pub(crate) fn converse<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Mqtt) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Mqtt) -> Outcome {
     let (user, password) = (target.server.user.as_deref(), target.server.password.as_ref());
     talk.send(&wire::connect(&client_id()?, user, password.map(Secret::expose_bytes)));
     let code = talk.receive(wire::connack)?;

@@ -8,11 +8,10 @@ mod url;
 pub(crate) mod wire;
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption, Handshake};
-use crate::net::{self, Attempt, Place, StepKind, Stream};
+use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
@@ -67,12 +66,12 @@ pub(crate) fn probe(target: &Mysql, place: &Place, tls: &Tls, attempt: &Attempt)
     }
     let mut session = MysqlSession { talk, greeting, number, is_private: wants_tls || is_local, way: String::new() };
     let outcome = session.run(target, is_local);
-    session.talk.into_stream().close();
+    session.talk.close();
     outcome
 }
 
 /// The conversation without TLS, in private.
-pub(crate) fn converse<S: Read + Write>(mut talk: Talk<'_, S>, target: &Mysql) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(mut talk: Talk<'_, S>, target: &Mysql) -> Outcome {
     let greeting = greet(&mut talk)?;
     MysqlSession { talk, greeting, number: 1, is_private: true, way: String::new() }.run(target, true)
 }
@@ -89,7 +88,7 @@ fn secure(stream: Stream, target: &Mysql, place: &Place, tls: &Tls, attempt: &At
 }
 
 /// A packet; one that begins a conversation is of this protocol, or is shown as what it is.
-fn receive<S: Read + Write>(talk: &mut Talk<'_, S>, max: usize, is_first: bool) -> Result<Packet, NotReady> {
+fn receive<S: TimedStream>(talk: &mut Talk<'_, S>, max: usize, is_first: bool) -> Result<Packet, NotReady> {
     talk.receive(|bytes| {
         let found = wire::packet(bytes, max)?;
         match &found {
@@ -102,7 +101,7 @@ fn receive<S: Read + Write>(talk: &mut Talk<'_, S>, max: usize, is_first: bool) 
 }
 
 /// The server's greeting, or why it will not talk to us.
-fn greet<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Greeting, NotReady> {
+fn greet<S: TimedStream>(talk: &mut Talk<'_, S>) -> Result<Greeting, NotReady> {
     let packet = receive(talk, wire::MAX_HANDSHAKE, true)?;
     match wire::error(&packet.payload) {
         Some(error) => Err(refusal(&error, GivenPassword::Unknown)),
@@ -111,7 +110,7 @@ fn greet<S: Read + Write>(talk: &mut Talk<'_, S>) -> Result<Greeting, NotReady> 
 }
 
 /// Ends the handshake in order where there is nothing more to be asked.
-fn decline<S: Read + Write>(talk: &mut Talk<'_, S>, target: &Mysql) {
+fn decline<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Mysql) {
     if let Some(answer) = wire::answer(capability::USUAL, target.server.user_or(NOBODY), b"", None, NATIVE) {
         talk.send(&wire::framed(1, &answer));
         drop(receive(talk, wire::MAX_HANDSHAKE, false));
@@ -140,7 +139,7 @@ struct MysqlSession<'a, S> {
     way: String,
 }
 
-impl<S: Read + Write> MysqlSession<'_, S> {
+impl<S: TimedStream> MysqlSession<'_, S> {
     fn run(&mut self, target: &Mysql, is_local: bool) -> Outcome {
         let login =
             if target.server.password.is_some() { GivenPassword::WithPassword } else { GivenPassword::WithoutPassword };

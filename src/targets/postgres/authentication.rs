@@ -1,12 +1,12 @@
 //! From the start-up message to the first `ReadyForQuery` ("Start-up" in "Frontend/Backend Protocol").
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::message::frontend;
 
+use crate::net::TimedStream;
 use crate::net::tls_settings::EndPoint;
 use crate::targets::Postgres;
 use crate::targets::postgres::layers::LayerFailure;
@@ -49,7 +49,7 @@ struct AuthProgress {
     is_authenticated: bool,
 }
 
-impl<S: Read + Write> PostgresSession<'_, S> {
+impl<S: TimedStream> PostgresSession<'_, S> {
     /// Up to the first `ReadyForQuery`, or until it is clear that there will be none. `binding` is what SCRAM can
     /// be bound to.
     pub(crate) fn log_in(

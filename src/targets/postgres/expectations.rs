@@ -1,11 +1,10 @@
 //! What a target expects beyond the login: the right kind of server, a query, and in any case a database that
 //! answers.
 
-use std::io::{Read, Write};
-
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
+use crate::net::TimedStream;
 use crate::targets::Postgres;
 use crate::targets::postgres::SessionAttrs;
 use crate::targets::postgres::session::{PostgresSession, unwritable};
@@ -41,7 +40,7 @@ pub(crate) fn is_lenient(target: &Postgres, has_credentials: bool) -> bool {
     !has_credentials && target.query.is_none() && !target.target_session_attrs.is_condition()
 }
 
-impl<S: Read + Write> PostgresSession<'_, S> {
+impl<S: TimedStream> PostgresSession<'_, S> {
     /// Whether the session is what the target expects; what was proven. Without credentials a database that
     /// stays silent does not matter: it was let in, and more was not asked.
     pub(crate) fn meet(&mut self, target: &Postgres, has_credentials: bool) -> Result<String, NotReady> {

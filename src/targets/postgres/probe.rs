@@ -1,6 +1,5 @@
 //! Postgres at two honest levels: accepting connections, and logged in.
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use super::authentication::StartupEnd;
@@ -11,7 +10,7 @@ use super::login::PostgresCredentials;
 use super::session::PostgresSession;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
-use crate::net::{self, Attempt, StepKind};
+use crate::net::{self, Attempt, StepKind, TimedStream};
 use crate::targets::Postgres;
 use crate::targets::postgres::Host;
 use crate::targets::shared::hosts::first_ready_until;
@@ -71,7 +70,6 @@ fn probe_layer(
                 .note(StepKind::Login, || login.hide(target, session.reported.described(&target.user, login)));
             let is_lenient = is_lenient(target, login.has_credentials());
             rest = if is_lenient { whole.at_most(PATIENCE.min(whole.remaining() / 2)) } else { whole.clone() };
-            session.talk.stream().lasts(&rest);
             session.talk.lasts(&rest);
             session.finish(target, login.has_credentials()).map(Ready::new).map_err(LayerFailure::from)
         }
@@ -82,7 +80,7 @@ fn probe_layer(
     {
         cancel::cancel(&host.place, key);
     }
-    session.talk.into_stream().close();
+    session.talk.close();
     outcome.map_err(|end| LayerFailure {
         failure: if is_tls { net::over_tls(end.failure) } else { end.failure },
         try_next: end.try_next && !is_last,
@@ -95,7 +93,7 @@ fn probe_layer(
 /// # Errors
 ///
 /// Why it is not ready.
-pub(crate) fn converse<S: Read + Write>(target: &Postgres, stream: S, attempt: &Attempt) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(target: &Postgres, stream: S, attempt: &Attempt) -> Outcome {
     let login = PostgresCredentials { password: target.password.clone(), ..PostgresCredentials::default() };
     let mut session = PostgresSession::new(stream, attempt);
     match session.log_in(target, &login, None).map_err(|end| end.failure)? {

@@ -1,11 +1,9 @@
 //! A session with a server: messages over a stream.
 
-use std::io::{Read, Write};
-
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
-use crate::net::Attempt;
+use crate::net::{Attempt, TimedStream};
 use crate::targets::Postgres;
 use crate::targets::postgres::login::PostgresCredentials;
 use crate::targets::postgres::wire::{self, BackendMessage, OldError, SessionKey};
@@ -54,7 +52,7 @@ pub(crate) struct PostgresSession<'a, S> {
     pub(crate) key: Option<SessionKey>,
 }
 
-impl<'a, S: Read + Write> PostgresSession<'a, S> {
+impl<'a, S: TimedStream> PostgresSession<'a, S> {
     pub(crate) fn new(stream: S, attempt: &'a Attempt) -> Self {
         Self { talk: Talk::new(stream, "Postgres' protocol", attempt), reported: Reported::default(), key: None }
     }

@@ -1,8 +1,6 @@
 //! What a target expects of a server, from AUTH to its key.
 
-use std::io::{Read, Write};
-
-use crate::net::{Address, StepKind};
+use crate::net::{Address, StepKind, TimedStream};
 use crate::targets::Redis;
 use crate::targets::redis::Role;
 use crate::targets::redis::errors::{error_reply, is_unknown_command, unexpected};
@@ -24,7 +22,7 @@ pub(crate) enum Met {
     Moved(Address),
 }
 
-impl<S: Read + Write> RedisSession<'_, S> {
+impl<S: TimedStream> RedisSession<'_, S> {
     /// Whether the server is as the target expects it; what was proven. With `may_quit`, QUIT is sent along with
     /// the last command, if that is PING.
     pub(crate) fn meet(&mut self, target: &Redis, role: Option<Role>, may_quit: bool) -> Result<Met, NotReady> {

@@ -1,6 +1,5 @@
 //! Redis: AUTH, SELECT, PING and what the target expects; sentinels, who know where the master is.
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use super::expectations::Met;
@@ -8,7 +7,7 @@ use super::resp::Reply;
 use super::session::RedisSession;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{Handshake, TargetTls};
-use crate::net::{self, Attempt, Place, StepKind, Stream};
+use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::targets::Redis;
 use crate::targets::redis::{Role, Sentinel};
 use crate::targets::shared::hosts::first_ready;
@@ -36,7 +35,7 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
     let master = first_ready(&sentinel.places, goal, &asking, |place, attempt| {
         let mut session = RedisSession::new(open(place, sentinel.tls.as_ref(), tls, attempt)?, attempt);
         let master = session.master(target, sentinel);
-        session.talk.into_stream().close();
+        session.talk.close();
         master
     });
     let master = match master {
@@ -78,13 +77,12 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
         let outcome = match outcome {
             Ok(Met::ReadyAndQuit(proof)) => {
                 farewell = attempt.at_most(FAREWELL);
-                session.talk.stream().lasts(&farewell);
                 session.talk.lasts(&farewell);
                 Ok(Met::Ready(format!("{proof}{}", session.farewell())))
             }
             other => other,
         };
-        session.talk.into_stream().close();
+        session.talk.close();
         match outcome.map_err(|failure| if target.tls.is_some() { net::over_tls(failure) } else { failure })? {
             Met::Ready(proof) | Met::ReadyAndQuit(proof) => return Ok(Ready::new(proof)),
             Met::Renamed => may_quit = false,
@@ -110,7 +108,7 @@ fn open(place: &Place, own: Option<&TargetTls>, tls: &Tls, attempt: &Attempt) ->
     })
 }
 
-impl<S: Read + Write> RedisSession<'_, S> {
+impl<S: TimedStream> RedisSession<'_, S> {
     /// The peer that answered PING, by the answer to QUIT: Redis says OK, or that it does not know the command (where it
     /// is renamed); twemproxy answers PING itself and hangs up, Envoy answers PING itself and calls QUIT
     /// unsupported.
@@ -129,7 +127,7 @@ impl<S: Read + Write> RedisSession<'_, S> {
 /// # Errors
 ///
 /// Why it is not ready.
-pub(crate) fn converse<S: Read + Write>(target: &Redis, stream: S, attempt: &Attempt) -> Outcome {
+pub(crate) fn converse<S: TimedStream>(target: &Redis, stream: S, attempt: &Attempt) -> Outcome {
     let mut session = RedisSession::new(stream, attempt);
     if let Some(sentinel) = &target.sentinel {
         return session.master(target, sentinel).map(|master| Ready::new(format!("the master is {master}")));

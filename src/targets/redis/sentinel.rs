@@ -1,8 +1,6 @@
 //! Where the master is, by Redis' sentinels ("High availability with Redis Sentinel").
 
-use std::io::{Read, Write};
-
-use crate::net::Address;
+use crate::net::{Address, TimedStream};
 use crate::targets::Redis;
 use crate::targets::redis::Sentinel;
 use crate::targets::redis::errors::unexpected;
@@ -11,7 +9,7 @@ use crate::targets::redis::session::RedisSession;
 use crate::text::peer_text;
 use crate::wait::outcome::{Kind, NotReady};
 
-impl<S: Read + Write> RedisSession<'_, S> {
+impl<S: TimedStream> RedisSession<'_, S> {
     /// The address of the master of `target`, as this sentinel has it.
     pub(crate) fn master(&mut self, target: &Redis, sentinel: &Sentinel) -> Result<Address, NotReady> {
         self.log_in(sentinel.user.as_deref(), sentinel.password.as_ref())?;

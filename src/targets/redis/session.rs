@@ -1,8 +1,6 @@
 //! A session with a server: commands and replies over a stream.
 
-use std::io::{Read, Write};
-
-use crate::net::Attempt;
+use crate::net::{Attempt, TimedStream};
 use crate::secret::Secret;
 use crate::targets::redis::errors::{error_reply, unexpected};
 use crate::targets::redis::resp::{self, Reply};
@@ -14,7 +12,7 @@ pub(crate) struct RedisSession<'a, S> {
     pub(crate) talk: Talk<'a, S>,
 }
 
-impl<'a, S: Read + Write> RedisSession<'a, S> {
+impl<'a, S: TimedStream> RedisSession<'a, S> {
     pub(crate) fn new(stream: S, attempt: &'a Attempt) -> Self {
         Self { talk: Talk::new(stream, "Redis' protocol", attempt) }
     }

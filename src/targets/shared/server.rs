@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption, Handshake, TargetTls};
@@ -19,14 +18,6 @@ use crate::wait::policy::Goal;
 
 /// The pairs of a query, decoded.
 pub(crate) type Query = Vec<(String, String)>;
-
-/// How long a server may take to say good-bye: the answer is known, and not held up.
-pub(crate) const GOOD_BYE: Duration = Duration::from_millis(200);
-
-/// From here on only the good-bye is waited for.
-pub(crate) fn hurry(stream: &mut Stream, attempt: &Attempt) {
-    stream.lasts(&attempt.at_most(GOOD_BYE));
-}
 
 /// A server that is asked in its own protocol: what all such kinds have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +159,7 @@ impl Server {
         let is_tls = matches!(stream, Stream::Tls(_));
         let mut talk = Talk::new(stream, protocol, attempt).over_tls(is_tls);
         let outcome = converse(&mut talk);
-        talk.into_stream().close();
+        talk.close();
         outcome
     }
 

@@ -1,8 +1,9 @@
 //! A conversation in whole messages over a stream of bytes, whichever the protocol.
 
-use std::io::{self, Read, Write};
+use std::io;
+use std::time::Duration;
 
-use crate::net::{self, Attempt};
+use crate::net::{self, Attempt, TimedStream};
 use crate::text::{first_bytes, peer_text};
 use crate::wait::outcome::{Kind, NotReady};
 
@@ -13,6 +14,8 @@ pub(crate) struct ProtocolError;
 /// A decoder's finding at the beginning of the bytes: a message and its length, or that more is to be read.
 pub(crate) type Decoded<T> = Result<Option<(T, usize)>, ProtocolError>;
 
+/// How long a server may take to say good-bye: the answer is known, and not held up.
+const GOOD_BYE: Duration = Duration::from_millis(200);
 /// The longest line of a text protocol.
 const MAX_LINE: usize = 16 << 10;
 
@@ -30,7 +33,7 @@ pub(crate) struct Talk<'a, S> {
     unsent: Option<io::Error>,
 }
 
-impl<'a, S: Read + Write> Talk<'a, S> {
+impl<'a, S: TimedStream> Talk<'a, S> {
     pub(crate) fn new(stream: S, protocol: &'static str, attempt: &'a Attempt) -> Self {
         Self { stream, buffer: Vec::new(), attempt, protocol, has_answered: false, is_tls: false, unsent: None }
     }
@@ -104,9 +107,37 @@ impl<'a, S: Read + Write> Talk<'a, S> {
         self.attempt
     }
 
-    /// From here on, reads and writes end with `attempt`.
+    /// From here on, the conversation ends with `attempt`.
     pub(crate) fn lasts(&mut self, attempt: &'a Attempt) {
+        self.stream.lasts(attempt);
         self.attempt = attempt;
+    }
+
+    /// From here on, a read ends after `time`, or with the attempt; the conversation has its own time still.
+    pub(crate) fn reads_for(&mut self, time: Duration) {
+        self.stream.lasts(&self.attempt.at_most(time));
+    }
+
+    /// From here on, only the good-bye is waited for.
+    pub(crate) fn hurry(&mut self) {
+        self.reads_for(GOOD_BYE);
+    }
+
+    /// Whether the peer says something within `time`, or half of what there is.
+    pub(crate) fn speaks_within(&mut self, time: Duration) -> Result<bool, NotReady> {
+        self.reads_for(time.min(self.attempt.remaining() / 2));
+        let first = self.await_byte();
+        self.stream.lasts(self.attempt);
+        match first {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.kind == Kind::TimedOut => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Ends the connection in order.
+    pub(crate) fn close(self) {
+        self.stream.close();
     }
 
     /// Passes over bytes that are of no use.
@@ -156,6 +187,7 @@ impl<'a, S: Read + Write> Talk<'a, S> {
     }
 
     /// The stream, when all is said.
+    #[cfg(test)]
     pub(crate) fn into_stream(self) -> S {
         self.stream
     }
