@@ -2,7 +2,6 @@
 
 use crate::targets::postgres::settings::Settings;
 use crate::targets::shared::ado::{self, Pairs};
-use crate::targets::shared::parameters::Ignored;
 
 /// libpq's names for keys that stand for one thing each.
 const KEYS: &[(&str, &str)] = &[
@@ -33,12 +32,12 @@ const SHARED: &[(&[&str], &str)] = &[
 ];
 
 /// Takes the pairs of a string for Postgres.
-pub(crate) fn take(pairs: Pairs, settings: &mut Settings, ignored: &mut Ignored) -> Result<(), String> {
+pub(crate) fn take(pairs: Pairs, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     for (key, value) in pairs {
         let shared = SHARED.iter().find(|(keys, _)| keys.contains(&key.as_str())).map(|(_, libpq)| *libpq);
         let known = shared.or_else(|| KEYS.iter().find(|(known, _)| *known == key).map(|(_, libpq)| *libpq));
         let Some(libpq) = known else {
-            ignored.add(&key);
+            settings.reading.ignored.add(&key);
             continue;
         };
         let value = match libpq {
@@ -50,7 +49,7 @@ pub(crate) fn take(pairs: Pairs, settings: &mut Settings, ignored: &mut Ignored)
             "channel_binding" | "target_session_attrs" | "sslnegotiation" => value.to_ascii_lowercase(),
             _ => value,
         };
-        settings.set_parameter(libpq, value.into_bytes(), ignored)?;
+        settings.set_parameter(libpq, value.into_bytes())?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! pgjdbc's URLs ("Connecting to the Database" in its manual).
 
 use crate::targets::postgres::settings::Settings;
-use crate::targets::shared::parameters::{Ignored, OTHER_SOCKETS, is_unix_socket_factory};
+use crate::targets::shared::parameters::{OTHER_SOCKETS, is_unix_socket_factory};
 use crate::targets::shared::url::{self, Percent, Userinfo};
 
 /// Reads what stands behind `jdbc:postgresql:` (`database`, `/`) or `jdbc:postgresql://`.
-pub(crate) fn read(rest: &str, settings: &mut Settings, ignored: &mut Ignored) -> Result<(), String> {
+pub(crate) fn read(rest: &str, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     // As in a form's data, a `+` is a blank (Java's URLDecoder).
     let blanks = |text: &str| text.replace('+', " ");
     let parts = url::split(rest, Userinfo::UntilSlashOrQuery)?;
@@ -23,7 +23,7 @@ pub(crate) fn read(rest: &str, settings: &mut Settings, ignored: &mut Ignored) -
     if let Some(path) = socket_factory(&query)? {
         settings.socket = Some(url::decode_as(&path, Percent::Lenient)?);
     }
-    super::url::query(&query, Percent::Lenient, settings, ignored)
+    super::url::query(&query, Percent::Lenient, settings)
 }
 
 /// The socket of junixsocket's factory.

@@ -3,7 +3,6 @@
 
 use crate::targets::postgres::settings::{self, Settings};
 use crate::targets::shared::ado::{self, strip_pdo};
-use crate::targets::shared::parameters::Ignored;
 use crate::targets::shared::url::split_name;
 
 /// A connection string of pairs.
@@ -77,9 +76,9 @@ pub(crate) fn is_quoted(text: &str) -> bool {
 }
 
 /// Reads the pairs.
-pub(crate) fn read(text: &str, settings: &mut Settings, ignored: &mut Ignored) -> Result<(), String> {
+pub(crate) fn read(text: &str, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     for (key, value) in pairs(strip_pdo(text).map_or(text, |(_, rest)| rest))? {
-        settings.set_parameter(&key, value.into_bytes(), ignored)?;
+        settings.set_parameter(&key, value.into_bytes())?;
     }
     Ok(())
 }

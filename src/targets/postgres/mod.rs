@@ -344,28 +344,28 @@ impl Postgres {
     /// A URL, of which `rest` stands behind `://`, or behind `jdbc:postgresql:`.
     fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let dialect = written.dialect;
-        let mut settings = Settings::new(dialect, written.default_port());
+        let mut settings = Settings::new(dialect, written.default_port(), reading);
         match dialect {
-            Dialect::Jdbc => jdbc::read(written.rest, &mut settings, &mut reading.ignored)?,
+            Dialect::Jdbc => jdbc::read(written.rest, &mut settings)?,
             Dialect::Plain | Dialect::Driver | Dialect::DriverOverTls | Dialect::Socket | Dialect::R2dbc(_) => {
-                url::read(written.rest, &mut settings, &mut reading.ignored)?;
+                url::read(written.rest, &mut settings)?;
             }
         }
-        settings.finish(reading)
+        settings.finish()
     }
 
     /// libpq's `host=db user=app`.
     pub(crate) fn from_keywords(text: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
-        let mut settings = Settings::new(Dialect::Plain, hosts::DEFAULT_PORT);
-        keywords::read(text, &mut settings, &mut reading.ignored)?;
-        settings.finish(reading)
+        let mut settings = Settings::new(Dialect::Plain, hosts::DEFAULT_PORT, reading);
+        keywords::read(text, &mut settings)?;
+        settings.finish()
     }
 
     /// Npgsql's `Host=db;Username=app`.
     pub(crate) fn from_ado(pairs: Pairs, reading: &mut Reading<'_>) -> Result<Self, String> {
-        let mut settings = Settings::new(Dialect::Plain, hosts::DEFAULT_PORT);
-        ado::take(pairs, &mut settings, &mut reading.ignored)?;
-        Ok(Self { stops_at_refusal: false, ..settings.finish(reading)? })
+        let mut settings = Settings::new(Dialect::Plain, hosts::DEFAULT_PORT, reading);
+        ado::take(pairs, &mut settings)?;
+        Ok(Self { stops_at_refusal: false, ..settings.finish()? })
     }
 }
 

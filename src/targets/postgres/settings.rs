@@ -14,8 +14,8 @@ use crate::targets::postgres::{
     service,
 };
 use crate::targets::shared::kind::{Dialect, Layer};
-use crate::targets::shared::lookup::{Lookup, doubt_about, utf8};
-use crate::targets::shared::parameters::{Ignored, ODBC_CONNECT};
+use crate::targets::shared::lookup::{doubt_about, utf8};
+use crate::targets::shared::parameters::ODBC_CONNECT;
 use crate::targets::shared::reading::Reading;
 
 /// Debian's socket directory, libpq's default host there.
@@ -94,7 +94,9 @@ pub(crate) fn is_keyword(text: &str) -> bool {
 }
 
 /// The settings, as far as they are given.
-pub(crate) struct Settings {
+pub(crate) struct Settings<'r, 'a> {
+    /// The surroundings: variables, and what is not known.
+    pub(crate) reading: &'r mut Reading<'a>,
     pub(crate) dialect: Dialect,
     /// A socket's own path.
     pub(crate) socket: Option<String>,
@@ -119,9 +121,10 @@ struct Chosen {
     from: String,
 }
 
-impl Settings {
-    pub(crate) fn new(dialect: Dialect, default_port: u16) -> Self {
+impl<'r, 'a> Settings<'r, 'a> {
+    pub(crate) fn new(dialect: Dialect, default_port: u16, reading: &'r mut Reading<'a>) -> Self {
         Self {
+            reading,
             dialect,
             socket: None,
             default_port,
@@ -168,7 +171,7 @@ impl Settings {
     /// # Errors
     ///
     /// The parameter is about security, and not implemented.
-    pub(crate) fn set_parameter(&mut self, key: &str, value: Vec<u8>, ignored: &mut Ignored) -> Result<(), String> {
+    pub(crate) fn set_parameter(&mut self, key: &str, value: Vec<u8>) -> Result<(), String> {
         let normalized: String = key.replace('_', "").to_ascii_lowercase();
         let keyword =
             KEYWORDS.iter().map(|(keyword, _)| *keyword).find(|keyword| keyword.replace('_', "") == normalized);
@@ -200,14 +203,14 @@ impl Settings {
             None if normalized == "sslfactory" && value.ends_with(b"NonValidatingFactory") => {
                 self.verifies_nothing = true;
             }
-            None => ignored.add(key),
+            None => self.reading.ignored.add(key),
         }
         Ok(())
     }
 
     /// The given value, or else the service's, or else the environment's. One that is given empty is libpq's
     /// default, whatever the environment has.
-    fn choose(&self, keyword: &str, lookup: &Lookup<'_>) -> Option<Chosen> {
+    fn choose(&self, keyword: &str) -> Option<Chosen> {
         let of =
             |list: &[(&'static str, Vec<u8>)]| list.iter().find(|(name, _)| *name == keyword).map(|(_, v)| v.clone());
         if let Some(value) = of(&self.given).or_else(|| of(&self.of_service)) {
@@ -219,7 +222,7 @@ impl Settings {
         if variable.is_empty() || is_place && !self.is_libpqs() {
             return None;
         }
-        let value = lookup.bytes(variable).filter(|value| !value.is_empty())?;
+        let value = self.reading.lookup.bytes(variable).filter(|value| !value.is_empty())?;
         Some(Chosen { value, from: variable.to_owned() })
     }
 
@@ -228,46 +231,40 @@ impl Settings {
     }
 
     /// The same, as text, with what it is called; nothing where it is empty.
-    fn text(&self, keyword: &str, lookup: &Lookup<'_>) -> Result<Option<(String, String)>, String> {
-        let chosen = self.choose(keyword, lookup).filter(|chosen| !chosen.value.is_empty());
+    fn text(&self, keyword: &str) -> Result<Option<(String, String)>, String> {
+        let chosen = self.choose(keyword).filter(|chosen| !chosen.value.is_empty());
         chosen.map(|chosen| Ok((utf8_without_nul(chosen.value, &chosen.from)?, chosen.from))).transpose()
     }
 
-    fn value(&self, keyword: &str, lookup: &Lookup<'_>) -> Result<Option<String>, String> {
-        Ok(self.text(keyword, lookup)?.map(|(value, _)| value))
+    fn value(&self, keyword: &str) -> Result<Option<String>, String> {
+        Ok(self.text(keyword)?.map(|(value, _)| value))
     }
 
-    fn path(&self, keyword: &str, lookup: &Lookup<'_>) -> Result<Option<PathBuf>, String> {
-        Ok(self.value(keyword, lookup)?.map(PathBuf::from))
+    fn path(&self, keyword: &str) -> Result<Option<PathBuf>, String> {
+        Ok(self.value(keyword)?.map(PathBuf::from))
     }
 
-    fn parsed<T: Copy>(
-        &self,
-        keyword: &str,
-        all: &[(&'static str, T)],
-        lookup: &Lookup<'_>,
-    ) -> Result<Option<T>, String> {
-        let Some((value, from)) = self.text(keyword, lookup)? else { return Ok(None) };
+    fn parsed<T: Copy>(&self, keyword: &str, all: &[(&'static str, T)]) -> Result<Option<T>, String> {
+        let Some((value, from)) = self.text(keyword)? else { return Ok(None) };
         one_of(all, &from, &value).map(Some)
     }
 
     /// The target that it makes.
-    pub(crate) fn finish(mut self, reading: &mut Reading<'_>) -> Result<Postgres, String> {
-        let lookup = reading.lookup;
-        self.read_service(lookup)?;
-        self.refuse_what_is_not_implemented(lookup)?;
-        let home = lookup.text("HOME")?.filter(|home| !home.is_empty());
-        let hosts = self.hosts(lookup)?;
-        self.refuse_for_sockets(&hosts, lookup)?;
-        let (sslmode, sslrootcert) = self.sslmode(lookup)?;
-        let password = self.choose("password", lookup).filter(|chosen| !chosen.value.is_empty());
+    pub(crate) fn finish(mut self) -> Result<Postgres, String> {
+        self.read_service()?;
+        self.refuse_what_is_not_implemented()?;
+        let home = self.reading.lookup.text("HOME")?.filter(|home| !home.is_empty());
+        let hosts = self.hosts()?;
+        self.refuse_for_sockets(&hosts)?;
+        let (sslmode, sslrootcert) = self.sslmode()?;
+        let password = self.choose("password").filter(|chosen| !chosen.value.is_empty());
         if let Some(chosen) = password.as_ref().filter(|chosen| chosen.from == "PGPASSWORD") {
-            reading.doubts.extend(doubt_about(&chosen.value, "PGPASSWORD"));
+            self.reading.doubts.extend(doubt_about(&chosen.value, "PGPASSWORD"));
         }
         // pgjdbc looks for the key in its home only once the server asks for the certificate.
-        let lacks_key = self.dialect == Dialect::Jdbc && self.value("sslkey", lookup)?.is_none();
-        let is_certificate_sent = self.value("sslcertmode", lookup)?.as_deref() != Some("disable") && !lacks_key;
-        let passfile = self.path("passfile", lookup)?;
+        let lacks_key = self.dialect == Dialect::Jdbc && self.value("sslkey")?.is_none();
+        let is_certificate_sent = self.value("sslcertmode")?.as_deref() != Some("disable") && !lacks_key;
+        let passfile = self.path("passfile")?;
         let versions = [
             ("TLSv1", TlsVersion::V1_0),
             ("TLSv1.1", TlsVersion::V1_1),
@@ -275,16 +272,16 @@ impl Settings {
             ("TLSv1.3", TlsVersion::V1_3),
         ];
         let negotiations = [("postgres", Negotiation::Postgres), ("direct", Negotiation::Direct)];
-        let sslnegotiation = self.parsed("sslnegotiation", &negotiations, lookup)?.unwrap_or_default();
-        let ssl_min_protocol_version = self.parsed("ssl_min_protocol_version", &versions, lookup)?;
-        let ssl_max_protocol_version = self.parsed("ssl_max_protocol_version", &versions, lookup)?;
+        let sslnegotiation = self.parsed("sslnegotiation", &negotiations)?.unwrap_or_default();
+        let ssl_min_protocol_version = self.parsed("ssl_min_protocol_version", &versions)?;
+        let ssl_max_protocol_version = self.parsed("ssl_max_protocol_version", &versions)?;
         if ssl_max_protocol_version.is_some_and(|max| max < TlsVersion::V1_2 || ssl_min_protocol_version > Some(max)) {
             return Err("its `ssl_max_protocol_version` leaves no version: TLS 1.2 and 1.3 are spoken".to_owned());
         }
         if sslnegotiation == Negotiation::Direct && !sslmode.requires_tls() {
             return Err("`sslnegotiation=direct` goes with sslmode=require or stricter, as in libpq".to_owned());
         }
-        let user = self.value("user", lookup)?;
+        let user = self.value("user")?;
         Ok(Postgres {
             hosts,
             stops_at_refusal: self.dialect == Dialect::Plain,
@@ -292,34 +289,34 @@ impl Settings {
             user: user.unwrap_or_else(|| DEFAULT_USER.to_owned()),
             password: password.map(|chosen| Secret::new(chosen.value)),
             passfile: passfile.or_else(|| home.as_ref().map(|home| PathBuf::from(format!("{home}/.pgpass")))),
-            database: self.value("dbname", lookup)?,
-            options: self.value("options", lookup)?,
+            database: self.value("dbname")?,
+            options: self.value("options")?,
             settings: self.search_path.take().map(|path| ("search_path".to_owned(), path)).into_iter().collect(),
             sslmode,
             sslrootcert,
-            sslcert: self.path("sslcert", lookup)?.filter(|_| is_certificate_sent),
-            sslkey: self.path("sslkey", lookup)?.filter(|_| is_certificate_sent),
+            sslcert: self.path("sslcert")?.filter(|_| is_certificate_sent),
+            sslkey: self.path("sslkey")?.filter(|_| is_certificate_sent),
             ssl_home: home
                 .filter(|_| is_certificate_sent || lacks_key)
                 .map(|home| PathBuf::from(format!("{home}/.postgresql"))),
             sslnegotiation,
-            sslsni: self.value("sslsni", lookup)?.as_deref() != Some("0"),
+            sslsni: self.value("sslsni")?.as_deref() != Some("0"),
             ssl_min_protocol_version,
             ssl_max_protocol_version,
-            tls: crate::targets::shared::tls::take(TargetTls::default(), &mut reading.expectations)?,
-            channel_binding: self.channel_binding(lookup)?,
-            require_auth: self.require_auth(lookup)?,
-            target_session_attrs: self.session_attrs(lookup)?,
-            connect_timeout: self.connect_timeout(lookup)?,
-            application_name: self.value("application_name", lookup)?.unwrap_or_else(|| "when-ready".to_owned()),
-            query: reading.expectations.take("query")?.map(Secret::new),
+            tls: crate::targets::shared::tls::take(TargetTls::default(), &mut self.reading.expectations)?,
+            channel_binding: self.channel_binding()?,
+            require_auth: self.require_auth()?,
+            target_session_attrs: self.session_attrs()?,
+            connect_timeout: self.connect_timeout()?,
+            application_name: self.value("application_name")?.unwrap_or_else(|| "when-ready".to_owned()),
+            query: self.reading.expectations.take("query")?.map(Secret::new),
         })
     }
 
-    fn read_service(&mut self, lookup: &Lookup<'_>) -> Result<(), String> {
-        let Some(name) = self.value("service", lookup)? else { return Ok(()) };
-        let file = self.value("servicefile", lookup)?;
-        for (key, value) in service::settings(&name, file.as_deref(), lookup)? {
+    fn read_service(&mut self) -> Result<(), String> {
+        let Some(name) = self.value("service")? else { return Ok(()) };
+        let file = self.value("servicefile")?;
+        for (key, value) in service::settings(&name, file.as_deref(), self.reading.lookup)? {
             let keyword = KEYWORDS.iter().map(|(keyword, _)| *keyword).find(|keyword| *keyword == key);
             let keyword = keyword.ok_or("its service has a keyword that libpq does not know")?;
             self.of_service.push((keyword, value));
@@ -328,25 +325,25 @@ impl Settings {
     }
 
     /// Refuses what would be less safe, or lead elsewhere, if it were ignored.
-    fn refuse_what_is_not_implemented(&self, lookup: &Lookup<'_>) -> Result<(), String> {
+    fn refuse_what_is_not_implemented(&self) -> Result<(), String> {
         let refused =
             |what: &str| Err(format!("{what} is not implemented, and not ignored because it is about security"));
         for (keyword, second) in [("gssencmode", "prefer"), ("sslcertmode", "allow")] {
-            let Some((mode, from)) = self.text(keyword, lookup)? else { continue };
+            let Some((mode, from)) = self.text(keyword)? else { continue };
             if one_of(&[("disable", false), (second, false), ("require", true)], &from, &mode)? {
                 return refused(&format!("{from}=require"));
             }
         }
         for keyword in ["sslcrl", "sslcrldir", "scram_client_key", "scram_server_key"] {
-            if let Some((_, from)) = self.text(keyword, lookup)? {
+            if let Some((_, from)) = self.text(keyword)? {
                 return refused(&from);
             }
         }
         Ok(())
     }
 
-    fn refuse_for_sockets(&self, hosts: &[Host], lookup: &Lookup<'_>) -> Result<(), String> {
-        match self.text("requirepeer", lookup)? {
+    fn refuse_for_sockets(&self, hosts: &[Host]) -> Result<(), String> {
+        match self.text("requirepeer")? {
             Some((_, from)) if hosts.iter().any(|host| matches!(host.place, Place::Unix(_))) => {
                 Err(format!("{from} of a socket is not implemented, and not ignored because it is about security"))
             }
@@ -354,10 +351,10 @@ impl Settings {
         }
     }
 
-    fn hosts(&self, lookup: &Lookup<'_>) -> Result<Vec<Host>, String> {
+    fn hosts(&self) -> Result<Vec<Host>, String> {
         // A port that is not used may be anything.
-        let (host, address) = (self.value("host", lookup)?, self.value("hostaddr", lookup)?);
-        let port = self.text("port", lookup)?;
+        let (host, address) = (self.value("host")?, self.value("hostaddr")?);
+        let port = self.text("port")?;
         if let Some(socket) = &self.socket {
             return Ok(vec![Host::socket_at(socket, self.default_port)]);
         }
@@ -375,7 +372,7 @@ impl Settings {
     }
 
     /// The mode and the CA, which depend on each other.
-    fn sslmode(&mut self, lookup: &Lookup<'_>) -> Result<(SslMode, Option<PathBuf>), String> {
+    fn sslmode(&mut self) -> Result<(SslMode, Option<PathBuf>), String> {
         // Prisma's `sslcert` is the CA, and verified only with sslaccept=strict.
         if self.is_prisma
             && !self.given.iter().any(|(keyword, _)| matches!(*keyword, "sslkey" | "sslrootcert"))
@@ -399,11 +396,11 @@ impl Settings {
             (None, Dialect::R2dbc(Layer::Tls)) if !given => Some(SslMode::VerifyFull),
             // "Obsolete" since 2005, and in use.
             _ => {
-                let is_required = self.value("requiressl", lookup)?.is_some_and(|value| value.starts_with('1'));
-                self.parsed("sslmode", &SslMode::ALL, lookup)?.or(is_required.then_some(SslMode::Require))
+                let is_required = self.value("requiressl")?.is_some_and(|value| value.starts_with('1'));
+                self.parsed("sslmode", &SslMode::ALL)?.or(is_required.then_some(SslMode::Require))
             }
         };
-        let sslrootcert = self.path("sslrootcert", lookup)?;
+        let sslrootcert = self.path("sslrootcert")?;
         match (sslmode, sslrootcert.as_deref().is_some_and(|path| path.as_os_str() == "system")) {
             (None, true) => Ok((SslMode::VerifyFull, sslrootcert)),
             (Some(mode), true) if mode != SslMode::VerifyFull => {
@@ -426,17 +423,17 @@ impl Settings {
         }
     }
 
-    fn channel_binding(&self, lookup: &Lookup<'_>) -> Result<ChannelBinding, String> {
+    fn channel_binding(&self) -> Result<ChannelBinding, String> {
         let all = [
             ("disable", ChannelBinding::Disable),
             ("prefer", ChannelBinding::Prefer),
             ("require", ChannelBinding::Require),
         ];
-        Ok(self.parsed("channel_binding", &all, lookup)?.unwrap_or_default())
+        Ok(self.parsed("channel_binding", &all)?.unwrap_or_default())
     }
 
     /// `a,b` or `!a,!b`; not both.
-    fn require_auth(&self, lookup: &Lookup<'_>) -> Result<Option<RequireAuth>, String> {
+    fn require_auth(&self) -> Result<Option<RequireAuth>, String> {
         let all = [
             ("password", AuthMethod::Password),
             ("md5", AuthMethod::Md5),
@@ -446,7 +443,7 @@ impl Settings {
             ("oauth", AuthMethod::Oauth),
             ("none", AuthMethod::None),
         ];
-        let Some((list, from)) = self.text("require_auth", lookup)? else { return Ok(None) };
+        let Some((list, from)) = self.text("require_auth")? else { return Ok(None) };
         let negated = list.starts_with('!');
         let methods = list
             .split(',')
@@ -459,8 +456,8 @@ impl Settings {
         Ok(Some(RequireAuth { negated, methods }))
     }
 
-    fn session_attrs(&self, lookup: &Lookup<'_>) -> Result<SessionAttrs, String> {
-        let Some((value, from)) = self.text("target_session_attrs", lookup)? else { return Ok(SessionAttrs::Any) };
+    fn session_attrs(&self) -> Result<SessionAttrs, String> {
+        let Some((value, from)) = self.text("target_session_attrs")? else { return Ok(SessionAttrs::Any) };
         // pgjdbc reads its values in any case.
         let is_lenient = self.dialect != Dialect::Plain;
         let found = SessionAttrs::ALL
@@ -473,8 +470,8 @@ impl Settings {
     }
 
     /// Whole seconds; 0 and less are none at all.
-    fn connect_timeout(&self, lookup: &Lookup<'_>) -> Result<Option<Duration>, String> {
-        let Some((value, from)) = self.text("connect_timeout", lookup)? else { return Ok(None) };
+    fn connect_timeout(&self) -> Result<Option<Duration>, String> {
+        let Some((value, from)) = self.text("connect_timeout")? else { return Ok(None) };
         if let Ok(seconds) = value.trim().parse::<i64>() {
             return Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs));
         }

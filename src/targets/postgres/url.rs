@@ -2,11 +2,10 @@
 
 use crate::targets::postgres::settings::Settings;
 use crate::targets::shared::kind::Dialect;
-use crate::targets::shared::parameters::Ignored;
 use crate::targets::shared::url::{self, Percent, Userinfo};
 
 /// Reads what stands behind `://`.
-pub(crate) fn read(rest: &str, settings: &mut Settings, ignored: &mut Ignored) -> Result<(), String> {
+pub(crate) fn read(rest: &str, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     let parts = url::split(rest, Userinfo::UntilSlash)?;
     let percent = if settings.dialect == Dialect::Plain { Percent::Strict } else { Percent::Lenient };
     if let Some(userinfo) = parts.userinfo {
@@ -18,7 +17,7 @@ pub(crate) fn read(rest: &str, settings: &mut Settings, ignored: &mut Ignored) -
     settings.set_unless_empty("host", hosts);
     settings.set_unless_empty("port", ports);
     settings.set_unless_empty("dbname", url::decode_as(parts.path.strip_prefix('/').unwrap_or_default(), percent)?);
-    query(parts.query.unwrap_or_default(), percent, settings, ignored)
+    query(parts.query.unwrap_or_default(), percent, settings)
 }
 
 /// The lists of hosts and of ports, as libpq makes them: where there are several hosts, each has its port or the
@@ -48,12 +47,7 @@ pub(crate) fn authority(text: &str, percent: Percent) -> Result<(String, String)
 }
 
 /// The query's parameters, which win over the authority and the path.
-pub(crate) fn query(
-    text: &str,
-    percent: Percent,
-    settings: &mut Settings,
-    ignored: &mut Ignored,
-) -> Result<(), String> {
+pub(crate) fn query(text: &str, percent: Percent, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     let (mut hosts, mut ports) = (Vec::<String>::new(), Vec::<String>::new());
     for (key, value) in url::raw_pairs(text) {
         let key = url::decode_as(key, percent)?;
@@ -62,7 +56,7 @@ pub(crate) fn query(
             "host" => &mut hosts,
             "port" => &mut ports,
             _ => {
-                settings.set_parameter(&key, value, ignored)?;
+                settings.set_parameter(&key, value)?;
                 continue;
             }
         };
@@ -78,7 +72,7 @@ pub(crate) fn query(
         }
     }
     if !ports.is_empty() {
-        settings.set_parameter("port", ports.join(",").into_bytes(), ignored)?;
+        settings.set_parameter("port", ports.join(",").into_bytes())?;
     }
     if !hosts.is_empty() {
         settings.set("host", hosts.join(","));
