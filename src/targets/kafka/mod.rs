@@ -11,7 +11,8 @@ pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::net::{Attempt, Place, StepKind, TimedStream};
+use crate::net::tls::Tls;
+use crate::net::{Attempt, Place, StepKind, Stream, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::advertised::{Advertised, reach_all, reach_any};
 use crate::targets::shared::scram::{self, ScramError, ScramHash};
@@ -46,17 +47,13 @@ pub(crate) struct ReadyBroker {
 }
 
 /// The conversation with one broker, and whether those are there that a client goes on to.
-pub(crate) fn probe<S: TimedStream>(
-    target: &Kafka,
-    place: &Place,
-    attempt: &Attempt,
-    mut connect: impl FnMut(&Place, &Attempt) -> Result<S, NotReady>,
-) -> Outcome {
+pub(crate) fn probe(target: &Kafka, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
+    let connect = |place: &Place, attempt: &Attempt| target.server.connect(place, None, tls, attempt);
     let mut talk = Talk::new(connect(place, attempt)?, PROTOCOL, attempt);
     let found = converse(&mut talk, target);
     talk.close();
     let found = found?;
-    let reach = |place: &Place, attempt: &Attempt| connect(place, attempt).map(S::close);
+    let reach = |place: &Place, attempt: &Attempt| connect(place, attempt).map(Stream::close);
     if target.topic.is_some() {
         reach_all(&found.needed, place, SETTING, attempt, reach)?;
     } else {

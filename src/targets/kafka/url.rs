@@ -1,8 +1,8 @@
 //! Kafka's brokers, in URLs.
 
+use crate::net::Attempt;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
-use crate::net::{Attempt, Place};
 use crate::secret::Secret;
 use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
@@ -94,7 +94,6 @@ impl Probe for Kafka {
     }
 
     fn run(&self, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
-        let connect = |place: &Place, attempt: &Attempt| self.server.connect(place, None, tls, attempt);
-        self.server.first_ready(goal, attempt, |place, attempt| super::probe(self, place, attempt, connect))
+        self.server.first_ready(goal, attempt, |place, attempt| super::probe(self, place, tls, attempt))
     }
 }
