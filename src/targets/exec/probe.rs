@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::launch;
@@ -52,7 +53,7 @@ fn start(exec: &Exec, writer: PipeWriter) -> Result<u32, NotReady> {
     let again = writer.try_clone().map_err(|error| cannot_start(exec, &error))?;
     let started = begin(Command::new(&exec.program), writer);
     let started = match started {
-        Err(error) if error.raw_os_error() == Some(libc_errno::ENOEXEC) => {
+        Err(error) if errno(&error) == Some(Errno::ENOEXEC) => {
             let file = launch::look_up(OsStr::new(&exec.program), exec.path.as_deref()).map_err(|why| {
                 NotReady::new(Kind::CannotRun, format!("the command {} cannot run: {why}", exec.program))
             })?;
@@ -78,7 +79,7 @@ fn watch(
     loop {
         let left = attempt.remaining().saturating_sub(reserve);
         let wait = if is_open { TICK.max(pause) } else { pause };
-        if is_open && is_readable(reader, wait.min(left)) {
+        if is_open && is_readable(reader, timeout(wait.min(left))) {
             // The command may have ended while others go on writing: its status is looked at each time.
             is_open = tail.read(reader)?;
             pause = Duration::from_millis(1);
@@ -131,20 +132,16 @@ fn cannot_start(exec: &Exec, error: &io::Error) -> NotReady {
             NotReady::new(Kind::CannotRun, format!("the command {program} is not executable (chmod +x)"))
         }
         io::ErrorKind::Interrupted => NotReady::new(Kind::LocalLimit, "the wait has ended"),
-        _ if matches!(error.raw_os_error(), Some(libc_errno::ENOEXEC | libc_errno::ENOTDIR | libc_errno::E2BIG)) => {
+        // Errors for which waiting is no remedy.
+        _ if matches!(errno(error), Some(Errno::ENOEXEC | Errno::ENOTDIR | Errno::E2BIG)) => {
             NotReady::new(Kind::CannotRun, format!("the command {program} cannot run: {error}"))
         }
         _ => NotReady::new(Kind::LocalLimit, format!("the command {program} cannot be started: {error}")),
     }
 }
 
-/// Errors for which waiting is no remedy.
-mod libc_errno {
-    use nix::errno::Errno;
-
-    pub(super) const ENOEXEC: i32 = Errno::ENOEXEC as i32;
-    pub(super) const ENOTDIR: i32 = Errno::ENOTDIR as i32;
-    pub(super) const E2BIG: i32 = Errno::E2BIG as i32;
+fn errno(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw)
 }
 
 fn timeout(duration: Duration) -> PollTimeout {
@@ -152,9 +149,9 @@ fn timeout(duration: Duration) -> PollTimeout {
     PollTimeout::try_from(duration.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)
 }
 
-fn is_readable(reader: &PipeReader, wait: Duration) -> bool {
+fn is_readable(reader: &PipeReader, wait: PollTimeout) -> bool {
     let mut fds = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, timeout(wait)).is_ok_and(|ready| ready > 0)
+    poll(&mut fds, wait).is_ok_and(|ready| ready > 0)
 }
 
 /// The end of what a command says.
@@ -181,7 +178,7 @@ impl Tail {
     /// Reads what is there already, and no more than a pipe holds: others may go on writing.
     fn drain(&mut self, reader: &mut PipeReader) -> io::Result<()> {
         for _ in 0..16 {
-            if !is_there(reader) || !self.read(reader)? {
+            if !is_readable(reader, PollTimeout::ZERO) || !self.read(reader)? {
                 break;
             }
         }
@@ -193,11 +190,6 @@ impl Tail {
         let lines = self.0.split(|byte| *byte == b'\n').rev();
         lines.map(|line| excerpt(peer_text(line).trim())).find(|line| line.chars().count() > 2).unwrap_or_default()
     }
-}
-
-fn is_there(reader: &PipeReader) -> bool {
-    let mut fds = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]
