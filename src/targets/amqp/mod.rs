@@ -6,10 +6,48 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 use crate::net::{Attempt, StepKind, TimedStream};
+use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use wire::{Frame, method};
+
+pub(crate) use url::Amqp;
+
+/// The port that AMQP is assigned.
+const DEFAULT_PORT: u16 = 5672;
+
+/// AMQP 0-9-1, RabbitMQ's.
+pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
+    schemes: &[
+        Scheme::new(&[
+            "amqp",
+            "pyamqp",
+            "librabbitmq",
+            "rabbitmq",
+            "rabbit",
+            "amqp091",
+            "phpamqplib",
+            "amqp+lib",
+            "amqp+ext",
+            "amqp+bunny",
+        ])
+        .port(DEFAULT_PORT),
+        Scheme::new(&["amqps", "amqp+ssl", "amqp+tls", "pyamqps", "rabbitmqs", "rabbitmq+ssl", "rabbitmq+tls"])
+            .port(5671)
+            .tls(),
+    ],
+    forms: &[Form {
+        url: "amqp://USER:PASSWORD@HOST/VHOST, amqps://...",
+        ready: "logged in, the virtual host takes messages",
+        keys: &[Key::new("queue=NAME", "the queue exists")],
+    }],
+    other_ports: &[(15672, "RabbitMQ's management; write http://"), (25672, "RabbitMQ's nodes, not of their clients")],
+    takes_lists: true,
+    takes_socket: true,
+    read: |written, reading| Ok(Box::new(Amqp::from_url(written, reading)?)),
+    ..TargetKind::USUAL
+}];
 
 /// The user of clients without one in the URL, and that user's password.
 const GUEST: &str = "guest";
@@ -30,9 +68,6 @@ const ALARM: Duration = Duration::from_secs(1);
 const MANDATORY: u8 = 1;
 /// `queue.declare` only looks.
 const PASSIVE: u8 = 1;
-
-pub(crate) use url::Amqp;
-pub(crate) use url::KINDS;
 
 const PROTOCOL: &str = "AMQP 0-9-1";
 

@@ -3,48 +3,14 @@
 use crate::net::Attempt;
 use crate::net::tls::Tls;
 use crate::secret::Secret;
+use crate::targets::amqp::DEFAULT_PORT;
 use crate::targets::shared::ado::{self, Pairs};
-use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::kind::{Probe, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
 use crate::targets::shared::url;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
-
-/// The port that AMQP is assigned.
-const DEFAULT_PORT: u16 = 5672;
-
-/// AMQP 0-9-1, RabbitMQ's.
-pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
-    schemes: &[
-        Scheme::new(&[
-            "amqp",
-            "pyamqp",
-            "librabbitmq",
-            "rabbitmq",
-            "rabbit",
-            "amqp091",
-            "phpamqplib",
-            "amqp+lib",
-            "amqp+ext",
-            "amqp+bunny",
-        ])
-        .port(DEFAULT_PORT),
-        Scheme::new(&["amqps", "amqp+ssl", "amqp+tls", "pyamqps", "rabbitmqs", "rabbitmq+ssl", "rabbitmq+tls"])
-            .port(5671)
-            .tls(),
-    ],
-    forms: &[Form {
-        url: "amqp://USER:PASSWORD@HOST/VHOST, amqps://...",
-        ready: "logged in, the virtual host takes messages",
-        keys: &[Key::new("queue=NAME", "the queue exists")],
-    }],
-    other_ports: &[(15672, "RabbitMQ's management; write http://"), (25672, "RabbitMQ's nodes, not of their clients")],
-    takes_lists: true,
-    takes_socket: true,
-    read: |written, reading| Ok(Box::new(Amqp::from_url(written, reading)?)),
-    ..TargetKind::USUAL
-}];
 
 /// A broker, or several of which one is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +26,7 @@ pub(crate) struct Amqp {
 }
 
 impl Amqp {
-    fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+    pub(super) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let (mut server, mut path, query) = Server::from_url(written)?;
         let mut mechanism = None;
         for (key, value) in query {
@@ -104,7 +70,7 @@ impl Amqp {
 
 impl Probe for Amqp {
     fn kind(&self) -> &'static TargetKind {
-        &KINDS[0]
+        &super::KINDS[0]
     }
 
     fn server(&self) -> Option<&Server> {

@@ -7,13 +7,25 @@ use percent_encoding::percent_decode;
 
 use crate::net::TimedStream;
 use crate::net::tls_settings::Encryption;
+use crate::targets::shared::kind::{Form, Scheme, TargetKind};
 use crate::targets::shared::talk::Talk;
 use crate::text::peer_text;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use http2::{FieldName, Http2Frame, flag, kind};
 
 pub(crate) use url::Grpc;
-pub(crate) use url::KINDS;
+
+/// gRPC's health service.
+pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
+    schemes: &[
+        Scheme::new(&["grpc", "grpc+tcp", "dns+grpc"]).port(50051),
+        Scheme::new(&["grpcs", "grpc+tls", "grpc+ssl"]).port(443).tls(),
+    ],
+    forms: &[Form { url: "grpc://HOST:PORT[/SERVICE]", ready: "the health service says SERVING", keys: &[] }],
+    takes_socket: true,
+    read: |written, reading| Ok(Box::new(Grpc::from_url(written, reading)?)),
+    ..TargetKind::USUAL
+}];
 
 const PROTOCOL: &str = "gRPC (HTTP/2)";
 const METHOD: &str = "/grpc.health.v1.Health/Check";

@@ -2,24 +2,12 @@
 
 use crate::net::tls::Tls;
 use crate::net::{Attempt, Place};
-use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::kind::{Probe, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
 use crate::targets::shared::talk::Talk;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
-
-/// gRPC's health service.
-pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
-    schemes: &[
-        Scheme::new(&["grpc", "grpc+tcp", "dns+grpc"]).port(50051),
-        Scheme::new(&["grpcs", "grpc+tls", "grpc+ssl"]).port(443).tls(),
-    ],
-    forms: &[Form { url: "grpc://HOST:PORT[/SERVICE]", ready: "the health service says SERVING", keys: &[] }],
-    takes_socket: true,
-    read: |written, reading| Ok(Box::new(Grpc::from_url(written, reading)?)),
-    ..TargetKind::USUAL
-}];
 
 /// The protocol that TLS agrees on (RFC 9113, section 3.2).
 const ALPN: &[u8] = b"h2";
@@ -34,7 +22,7 @@ pub(crate) struct Grpc {
 }
 
 impl Grpc {
-    fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+    pub(super) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let (server, path) = Server::read(written, reading)?;
         Ok(Self { server, service: Some(path).filter(|path| !path.is_empty()) })
     }
@@ -54,7 +42,7 @@ impl Grpc {
 
 impl Probe for Grpc {
     fn kind(&self) -> &'static TargetKind {
-        &KINDS[0]
+        &super::KINDS[0]
     }
 
     fn server(&self) -> Option<&Server> {

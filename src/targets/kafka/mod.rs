@@ -15,14 +15,41 @@ use crate::net::tls::Tls;
 use crate::net::{Attempt, Place, StepKind, Stream, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::advertised::{Advertised, reach_all, reach_any};
+use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
 use crate::targets::shared::scram::{self, ScramError, ScramHash};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use wire::api;
 
-pub(crate) use url::KINDS;
 pub(crate) use url::Kafka;
+
+/// Kafka, and what speaks its protocol.
+pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
+    schemes: &[
+        Scheme::new(&[
+            "kafka",
+            "confluent",
+            "confluentkafka",
+            "redpanda",
+            "plaintext",
+            "sasl_plaintext",
+            "kafka+sasl_plaintext",
+        ])
+        .port(9092),
+        // Brokers call a listener SSL; in small letters, anybody calls TLS so.
+        Scheme::new(&["kafkas", "kafka+ssl", "kafka+tls", "sasl_ssl", "kafka+sasl_ssl", "SSL"]).port(9093).tls(),
+    ],
+    forms: &[Form {
+        url: "kafka://USER:PASSWORD@HOST",
+        ready: "a controller is known, the brokers that clients go on to are reachable",
+        keys: &[Key::new("topic=NAME", "the topic exists, and its partitions have leaders")],
+    }],
+    takes_lists: true,
+    takes_socket: true,
+    read: |written, reading| Ok(Box::new(Kafka::from_url(written, reading)?)),
+    ..TargetKind::USUAL
+}];
 
 /// The protocol's name in messages.
 const PROTOCOL: &str = "Kafka's protocol";

@@ -4,38 +4,11 @@ use crate::net::Attempt;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
 use crate::secret::Secret;
-use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::kind::{Probe, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
-
-/// Kafka, and what speaks its protocol.
-pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
-    schemes: &[
-        Scheme::new(&[
-            "kafka",
-            "confluent",
-            "confluentkafka",
-            "redpanda",
-            "plaintext",
-            "sasl_plaintext",
-            "kafka+sasl_plaintext",
-        ])
-        .port(9092),
-        // Brokers call a listener SSL; in small letters, anybody calls TLS so.
-        Scheme::new(&["kafkas", "kafka+ssl", "kafka+tls", "sasl_ssl", "kafka+sasl_ssl", "SSL"]).port(9093).tls(),
-    ],
-    forms: &[Form {
-        url: "kafka://USER:PASSWORD@HOST",
-        ready: "a controller is known, the brokers that clients go on to are reachable",
-        keys: &[Key::new("topic=NAME", "the topic exists, and its partitions have leaders")],
-    }],
-    takes_lists: true,
-    takes_socket: true,
-    read: |written, reading| Ok(Box::new(Kafka::from_url(written, reading)?)),
-    ..TargetKind::USUAL
-}];
 
 /// A broker, or several of which one is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +22,7 @@ pub(crate) struct Kafka {
 }
 
 impl Kafka {
-    fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+    pub(super) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let (mut server, _, query) = Server::from_url(written)?;
         let mut mechanism = None;
         for (key, value) in query {
@@ -86,7 +59,7 @@ impl Probe for Kafka {
     }
 
     fn kind(&self) -> &'static TargetKind {
-        &KINDS[0]
+        &super::KINDS[0]
     }
 
     fn server(&self) -> Option<&Server> {

@@ -6,13 +6,42 @@ mod url;
 
 use crate::net::TimedStream;
 use crate::secret::Secret;
+use crate::targets::shared::kind::{Form, Scheme, TargetKind};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use ber::{LdapAnswer, op};
 
-pub(crate) use url::KINDS;
 pub(crate) use url::Ldap;
+
+/// TLS that begins in the conversation: no client has a scheme for it, but all have an option.
+const STARTTLS: &str = "ldap+starttls";
+
+/// LDAP.
+pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
+    schemes: &[
+        Scheme::new(&["ldap"]).port(389),
+        Scheme::new(&["ldaps"]).port(636).tls(),
+        Scheme::new(&[STARTTLS, "ldap+tls"]).port(389),
+        Scheme::new(&["ldapi"]),
+    ],
+    forms: &[
+        Form {
+            url: "ldap://USER:PASSWORD@HOST/BASE, ldaps://...",
+            ready: "the server answers, the login is let in, the entry BASE exists",
+            keys: &[],
+        },
+        Form {
+            url: "ldapi://SOCKET/BASE",
+            ready: "the same, over a socket (written %2Frun%2Fslapd%2Fldapi)",
+            keys: &[],
+        },
+    ],
+    takes_socket: true,
+    takes_lists: true,
+    read: |written, reading| Ok(Box::new(Ldap::from_url(written, reading)?)),
+    ..TargetKind::USUAL
+}];
 
 const PROTOCOL: &str = "LDAP";
 

@@ -5,8 +5,9 @@ use std::fmt;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
 use crate::net::{self, Attempt, Place, Stream};
+use crate::targets::ldap::STARTTLS;
 use crate::targets::ldap::ber::START_TLS;
-use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::kind::{Probe, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
 use crate::targets::shared::talk::Talk;
@@ -16,35 +17,6 @@ use crate::wait::policy::Goal;
 
 /// Where `OpenLDAP`'s clients look for the socket, as Debian builds them.
 const SOCKET: &str = "/run/slapd/ldapi";
-
-/// TLS that begins in the conversation: no client has a scheme for it, but all have an option.
-const STARTTLS: &str = "ldap+starttls";
-
-/// LDAP.
-pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
-    schemes: &[
-        Scheme::new(&["ldap"]).port(389),
-        Scheme::new(&["ldaps"]).port(636).tls(),
-        Scheme::new(&[STARTTLS, "ldap+tls"]).port(389),
-        Scheme::new(&["ldapi"]),
-    ],
-    forms: &[
-        Form {
-            url: "ldap://USER:PASSWORD@HOST/BASE, ldaps://...",
-            ready: "the server answers, the login is let in, the entry BASE exists",
-            keys: &[],
-        },
-        Form {
-            url: "ldapi://SOCKET/BASE",
-            ready: "the same, over a socket (written %2Frun%2Fslapd%2Fldapi)",
-            keys: &[],
-        },
-    ],
-    takes_socket: true,
-    takes_lists: true,
-    read: |written, reading| Ok(Box::new(Ldap::from_url(written, reading)?)),
-    ..TargetKind::USUAL
-}];
 
 /// A directory server, or several of which one is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +29,7 @@ pub(crate) struct Ldap {
 }
 
 impl Ldap {
-    fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+    pub(super) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         // Behind the entry stand what is wanted of it, how far, a filter and extensions, each behind a `?`.
         let (rest, query) = written.rest.split_once('?').unwrap_or((written.rest, ""));
         let is_socket = written.scheme.name() == "ldapi";
@@ -112,7 +84,7 @@ fn without_socket(rest: &str) -> Result<(String, Option<String>), String> {
 
 impl Probe for Ldap {
     fn kind(&self) -> &'static TargetKind {
-        &KINDS[0]
+        &super::KINDS[0]
     }
 
     fn server(&self) -> Option<&Server> {

@@ -9,6 +9,7 @@ use md5::{Digest as _, Md5};
 
 use crate::net::{Attempt, Place, StepKind, TimedStream};
 use crate::secret::Secret;
+use crate::targets::shared::kind::{Form, Scheme, TargetKind};
 use crate::targets::shared::scram::{self, ScramError, ScramHash};
 use crate::targets::shared::talk::Talk;
 use crate::targets::shared::{advertised, hosts};
@@ -18,8 +19,22 @@ use crate::wait::policy::Goal;
 use bson::{BsonValue, Document, get, text_at};
 pub(crate) use topology::ReadPreference;
 use topology::{MemberState, Topology};
-pub(crate) use url::KINDS;
 pub(crate) use url::Mongodb;
+
+/// MongoDB.
+pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
+    schemes: &[Scheme::new(&["mongodb", "mongo"]).port(27017), Scheme::new(&["mongodb+srv", "mongo+srv"]).port(27017)],
+    forms: &[Form {
+        url: "mongodb://USER:PASSWORD@HOST/DB, mongodb+srv://...",
+        ready: "the member that a driver would use, logged in with a password",
+        keys: &[],
+    }],
+    takes_driver: true,
+    takes_lists: true,
+    takes_socket: true,
+    read: |written, reading| Ok(Box::new(Mongodb::from_url(written, reading)?)),
+    ..TargetKind::USUAL
+}];
 
 /// The protocol's name in messages.
 const PROTOCOL: &str = "MongoDB's protocol";

@@ -9,26 +9,11 @@ use crate::secret::Secret;
 use crate::targets::mongodb::ReadPreference;
 use crate::targets::mongodb::srv::{self, Options};
 use crate::targets::shared::hosts::first_ready;
-use crate::targets::shared::kind::{Dialect, Form, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::kind::{Dialect, Probe, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
-
-/// MongoDB.
-pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
-    schemes: &[Scheme::new(&["mongodb", "mongo"]).port(27017), Scheme::new(&["mongodb+srv", "mongo+srv"]).port(27017)],
-    forms: &[Form {
-        url: "mongodb://USER:PASSWORD@HOST/DB, mongodb+srv://...",
-        ready: "the member that a driver would use, logged in with a password",
-        keys: &[],
-    }],
-    takes_driver: true,
-    takes_lists: true,
-    takes_socket: true,
-    read: |written, reading| Ok(Box::new(Mongodb::from_url(written, reading)?)),
-    ..TargetKind::USUAL
-}];
 
 /// A MongoDB deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +39,7 @@ pub(crate) struct Mongodb {
 }
 
 impl Mongodb {
-    fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+    pub(super) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         // Some drivers take a `;` between options too.
         let rest = match written.rest.split_once('?') {
             Some((before, query)) if !query.contains('&') => format!("{before}?{}", query.replace(';', "&")),
@@ -165,7 +150,7 @@ impl Probe for Mongodb {
     }
 
     fn kind(&self) -> &'static TargetKind {
-        &KINDS[0]
+        &super::KINDS[0]
     }
 
     fn server(&self) -> Option<&Server> {

@@ -13,13 +13,46 @@ use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption, Handshake};
 use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::secret::Secret;
+use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use wire::{Greeting, Packet, Rows, capability};
 
-pub(crate) use url::KINDS;
 pub(crate) use url::Mysql;
+
+/// MySQL, and what speaks its protocol.
+pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
+    schemes: &[
+        Scheme::new(&[
+            "mysql",
+            "mysql2",
+            "mariadb",
+            "mysqlgis",
+            "percona",
+            "aurora-mysql",
+            "mysql-connector",
+            "trilogy",
+            "mysqli",
+            "pdo-mysql",
+            "pdo_mysql",
+        ])
+        .port(3306),
+        Scheme::new(&["tidb"]).port(4000),
+        Scheme::new(&["starrocks", "doris"]).port(9030),
+        Scheme::new(&["singlestoredb", "singlestore", "memsql"]).port(3306),
+    ],
+    forms: &[Form {
+        url: "mysql://USER:PASSWORD@HOST/DB",
+        ready: "logged in (without a password: accepting connections)",
+        keys: &[Key::new("query=SQL", "the first column of its first row is neither false, NULL nor 0")],
+    }],
+    other_ports: &[(33060, "MySQL's X protocol, which is not spoken here")],
+    takes_driver: true,
+    takes_socket: true,
+    read: |written, reading| Ok(Box::new(Mysql::from_url(written, reading)?)),
+    ..TargetKind::USUAL
+}];
 
 const PROTOCOL: &str = "MySQL's protocol";
 const NATIVE: &str = "mysql_native_password";

@@ -5,7 +5,7 @@ use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption};
 use crate::net::{Attempt, Place};
 use crate::secret::Secret;
-use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::kind::{Probe, TargetKind, Written};
 use crate::targets::shared::parameters::{ODBC_CONNECT, OTHER_SOCKETS, is_unix_socket_factory};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::{self, Server};
@@ -13,39 +13,6 @@ use crate::targets::shared::url;
 use crate::text::truth;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
-
-/// MySQL, and what speaks its protocol.
-pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
-    schemes: &[
-        Scheme::new(&[
-            "mysql",
-            "mysql2",
-            "mariadb",
-            "mysqlgis",
-            "percona",
-            "aurora-mysql",
-            "mysql-connector",
-            "trilogy",
-            "mysqli",
-            "pdo-mysql",
-            "pdo_mysql",
-        ])
-        .port(3306),
-        Scheme::new(&["tidb"]).port(4000),
-        Scheme::new(&["starrocks", "doris"]).port(9030),
-        Scheme::new(&["singlestoredb", "singlestore", "memsql"]).port(3306),
-    ],
-    forms: &[Form {
-        url: "mysql://USER:PASSWORD@HOST/DB",
-        ready: "logged in (without a password: accepting connections)",
-        keys: &[Key::new("query=SQL", "the first column of its first row is neither false, NULL nor 0")],
-    }],
-    other_ports: &[(33060, "MySQL's X protocol, which is not spoken here")],
-    takes_driver: true,
-    takes_socket: true,
-    read: |written, reading| Ok(Box::new(Mysql::from_url(written, reading)?)),
-    ..TargetKind::USUAL
-}];
 
 /// A MySQL or MariaDB server, or several of which one is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +27,7 @@ pub(crate) struct Mysql {
 
 impl Probe for Mysql {
     fn kind(&self) -> &'static TargetKind {
-        &KINDS[0]
+        &super::KINDS[0]
     }
 
     fn server(&self) -> Option<&Server> {
@@ -87,7 +54,7 @@ impl Mysql {
         Self { server, database: None, query: None }
     }
 
-    fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
+    pub(super) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let rest = with_plain_hosts(written.rest)?;
         let (mut server, path, query) = Server::from_url(&Written { rest: &rest, ..*written })?;
         if !written.is_tls() {
