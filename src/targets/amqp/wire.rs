@@ -1,6 +1,6 @@
 //! Frames and methods of AMQP 0-9-1, as its specification describes them. Pure.
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// The first bytes of a client.
 pub(crate) const HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
@@ -65,7 +65,7 @@ pub(crate) enum Frame {
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of a frame.
-pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(Frame, usize)>, ProtocolError> {
+pub(crate) fn frame(bytes: &[u8]) -> Decoded<Frame> {
     let Some(&kind) = bytes.first() else { return Ok(None) };
     if kind == HEADER[0] {
         let begins_so = bytes.iter().zip(&HEADER[..4]).all(|(a, b)| a == b);

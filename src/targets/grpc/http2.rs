@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use loona_hpack::Decoder;
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// The first bytes of a client (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -66,7 +66,7 @@ pub(crate) struct Http2Frame {
 /// # Errors
 ///
 /// When it claims to be larger than allowed, or its padding is.
-pub(crate) fn frame(bytes: &[u8]) -> Result<Option<(Http2Frame, usize)>, ProtocolError> {
+pub(crate) fn frame(bytes: &[u8]) -> Decoded<Http2Frame> {
     if bytes.first().is_some_and(|high| *high != 0) {
         return Err(ProtocolError);
     }

@@ -1,6 +1,6 @@
 //! Kafka's protocol: requests, and as much of the answers as is asked for. Pure.
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// A server may claim no longer answer than this: a topic of some thousand partitions.
 const MAX_ANSWER: usize = 1 << 20;
@@ -50,7 +50,7 @@ pub(crate) fn metadata_request(topic: Option<&str>) -> Vec<u8> {
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of it.
-pub(crate) fn answer(buffer: &[u8], number: i32) -> Result<Option<(Vec<u8>, usize)>, ProtocolError> {
+pub(crate) fn answer(buffer: &[u8], number: i32) -> Decoded<Vec<u8>> {
     let Some(claimed) = buffer.first_chunk::<4>() else { return Ok(None) };
     let claimed = usize::try_from(i32::from_be_bytes(*claimed)).map_err(|_| ProtocolError)?;
     if !(4..=MAX_ANSWER).contains(&claimed) {

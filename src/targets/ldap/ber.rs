@@ -2,7 +2,7 @@
 //!
 //! It is our own because that takes three requests and three answers; the crates that read LDAP read all of it.
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// A server may send no longer message than this.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -108,7 +108,7 @@ pub(crate) struct LdapAnswer {
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of one.
-pub(crate) fn answer(bytes: &[u8]) -> Result<Option<(LdapAnswer, usize)>, ProtocolError> {
+pub(crate) fn answer(bytes: &[u8]) -> Decoded<LdapAnswer> {
     if bytes.first().is_some_and(|tag| *tag != SEQUENCE) {
         return Err(ProtocolError);
     }

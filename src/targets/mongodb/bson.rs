@@ -1,6 +1,6 @@
 //! As much BSON as the handshake has, and `OP_MSG` around it (MongoDB's wire protocol). Pure.
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// A server may claim no longer message than this.
 const MAX_MESSAGE: usize = 64 << 10;
@@ -74,7 +74,7 @@ fn length(length: usize) -> [u8; 4] {
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of an `OP_MSG` with one document.
-pub(crate) fn message(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ProtocolError> {
+pub(crate) fn message(bytes: &[u8]) -> Decoded<Vec<u8>> {
     let Some(claimed) = bytes.first_chunk::<4>() else { return Ok(None) };
     let claimed = usize::try_from(u32::from_le_bytes(*claimed)).map_err(|_| ProtocolError)?;
     if !(HEAD + 5..=MAX_MESSAGE).contains(&claimed) {

@@ -1,6 +1,6 @@
 //! Packets of MQTT 3.1.1 (OASIS standard), as far as a connection needs them. Pure.
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// The level of the protocol (3.1.1, section 3.1.2.2).
 const LEVEL: u8 = 4;
@@ -59,7 +59,7 @@ fn remaining_length(mut length: usize) -> Vec<u8> {
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of one.
-pub(crate) fn connack(bytes: &[u8]) -> Result<Option<(u8, usize)>, ProtocolError> {
+pub(crate) fn connack(bytes: &[u8]) -> Decoded<u8> {
     let Some((&kind, rest)) = bytes.split_first() else { return Ok(None) };
     if kind != CONNACK {
         return Err(ProtocolError);

@@ -2,7 +2,7 @@
 
 use ring::digest::{Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// A server may claim no longer message than this before we are logged in: the greeting has about 100 bytes.
 pub(crate) const MAX_HANDSHAKE: usize = 64 << 10;
@@ -43,7 +43,7 @@ pub(crate) struct Packet {
 /// # Errors
 ///
 /// When it claims more than `max` bytes, or none.
-pub(crate) fn packet(bytes: &[u8], max: usize) -> Result<Option<(Packet, usize)>, ProtocolError> {
+pub(crate) fn packet(bytes: &[u8], max: usize) -> Decoded<Packet> {
     // A length that is too great in the first bytes is no packet, whatever follows.
     if bytes.get(2).is_some_and(|high| usize::from(*high) << 16 > max) {
         return Err(ProtocolError);

@@ -1,6 +1,6 @@
 //! RESP2, the Redis serialization protocol: bytes in, replies out.
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 
 /// A peer may claim no longer string or array than this.
 const MAX_LENGTH: usize = 64 << 10;
@@ -66,11 +66,11 @@ pub(crate) fn command<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of a reply.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Reply, usize)>, ProtocolError> {
+pub(crate) fn parse(bytes: &[u8]) -> Decoded<Reply> {
     parse_nested(bytes, MAX_DEPTH)
 }
 
-fn parse_nested(bytes: &[u8], depth: u8) -> Result<Option<(Reply, usize)>, ProtocolError> {
+fn parse_nested(bytes: &[u8], depth: u8) -> Decoded<Reply> {
     let Some((&kind, rest)) = bytes.split_first() else { return Ok(None) };
     if !matches!(kind, b'+' | b'-' | b':' | b'$' | b'*') {
         return Err(ProtocolError);
@@ -118,7 +118,7 @@ fn is_long(line: &[u8]) -> bool {
     length.is_some_and(|length| length > MAX_LENGTH && length <= MAX_VALUE)
 }
 
-fn bulk(line: &[u8], bytes: &[u8], used: usize) -> Result<Option<(Reply, usize)>, ProtocolError> {
+fn bulk(line: &[u8], bytes: &[u8], used: usize) -> Decoded<Reply> {
     let Some(length) = length(line)? else { return Ok(Some((Reply::Bulk(None), used))) };
     let end = used + length;
     match bytes.get(end..) {
@@ -128,7 +128,7 @@ fn bulk(line: &[u8], bytes: &[u8], used: usize) -> Result<Option<(Reply, usize)>
     }
 }
 
-fn array(line: &[u8], bytes: &[u8], mut used: usize, depth: u8) -> Result<Option<(Reply, usize)>, ProtocolError> {
+fn array(line: &[u8], bytes: &[u8], mut used: usize, depth: u8) -> Decoded<Reply> {
     let count = length(line)?.unwrap_or(0);
     let depth = depth.checked_sub(1).ok_or(ProtocolError)?;
     let mut items = Vec::new();
