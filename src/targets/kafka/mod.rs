@@ -16,7 +16,7 @@ use crate::net::{Attempt, Place, StepKind, Stream, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::advertised::{Advertised, reach_all, reach_any};
 use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
-use crate::targets::shared::scram::{self, ScramError, ScramHash};
+use crate::targets::shared::scram::{self, ScramHash};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -213,18 +213,10 @@ impl<S: TimedStream> KafkaSession<'_, '_, S> {
         let client = scram::Client::for_user(hash, user, password.expose_bytes(), scram::nonce()?);
         let first = self.authenticate(client.first_message().as_bytes())?;
         let attempt = self.talk.attempt();
-        let (proof, signature) = client
-            .answer(&first, &mut || !attempt.remaining().is_zero())
-            .map_err(|error| self.scram_failure(&error))?;
+        let (proof, signature) =
+            client.answer(&first, &mut || !attempt.remaining().is_zero()).map_err(|error| error.failure(self.talk))?;
         let last = self.authenticate(proof.as_bytes())?;
-        signature.check(&last).map_err(|error| self.scram_failure(&error))
-    }
-
-    fn scram_failure(&self, error: &ScramError) -> NotReady {
-        error.explained().unwrap_or_else(|| match error {
-            ScramError::OutOfTime => self.talk.attempt().timed_out(),
-            _ => self.talk.out_of_order(),
-        })
+        signature.check(&last).map_err(|error| error.failure(self.talk))
     }
 
     /// `SaslAuthenticate`: bytes of the mechanism, and those that are answered.

@@ -214,8 +214,7 @@ impl<S: TimedStream> MongodbSession<'_, '_, S> {
     }
 
     fn scram_failure(&self, error: &ScramError) -> NotReady {
-        error.explained().unwrap_or_else(|| match error {
-            ScramError::OutOfTime => self.talk.attempt().timed_out(),
+        match error {
             ScramError::Iterations(count) if *count < MIN_ITERATIONS.into() => {
                 let reason = format!(
                     "the server asks for {count} iterations of SCRAM, and MongoDB's clients for at least \
@@ -223,8 +222,8 @@ impl<S: TimedStream> MongodbSession<'_, '_, S> {
                 );
                 NotReady::new(Kind::Forbidden, reason)
             }
-            _ => self.talk.out_of_order(),
-        })
+            _ => error.failure(self.talk),
+        }
     }
 }
 

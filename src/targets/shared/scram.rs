@@ -7,9 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, hmac};
 
-use crate::wait::outcome::{Kind, NotReady};
-
+use crate::net::TimedStream;
+use crate::targets::shared::talk::Talk;
 use crate::text::excerpt;
+use crate::wait::outcome::{Kind, NotReady};
 
 /// The mechanism without channel binding.
 pub(crate) const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
@@ -160,17 +161,18 @@ pub(crate) fn nonce() -> Result<String, NotReady> {
 }
 
 impl ScramError {
-    /// The meaning for a login; None where it says that the peer does not speak the protocol, or the time is up.
-    pub(crate) fn explained(&self) -> Option<NotReady> {
+    /// The meaning for a login in the course of `talk`.
+    pub(crate) fn failure<S: TimedStream>(&self, talk: &Talk<'_, S>) -> NotReady {
         match self {
             Self::WrongSignature => {
                 let reason = "the server cannot prove that it knows the password (SCRAM)";
-                Some(NotReady::new(Kind::CredentialsRejected, reason))
+                NotReady::new(Kind::CredentialsRejected, reason)
             }
             Self::Server(text) => {
-                Some(NotReady::new(Kind::CredentialsRejected, format!("{}: check user and password", excerpt(text))))
+                NotReady::new(Kind::CredentialsRejected, format!("{}: check user and password", excerpt(text)))
             }
-            Self::Malformed(_) | Self::Iterations(_) | Self::OutOfTime => None,
+            Self::OutOfTime => talk.attempt().timed_out(),
+            Self::Malformed(_) | Self::Iterations(_) => talk.out_of_order(),
         }
     }
 }
