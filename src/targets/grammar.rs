@@ -173,15 +173,10 @@ impl Target {
         reading: Reading<'_>,
     ) -> Result<Self, String> {
         let Reading { mut expectations, ignored, doubts, .. } = reading;
-        let timeout = expectations.take("timeout")?.map(|value| duration::parse_deadline(&value)).transpose();
-        let timeout = timeout.map_err(|_| "the value of `timeout` is not a duration (try `10s`)".to_owned())?;
-        let attempt_timeout =
-            expectations.take("attempt-timeout")?.map(|value| duration::parse_positive(&value)).transpose();
-        let attempt_timeout =
-            attempt_timeout.map_err(|_| "the value of `attempt-timeout` is not a duration (try `10s`)".to_owned())?;
-        let successes = expectations.take("successes")?.map(|value| positive(&value)).transpose();
-        let successes =
-            successes.map_err(|_| "the value of `successes` is not a whole number of at least 1".to_owned())?;
+        let duration = "a duration (try `10s`)";
+        let timeout = expectations.take_as("timeout", duration::parse_deadline, duration)?;
+        let attempt_timeout = expectations.take_as("attempt-timeout", duration::parse_positive, duration)?;
+        let successes = expectations.take_as("successes", positive, "a whole number of at least 1")?;
         let is_optional = expectations.take_flag("optional")?;
         refuse_what_is_left(&expectations, &*probe)?;
         redacted::check_names(&probe.to_string())?;

@@ -150,10 +150,8 @@ pub(crate) struct FailConditions {
 impl FailConditions {
     /// Takes what the fragment says.
     fn take(expectations: &mut Expectations) -> Result<Self, String> {
-        let status =
-            expectations.take("fail-status")?.map(|list| Statuses::parse(&list)).transpose().map_err(|_| {
-                "the value of `fail-status` is not a status of 100-599 or a range (try 400,404,500-599)".to_owned()
-            })?;
+        let statuses = "a status of 100-599 or a range (try 400,404,500-599)";
+        let status = expectations.take_as("fail-status", Statuses::parse, statuses)?;
         let body = expectations.take_all("fail-body")?;
         let json = JsonExpectation::take("fail-json", expectations)?;
         if json.iter().any(|expectation| expectation.value.is_none()) {
@@ -298,14 +296,12 @@ impl Http {
         for header in expectations.take_all("header")? {
             set(&mut self.headers, parse_header(&header).map_err(|problem| format!("`header=`: {problem}"))?);
         }
-        if let Some(method) = expectations.take("method")? {
-            self.method =
-                parse_method(&method).map_err(|_| "the value of `method` is not a method (try GET, HEAD or POST)")?;
+        if let Some(method) = expectations.take_as("method", parse_method, "a method (try GET, HEAD or POST)")? {
+            self.method = method;
         }
-        if let Some(list) = expectations.take("status")? {
-            self.status = Statuses::parse(&list).map_err(|_| {
-                "the value of `status` is not a status of 100-599 or a range (try 200,204,300-399)".to_owned()
-            })?;
+        let statuses = "a status of 100-599 or a range (try 200,204,300-399)";
+        if let Some(status) = expectations.take_as("status", Statuses::parse, statuses)? {
+            self.status = status;
         }
         let header_is = expectations.take_all("header-is")?;
         let header_is = header_is.iter().map(|field| parse_header(field)).collect::<Result<_, _>>();

@@ -49,6 +49,17 @@ impl Expectations {
         Ok(values.pop())
     }
 
+    /// The same as `read` takes it, or that it is not `what`.
+    pub(crate) fn take_as<T, E>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+        what: &str,
+    ) -> Result<Option<T>, String> {
+        let Some(value) = self.take(key)? else { return Ok(None) };
+        read(&value).map(Some).map_err(|_| format!("the value of `{key}` is not {what}"))
+    }
+
     /// Whether a key that takes no value is there.
     pub(crate) fn take_flag(&mut self, key: &str) -> Result<bool, String> {
         let given: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).collect();
