@@ -110,15 +110,11 @@ impl Probe for Ldap {
     }
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [Place::Unix(path)] = self.server.places.as_slice() else {
-            return self.server.write(f, self.base.as_deref());
-        };
-        f.write_str("ldapi://")?;
-        if let Some(user) = &self.server.user {
-            write!(f, "{user}@")?;
+        let base = self.base.as_deref();
+        match self.server.places.as_slice() {
+            [Place::Unix(path)] => self.server.write_as(f, "ldapi", &path.to_string_lossy().replace('/', "%2F"), base),
+            _ => self.server.write(f, base),
         }
-        f.write_str(&path.to_string_lossy().replace('/', "%2F"))?;
-        self.base.as_ref().map_or(Ok(()), |base| write!(f, "/{base}"))
     }
 }
 

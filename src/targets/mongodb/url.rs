@@ -170,12 +170,9 @@ impl Probe for Mongodb {
     }
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((name, _)) = &self.discovery else { return self.server.write(f, self.database.as_deref()) };
-        f.write_str("mongodb+srv://")?;
-        if let Some(user) = &self.server.user {
-            write!(f, "{user}@")?;
+        match &self.discovery {
+            Some((name, _)) => self.server.write_as(f, "mongodb+srv", name, self.database.as_deref()),
+            None => self.server.write(f, self.database.as_deref()),
         }
-        f.write_str(name)?;
-        self.database.as_ref().map_or(Ok(()), |database| write!(f, "/{database}"))
     }
 }

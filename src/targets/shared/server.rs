@@ -165,12 +165,23 @@ impl Server {
 
     /// The URL without password and query, with what stands in its path.
     pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>, path: Option<&str>) -> fmt::Result {
-        write!(f, "{}://", self.scheme)?;
+        let places: Vec<String> = self.places.iter().map(Place::to_string).collect();
+        self.write_as(f, self.scheme, &places.join(","), path)
+    }
+
+    /// The same with another scheme, and other places than those that are connected to.
+    pub(crate) fn write_as(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        scheme: &str,
+        places: &str,
+        path: Option<&str>,
+    ) -> fmt::Result {
+        write!(f, "{scheme}://")?;
         if let Some(user) = &self.user {
             write!(f, "{user}@")?;
         }
-        let places: Vec<String> = self.places.iter().map(Place::to_string).collect();
-        f.write_str(&places.join(","))?;
+        f.write_str(places)?;
         path.map_or(Ok(()), |path| write!(f, "/{path}"))
     }
 }
