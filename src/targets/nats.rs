@@ -86,7 +86,7 @@ fn ask(target: &Nats, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
     let mut talk = Talk::new(Stream::Plain(net::connect(place, attempt)?), PROTOCOL, attempt);
     let wants_tls = target.server.encryption == Encryption::Always;
     let info = if wants_tls && !talk.speaks_within(FIRST_BYTE)? {
-        talk = target.server.over_tls(talk, place, PROTOCOL, tls, attempt).map_err(begun_too_early)?;
+        talk = target.server.over_tls(talk, place, tls).map_err(begun_too_early)?;
         info(&mut talk)?
     } else {
         let begun = clock::now();
@@ -100,7 +100,7 @@ fn ask(target: &Nats, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
             return Err(NotReady::new(Kind::TlsRefused, "the server has no TLS, and the URL wants it"));
         }
         if wants_tls || info["tls_required"] == true {
-            talk = target.server.over_tls(talk, place, PROTOCOL, tls, attempt)?;
+            talk = target.server.over_tls(talk, place, tls)?;
         }
         info
     };

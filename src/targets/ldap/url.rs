@@ -98,7 +98,7 @@ impl Probe for Ldap {
             }
             let mut talk = Talk::new(Stream::Plain(net::connect(place, attempt)?), super::PROTOCOL, attempt);
             super::start_tls(&mut talk)?;
-            let mut talk = self.server.over_tls(talk, place, super::PROTOCOL, tls, attempt)?;
+            let mut talk = self.server.over_tls(talk, place, tls)?;
             let outcome = super::converse(&mut talk, self);
             talk.close();
             outcome

@@ -134,12 +134,11 @@ impl Server {
     /// The same conversation over TLS, which begins in the middle of it.
     pub(crate) fn over_tls<'a>(
         &self,
-        talk: Talk<'_, Stream>,
+        talk: Talk<'a, Stream>,
         place: &Place,
-        protocol: &'static str,
         tls: &Tls,
-        attempt: &'a Attempt,
     ) -> Result<Talk<'a, Stream>, NotReady> {
+        let (protocol, attempt) = (talk.protocol(), talk.attempt());
         let connection = talk.upgrade()?.plain().ok_or_else(net::closed)?;
         let name = if let Place::Tcp(address) = place { &address.host } else { "localhost" };
         let stream = tls.connect(connection, &Handshake::new(name, &self.tls), attempt)?;

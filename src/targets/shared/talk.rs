@@ -102,6 +102,11 @@ impl<'a, S: TimedStream> Talk<'a, S> {
         self.buffer.first().copied()
     }
 
+    /// The protocol's name in messages.
+    pub(crate) fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
     /// The time that there is for it.
     pub(crate) fn attempt(&self) -> &'a Attempt {
         self.attempt
