@@ -9,7 +9,6 @@
 //! service's own protocol.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use crate::net::tls::Tls;
 use crate::net::{self, Address, Attempt, Place};
@@ -46,11 +45,6 @@ pub(crate) struct Tcp {
 }
 
 impl Tcp {
-    /// A connection to the socket at `path`.
-    pub(crate) fn to_socket(path: PathBuf) -> Self {
-        Self { place: Place::Unix(path) }
-    }
-
     /// A connection by TCP.
     pub(crate) fn to(address: Address) -> Self {
         Self { place: Place::Tcp(address) }
@@ -110,5 +104,5 @@ fn read_unix(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Box<dyn
     if redis::has_parameters(query) || has_credentials {
         return Ok(Box::new(Redis::from_socket_url(written, reading)?));
     }
-    Ok(Box::new(Tcp::to_socket(url::path_of(written.rest, "unix:///run/app.sock")?)))
+    Ok(Box::new(Tcp { place: Place::Unix(url::path_of(written.rest, "unix:///run/app.sock")?) }))
 }

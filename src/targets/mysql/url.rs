@@ -84,7 +84,9 @@ impl Mysql {
 
     /// Takes what the surroundings and the fragment say.
     pub(super) fn finish(mut self, reading: &mut Reading<'_>) -> Result<Self, String> {
-        self.take_surroundings(reading)?;
+        let given = self.server.password.take().filter(|password| !password.expose_bytes().is_empty());
+        self.server.password = given.or_else(|| reading.password_in("MYSQL_PWD"));
+        self.query = reading.expectations.take("query")?.map(Secret::new);
         self.server.expect(reading)?;
         Ok(self)
     }
@@ -150,14 +152,6 @@ impl Mysql {
             Place::Unix(_) => None,
         });
         port.unwrap_or(strings::DEFAULT_PORT)
-    }
-
-    /// Takes what the fragment and the environment add.
-    fn take_surroundings(&mut self, reading: &mut Reading<'_>) -> Result<(), String> {
-        let given = self.server.password.take().filter(|password| !password.expose_bytes().is_empty());
-        self.server.password = given.or_else(|| reading.password_in("MYSQL_PWD"));
-        self.query = reading.expectations.take("query")?.map(Secret::new);
-        Ok(())
     }
 
     /// The clients' words: `ssl-mode` of MySQL's, `sslMode` of both JDBC drivers, `tls` of Go's, `sslaccept` of

@@ -39,7 +39,7 @@ impl Redis {
         let mut hosts: Vec<&str> = Vec::new();
         let (mut user, mut password, mut database, mut master) = (None, None, None, None);
         let mut tls = TargetTls::default();
-        let (mut is_tls, mut protocol_is_tls) = (false, None);
+        let (mut is_tls, mut names_tls_host) = (false, false);
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let Some((key, value)) = part.split_once('=') else {
                 hosts.push(part);
@@ -56,7 +56,7 @@ impl Redis {
                 "servicename" => master = Some(value.to_owned()).filter(|name| !name.is_empty()),
                 "ssl" => is_tls = is(value),
                 "sslhost" => {
-                    protocol_is_tls = Some(());
+                    names_tls_host = true;
                     tls.server_name = Some(value.to_owned()).filter(|name| !name.is_empty());
                 }
                 // Revocation is checked by the operating system there; a chain is verified all the same.
@@ -64,7 +64,7 @@ impl Redis {
             }
         }
         // `sslHost` means TLS by itself.
-        let is_tls = is_tls || protocol_is_tls.is_some();
+        let is_tls = is_tls || names_tls_host;
         if hosts.is_empty() {
             return Err("it has no host; write HOST:6379,password=…".to_owned());
         }

@@ -122,9 +122,7 @@ pub(crate) trait Probe: Any + fmt::Debug + Send + Sync {
     }
 
     /// Takes what is expected of an answer for a secret, where the user has not written it out (`is_written`).
-    fn hide_expected(&mut self, is_written: &dyn Fn(&str) -> bool) {
-        let _ = is_written;
-    }
+    fn hide_expected(&mut self, _is_written: &dyn Fn(&str) -> bool) {}
 }
 
 impl fmt::Display for dyn Probe {

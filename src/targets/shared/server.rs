@@ -13,6 +13,7 @@ use crate::targets::shared::scheme::{Dialect, Written};
 use crate::targets::shared::talk::Talk;
 use crate::targets::shared::tls;
 use crate::targets::shared::url::{self, Percent, Url, Userinfo};
+use crate::text::truth;
 use crate::wait::outcome::{NotReady, Outcome};
 use crate::wait::policy::Goal;
 
@@ -71,9 +72,7 @@ impl Server {
             "cacertfile" | "ssl_ca_certs" => self.tls.ca = Some(value.into()),
             "certfile" | "ssl_certfile" => self.tls.cert = Some(value.into()),
             "keyfile" | "ssl_keyfile" => self.tls.key = Some(value.into()),
-            "ssl" | "tls" if matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on") => {
-                self.encryption = Encryption::Always;
-            }
+            "ssl" | "tls" if truth(value) == Some(true) => self.encryption = Encryption::Always,
             "server_name_indication" => self.tls.server_name = Some(value.to_owned()),
             "verify" if value == "verify_none" => self.tls.check = Some(CertificateCheck::Nothing),
             _ => return false,
