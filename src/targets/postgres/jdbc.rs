@@ -9,14 +9,7 @@ pub(crate) fn read(rest: &str, settings: &mut Settings<'_, '_>) -> Result<(), St
     // As in a form's data, a `+` is a blank (Java's URLDecoder).
     let blanks = |text: &str| text.replace('+', " ");
     let parts = url::split(rest, Userinfo::UntilSlashOrQuery)?;
-    if let Some(userinfo) = parts.userinfo {
-        let (user, password) = url::user_and_password(userinfo, Percent::Lenient)?;
-        settings.set_unless_empty("user", user);
-        settings.set_secret_unless_empty(password.as_ref());
-    }
-    let (hosts, ports) = super::url::authority(parts.hosts, Percent::Lenient)?;
-    settings.set_unless_empty("host", hosts);
-    settings.set_unless_empty("port", ports);
+    super::url::authority(&parts, Percent::Lenient, settings)?;
     let database = blanks(parts.path.trim_matches('/'));
     settings.set_unless_empty("dbname", url::decode_as(&database, Percent::Lenient)?);
     let query = blanks(parts.query.unwrap_or_default());

@@ -2,27 +2,33 @@
 
 use crate::targets::postgres::settings::Settings;
 use crate::targets::shared::kind::Dialect;
-use crate::targets::shared::url::{self, Percent, Userinfo};
+use crate::targets::shared::url::{self, Percent, Url, Userinfo};
 
 /// Reads what stands behind `://`.
 pub(crate) fn read(rest: &str, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     let parts = url::split(rest, Userinfo::UntilSlash)?;
     let percent = if settings.dialect == Dialect::Plain { Percent::Strict } else { Percent::Lenient };
+    authority(&parts, percent, settings)?;
+    settings.set_unless_empty("dbname", url::decode_as(parts.path.strip_prefix('/').unwrap_or_default(), percent)?);
+    query(parts.query.unwrap_or_default(), percent, settings)
+}
+
+/// Who logs in, and where.
+pub(crate) fn authority(parts: &Url<'_>, percent: Percent, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     if let Some(userinfo) = parts.userinfo {
         let (user, password) = url::user_and_password(userinfo, percent)?;
         settings.set_unless_empty("user", user);
         settings.set_secret_unless_empty(password.as_ref());
     }
-    let (hosts, ports) = authority(parts.hosts, percent)?;
+    let (hosts, ports) = hosts_and_ports(parts.hosts, percent)?;
     settings.set_unless_empty("host", hosts);
     settings.set_unless_empty("port", ports);
-    settings.set_unless_empty("dbname", url::decode_as(parts.path.strip_prefix('/').unwrap_or_default(), percent)?);
-    query(parts.query.unwrap_or_default(), percent, settings)
+    Ok(())
 }
 
 /// The lists of hosts and of ports, as libpq makes them: where there are several hosts, each has its port or the
 /// default one, and PGPORT is not asked.
-pub(crate) fn authority(text: &str, percent: Percent) -> Result<(String, String), String> {
+fn hosts_and_ports(text: &str, percent: Percent) -> Result<(String, String), String> {
     let (mut hosts, mut ports) = (Vec::new(), Vec::new());
     for part in text.split(',') {
         let is_encoded = part.contains('%') && !part.starts_with('[');
