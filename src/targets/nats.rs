@@ -11,7 +11,7 @@ use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
-use crate::targets::shared::server::Server;
+use crate::targets::shared::server::{NOT_TRIED, Server};
 use crate::targets::shared::talk::{Talk, line, line_of_bytes};
 use crate::text::{excerpt, human, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -26,7 +26,6 @@ const AFTERTHOUGHT: Duration = Duration::from_millis(20);
 /// (`handshake_first`). One that does so only for a while (`handshake_first: auto`) sends its `INFO` after 50 ms.
 const FIRST_BYTE: Duration = Duration::from_millis(500);
 const NKEYS: &str = "it takes nkeys or a .creds file, which are not spoken here";
-const ACCEPTING: &str = "accepting connections; no password given, login not tried";
 
 /// NATS.
 pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
@@ -156,7 +155,7 @@ fn info<S: TimedStream>(talk: &mut Talk<'_, S>) -> Result<Value, NotReady> {
 fn without_login<S: TimedStream>(talk: &mut Talk<'_, S>, info: &Value) -> Outcome {
     let accepting = || {
         let more = if takes_nkeys(info) { format!(" ({NKEYS})") } else { String::new() };
-        Ok(Ready::new(format!("{ACCEPTING}{more}")))
+        Ok(Ready::new(format!("{NOT_TRIED}{more}")))
     };
     talk.reads_for(AFTERTHOUGHT);
     let failure = match talk.receive(|bytes| line(bytes, &["-ERR ", "PING", "INFO "])) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::net::{Attempt, StepKind, TimedStream};
 use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
+use crate::targets::shared::server::NOT_TRIED;
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -82,7 +83,7 @@ pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Amqp) ->
         format!("{product} {version}, logins by {}", peer_text(offered.as_bytes()))
     });
     let Some((user, response)) = credentials(target) else {
-        return Ok(Ready::new("accepting connections; no password given, login not tried"));
+        return Ok(Ready::new(NOT_TRIED));
     };
     let mechanism = target.mechanism.as_deref().unwrap_or("PLAIN");
     if !offered.split(' ').any(|one| one == mechanism) {

@@ -17,6 +17,7 @@ use crate::secret::Secret;
 use crate::targets::shared::advertised::{Advertised, reach_all, reach_any};
 use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
 use crate::targets::shared::scram::{self, ScramHash};
+use crate::targets::shared::server::WANTS_LOGIN;
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -257,7 +258,7 @@ fn without_login(topic: Option<&str>) -> Result<ReadyBroker, NotReady> {
         let reason = "topic= needs a login; give user and password in the URL: kafka://USER:PASSWORD@HOST";
         return Err(NotReady::new(Kind::CredentialsRejected, reason));
     }
-    let proof = "accepting connections; it wants a login, no password given".to_owned();
+    let proof = WANTS_LOGIN.to_owned();
     Ok(ReadyBroker { proof, needed: Vec::new() })
 }
 

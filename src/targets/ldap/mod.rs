@@ -7,6 +7,7 @@ mod url;
 use crate::net::TimedStream;
 use crate::secret::Secret;
 use crate::targets::shared::kind::{Form, Scheme, TargetKind};
+use crate::targets::shared::server::{NOT_TRIED, WANTS_LOGIN};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -163,8 +164,8 @@ fn judge_entry(base: &str, found: bool, done: &LdapAnswer, has_bound: bool) -> R
 fn judge_root(done: &LdapAnswer, has_bound: bool) -> Result<&'static str, NotReady> {
     match done.code {
         0 | 32 if has_bound => Ok("the server answers"),
-        0 | 32 => Ok("accepting connections; no password given, login not tried"),
-        code if wants_login(code) && !has_bound => Ok("accepting connections; it wants a login, no password given"),
+        0 | 32 => Ok(NOT_TRIED),
+        code if wants_login(code) && !has_bound => Ok(WANTS_LOGIN),
         _ => Err(failure(done, "")),
     }
 }

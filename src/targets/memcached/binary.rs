@@ -1,9 +1,9 @@
 //! memcached's binary protocol: a login by SASL, the version, and whether a login is wanted
 //! (memcached's wiki, `BinaryProtocolRevamped` and `SASLAuthProtocol`).
 
-use super::{WANTS_LOGIN, refused};
+use super::refused;
 use crate::net::TimedStream;
-use crate::targets::shared::server::Server;
+use crate::targets::shared::server::{NOT_TRIED, Server};
 use crate::targets::shared::talk::{Decoded, ProtocolError, Talk};
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -37,7 +37,7 @@ pub(super) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) 
         }
         // Without a login, a server with SASL tells its version and nothing more.
         if login.is_empty() && ask(talk, NOOP, b"", b"")?.status == AUTH_ERROR {
-            return Ok(Ready::new(WANTS_LOGIN));
+            return Ok(Ready::new(NOT_TRIED));
         }
         let version = excerpt(&peer_text(&version.body));
         Ok(Ready::new(format!("{login}memcached {version} (the binary protocol)")))
@@ -127,7 +127,7 @@ mod tests {
             assert_eq!(outcome(None, &open[..end]).0, Err(Kind::ConnectionClosed), "{end}");
         }
         let closed = [said(VERSION, 0, b"1.6.18"), said(NOOP, AUTH_ERROR, b"Auth failure.")].concat();
-        assert_eq!(outcome(None, &closed).0, Ok(WANTS_LOGIN.to_owned()));
+        assert_eq!(outcome(None, &closed).0, Ok(NOT_TRIED.to_owned()));
         let (ready, written) =
             outcome(Some("pw"), &[said(SASL_AUTH, 0, b"Authenticated"), said(VERSION, 0, b"1")].concat());
         assert!(ready.unwrap().contains("logged in as app"));

@@ -9,7 +9,7 @@ use crate::net::tls::Tls;
 use crate::net::{Attempt, Place, TimedStream};
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
-use crate::targets::shared::server::Server;
+use crate::targets::shared::server::{NOT_TRIED, Server};
 use crate::targets::shared::talk::{Talk, line};
 use crate::text::excerpt;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -77,7 +77,6 @@ const PROTOCOL: &str = "memcached's protocol";
 /// How long a server may take to answer in text before it is tempted to show that it speaks the binary protocol alone.
 const FIRST_ANSWER: Duration = Duration::from_millis(300);
 const BEGINNINGS: [&str; 4] = ["VERSION ", "ERROR", "CLIENT_ERROR ", "SERVER_ERROR "];
-const WANTS_LOGIN: &str = "accepting connections; no password given, login not tried";
 
 fn ask(target: &Memcached, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
     let server = &target.server;
@@ -118,7 +117,7 @@ fn in_text<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) -> Outcome {
         let more = if server.password.is_some() { "; it wants no login" } else { "" };
         return Ok(Ready::new(format!("memcached {}{more}", excerpt(&version(&answer)?))));
     }
-    let Some(password) = &server.password else { return Ok(Ready::new(WANTS_LOGIN)) };
+    let Some(password) = &server.password else { return Ok(Ready::new(NOT_TRIED)) };
     // `-Y`: a `set` of any key, whose value is the user and the password (memcached's doc/protocol.txt,
     // "Authentication").
     let user = server.user_or("");

@@ -6,7 +6,7 @@ use crate::net::tls::Tls;
 use crate::net::{Attempt, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind};
-use crate::targets::shared::server::Server;
+use crate::targets::shared::server::{Server, WANTS_LOGIN};
 use crate::targets::shared::talk::Talk;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use crate::wait::policy::Goal;
@@ -67,7 +67,7 @@ pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Mqtt) ->
     }
     let failure = refusal(code);
     if failure.kind == Kind::CredentialsRejected && password.is_none() {
-        return Ok(Ready::new("accepting connections; it wants a login, no password given"));
+        return Ok(Ready::new(WANTS_LOGIN));
     }
     Err(failure)
 }

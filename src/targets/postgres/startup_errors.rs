@@ -4,6 +4,7 @@ use crate::targets::Postgres;
 use crate::targets::postgres::layers::LayerFailure;
 use crate::targets::postgres::login::PostgresCredentials;
 use crate::targets::postgres::wire::ErrorResponse;
+use crate::targets::shared::server::NOT_TRIED;
 use crate::wait::outcome::{Kind, NotReady};
 
 /// 57P01 to 57P03 (class 57 is "operator intervention"): shutting down, ended by a crash, starting up.
@@ -42,7 +43,7 @@ pub(crate) fn accepting(target: &Postgres) -> String {
         let name = attrs.name();
         return format!("accepting connections; no password given, login and target_session_attrs={name} not tried");
     }
-    "accepting connections; no password given, login not tried".to_owned()
+    NOT_TRIED.to_owned()
 }
 
 /// The proof in an error: without credentials, that the server accepts connections, if it is past its start-up

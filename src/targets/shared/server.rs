@@ -20,6 +20,11 @@ use crate::wait::policy::Goal;
 /// The pairs of a query, decoded.
 pub(crate) type Query = Vec<(String, String)>;
 
+/// The proof of a server of which no login was tried.
+pub(crate) const NOT_TRIED: &str = "accepting connections; no password given, login not tried";
+/// The proof of a server that lets nobody in without one.
+pub(crate) const WANTS_LOGIN: &str = "accepting connections; it wants a login, no password given";
+
 /// A server that is asked in its own protocol: what all such kinds have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
