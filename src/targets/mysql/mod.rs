@@ -137,7 +137,7 @@ fn receive<S: TimedStream>(talk: &mut Talk<'_, S>, max: usize, is_first: bool) -
 fn greet<S: TimedStream>(talk: &mut Talk<'_, S>) -> Result<Greeting, NotReady> {
     let packet = receive(talk, wire::MAX_HANDSHAKE, true)?;
     match wire::error(&packet.payload) {
-        Some(error) => Err(refusal(&error, GivenPassword::Unknown)),
+        Some(error) => Err(refusal(&error)),
         None => wire::greeting(&packet.payload).map_err(|_| talk.out_of_order()),
     }
 }
@@ -148,17 +148,6 @@ fn decline<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Mysql) {
         talk.send(&wire::framed(1, &answer));
         drop(receive(talk, wire::MAX_HANDSHAKE, false));
     }
-}
-
-/// Whether a password has been tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GivenPassword {
-    /// Nothing has been tried yet.
-    Unknown,
-    /// Tried without a password.
-    WithoutPassword,
-    /// Tried with a password.
-    WithPassword,
 }
 
 struct MysqlSession<'a, S> {
@@ -174,11 +163,9 @@ struct MysqlSession<'a, S> {
 
 impl<S: TimedStream> MysqlSession<'_, S> {
     fn run(&mut self, target: &Mysql, is_local: bool) -> Outcome {
-        let login =
-            if target.server.password.is_some() { GivenPassword::WithPassword } else { GivenPassword::WithoutPassword };
         match self.log_in(target)? {
             LoginEnd::LoggedIn => {}
-            LoginEnd::Refused(error) => return judge_refusal(target, &error, login),
+            LoginEnd::Refused(error) => return judge_refusal(target, &error),
         }
         let attempt = self.talk.attempt();
         if attempt.steps().are_recorded() {
@@ -343,10 +330,9 @@ impl<S: TimedStream> MysqlSession<'_, S> {
         let packet = receive(&mut self.talk, wire::MAX_ROW, false)?;
         match wire::error(&packet.payload) {
             Some(error) => {
-                let text = peer_text(&error.message);
                 // ER_MUST_CHANGE_PASSWORD
                 let kind = if error.code == 1820 { Kind::CredentialsRejected } else { Kind::ServerError };
-                Err(NotReady::new(kind, format!("the query fails: {} ({})", excerpt(&text), error.code)))
+                Err(NotReady::new(kind, format!("the query fails: {}", told(&error, ""))))
             }
             None => Ok(packet.payload),
         }
@@ -368,7 +354,7 @@ fn unsupported(plugin: &str) -> NotReady {
 }
 
 /// Numbers of the servers' manuals: ER_…
-fn judge_refusal(target: &Mysql, error: &wire::ErrPacket, login: GivenPassword) -> Outcome {
+fn judge_refusal(target: &Mysql, error: &wire::ErrPacket) -> Outcome {
     let demands_login = target.server.password.is_some() || target.server.tls.cert.is_some() || target.query.is_some();
     // 1045 and 1698: the account, its password or its way of authentication; 1251: its plugin.
     if matches!(error.code, 1045 | 1251 | 1698) && !demands_login {
@@ -376,11 +362,19 @@ fn judge_refusal(target: &Mysql, error: &wire::ErrPacket, login: GivenPassword) 
         let proof = format!("accepting connections; no password given, login not possible: {}", excerpt(&text));
         return Ok(Ready::new(proof));
     }
-    Err(refusal(error, login))
+    if matches!(error.code, 1045 | 1698) && target.server.password.is_none() {
+        let way_out = ": query= needs a login; give a password in the URL or in MYSQL_PWD";
+        return Err(NotReady::new(Kind::CredentialsRejected, told(error, way_out)));
+    }
+    Err(refusal(error))
 }
 
-fn refusal(error: &wire::ErrPacket, login: GivenPassword) -> NotReady {
-    let text = peer_text(&error.message);
+/// The error as part of a reason, with our advice.
+fn told(error: &wire::ErrPacket, way_out: &str) -> String {
+    format!("{} ({}){way_out}", excerpt(&peer_text(&error.message)), error.code)
+}
+
+fn refusal(error: &wire::ErrPacket) -> NotReady {
     let (kind, way_out) = match error.code {
         // Too many connections, of this user, out of memory or threads.
         1040 | 1041 | 1135 | 1203 | 1226 => (Kind::TooManyConnections, ""),
@@ -389,9 +383,6 @@ fn refusal(error: &wire::ErrPacket, login: GivenPassword) -> NotReady {
             (Kind::Forbidden, ": the server has blocked this host; FLUSH HOSTS there, or a larger max_connect_errors")
         }
         1130 => (Kind::Forbidden, ": no account may log in from this host; create one like app@'%'"),
-        1045 | 1698 if login == GivenPassword::WithoutPassword => {
-            (Kind::CredentialsRejected, ": query= needs a login; give a password in the URL or in MYSQL_PWD")
-        }
         1045 | 1698 => (Kind::CredentialsRejected, ": check user and password"),
         1251 | 1862 | 3118 | 4151 => (Kind::CredentialsRejected, ""),
         4150 => (Kind::CredentialsRejected, ": too many wrong passwords; FLUSH PRIVILEGES on the server unblocks it"),
@@ -400,7 +391,7 @@ fn refusal(error: &wire::ErrPacket, login: GivenPassword) -> NotReady {
         3159 => (Kind::TlsRefused, ": ask for TLS with ssl-mode=REQUIRED"),
         _ => (kind_of_state(&error.state), ""),
     };
-    NotReady::new(kind, format!("{} ({}){way_out}", excerpt(&text), error.code))
+    NotReady::new(kind, told(error, way_out))
 }
 
 /// The failure that servers with error numbers of their own (`TiDB`, `StarRocks`, proxies) mean by the class of
