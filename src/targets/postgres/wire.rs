@@ -192,26 +192,23 @@ fn parse(frame: &[u8]) -> Result<BackendMessage, ProtocolError> {
         return Ok(BackendMessage::Other);
     }
     let parsed = Backend::parse(&mut BytesMut::from(frame)).map_err(|_| ProtocolError)?.ok_or(ProtocolError)?;
+    let asks = BackendMessage::Authentication;
     Ok(match parsed {
-        Backend::AuthenticationOk => BackendMessage::Authentication(Authentication::Ok),
-        Backend::AuthenticationCleartextPassword => BackendMessage::Authentication(Authentication::Cleartext),
-        Backend::AuthenticationMd5Password(body) => BackendMessage::Authentication(Authentication::Md5(body.salt())),
+        Backend::AuthenticationOk => asks(Authentication::Ok),
+        Backend::AuthenticationCleartextPassword => asks(Authentication::Cleartext),
+        Backend::AuthenticationMd5Password(body) => asks(Authentication::Md5(body.salt())),
         Backend::AuthenticationSasl(body) => {
             let mechanisms = body.mechanisms().map(|name| Ok(name.to_owned())).collect().map_err(|_| ProtocolError)?;
-            BackendMessage::Authentication(Authentication::Sasl(mechanisms))
+            asks(Authentication::Sasl(mechanisms))
         }
-        Backend::AuthenticationSaslContinue(body) => {
-            BackendMessage::Authentication(Authentication::SaslContinue(body.data().to_vec()))
-        }
-        Backend::AuthenticationSaslFinal(body) => {
-            BackendMessage::Authentication(Authentication::SaslFinal(body.data().to_vec()))
-        }
+        Backend::AuthenticationSaslContinue(body) => asks(Authentication::SaslContinue(body.data().to_vec())),
+        Backend::AuthenticationSaslFinal(body) => asks(Authentication::SaslFinal(body.data().to_vec())),
         Backend::AuthenticationGss | Backend::AuthenticationGssContinue(_) => {
-            BackendMessage::Authentication(Authentication::Unsupported("GSSAPI"))
+            asks(Authentication::Unsupported("GSSAPI"))
         }
-        Backend::AuthenticationSspi => BackendMessage::Authentication(Authentication::Unsupported("SSPI")),
+        Backend::AuthenticationSspi => asks(Authentication::Unsupported("SSPI")),
         Backend::AuthenticationKerberosV5 | Backend::AuthenticationScmCredential => {
-            BackendMessage::Authentication(Authentication::Unsupported("an obsolete method"))
+            asks(Authentication::Unsupported("an obsolete method"))
         }
         Backend::ErrorResponse(body) => BackendMessage::Error(error(&body)?),
         Backend::ParameterStatus(body) => BackendMessage::Parameter(
