@@ -6,11 +6,11 @@ use super::expectations::Met;
 use super::resp::Reply;
 use super::session::RedisSession;
 use crate::net::tls::Tls;
-use crate::net::tls_settings::{Handshake, TargetTls};
-use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
+use crate::net::{self, Attempt, Place, StepKind, TimedStream};
 use crate::targets::Redis;
 use crate::targets::redis::{Role, Sentinel};
 use crate::targets::shared::hosts::first_ready;
+use crate::targets::shared::server::connect;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use crate::wait::policy::Goal;
 
@@ -33,7 +33,7 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
     // Silent sentinels leave the master its share of the time.
     let asking = attempt.share(2);
     let master = first_ready(&sentinel.places, goal, &asking, |place, attempt| {
-        let mut session = RedisSession::new(open(place, sentinel.tls.as_ref(), tls, attempt)?, attempt);
+        let mut session = RedisSession::new(connect(place, sentinel.tls.as_ref(), None, tls, attempt)?, attempt);
         let master = session.master(target, sentinel);
         session.talk.close();
         master
@@ -64,7 +64,7 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
     let mut may_quit = !attempt.steps().are_recorded();
     for _ in 0..=MAX_REDIRECTS {
         let farewell;
-        let mut session = RedisSession::new(open(&place, target.tls.as_ref(), tls, attempt)?, attempt);
+        let mut session = RedisSession::new(connect(&place, target.tls.as_ref(), None, tls, attempt)?, attempt);
         let outcome = session.meet(target, role, may_quit);
         let outcome = match outcome {
             Ok(Met::Ready(proof)) if attempt.steps().are_recorded() => {
@@ -98,14 +98,6 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
         }
     }
     Err(NotReady::new(Kind::NotAccepting, "the cluster moves the key from node to node"))
-}
-
-fn open(place: &Place, own: Option<&TargetTls>, tls: &Tls, attempt: &Attempt) -> Result<Stream, NotReady> {
-    let connection = net::connect(place, attempt)?;
-    Ok(match (place, own) {
-        (Place::Tcp(address), Some(own)) => tls.connect(connection, &Handshake::new(&address.host, own), attempt)?,
-        _ => Stream::Plain(connection),
-    })
 }
 
 impl<S: TimedStream> RedisSession<'_, S> {

@@ -125,14 +125,7 @@ impl Server {
         tls: &Tls,
         attempt: &Attempt,
     ) -> Result<Stream, NotReady> {
-        let connection = net::connect(place, attempt)?;
-        match (place, self.encryption) {
-            (Place::Tcp(address), Encryption::Always) => {
-                let settings = Handshake { protocol: alpn, ..Handshake::new(&address.host, &self.tls) };
-                Ok(tls.connect(connection, &settings, attempt)?)
-            }
-            _ => Ok(Stream::Plain(connection)),
-        }
+        connect(place, Some(&self.tls).filter(|_| self.encryption == Encryption::Always), alpn, tls, attempt)
     }
 
     /// The same conversation over TLS, which begins in the middle of it.
@@ -186,6 +179,24 @@ impl Server {
         }
         f.write_str(places)?;
         path.map_or(Ok(()), |path| write!(f, "/{path}"))
+    }
+}
+
+/// A connection to a place; over TLS as `own` says, but to a socket.
+pub(crate) fn connect(
+    place: &Place,
+    own: Option<&TargetTls>,
+    alpn: Option<&'static [u8]>,
+    tls: &Tls,
+    attempt: &Attempt,
+) -> Result<Stream, NotReady> {
+    let connection = net::connect(place, attempt)?;
+    match (place, own) {
+        (Place::Tcp(address), Some(own)) => {
+            let settings = Handshake { protocol: alpn, ..Handshake::new(&address.host, own) };
+            Ok(tls.connect(connection, &settings, attempt)?)
+        }
+        _ => Ok(Stream::Plain(connection)),
     }
 }
 
