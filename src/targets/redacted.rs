@@ -52,7 +52,7 @@ pub(crate) fn check_names(url: &str) -> Result<(), String> {
 }
 
 fn redacted(text: &str) -> String {
-    let (name, url) = crate::targets::shared::url::split_name(text);
+    let (name, url) = url::split_name(text);
     let name = name.filter(|name| name.chars().all(is_host_character)).map_or(String::new(), |name| format!("{name}="));
     if text.contains('=') && name.is_empty() && !text.contains("://") {
         return "…".to_owned();
@@ -63,9 +63,8 @@ fn redacted(text: &str) -> String {
         None if name.is_empty() || is_place(url) => return format!("{name}{}", place(url)),
         None => return format!("{name}…"),
     };
-    let is_variable = scheme.chars().count() == 1 && scheme.chars().all(|c| index_of(c).is_some());
     let found = registry::find(scheme);
-    if found.is_none() && !is_variable && registry::suggested_scheme(scheme).is_none() {
+    if found.is_none() && !is_variable(scheme) && registry::suggested_scheme(scheme).is_none() {
         return format!("{name}…");
     }
     if found.is_some_and(|found| found.kind.names_a_path) {
@@ -96,8 +95,12 @@ fn authority(rest: &str) -> String {
 
 /// Whether it is `HOST:PORT`, or a variable.
 fn is_place(text: &str) -> bool {
-    let is_variable = text.chars().count() == 1 && text.chars().all(|c| index_of(c).is_some());
-    is_variable || !place(text).contains('…') && text.contains(':')
+    is_variable(text) || !place(text).contains('…') && text.contains(':')
+}
+
+/// Whether it is one variable and nothing more.
+fn is_variable(text: &str) -> bool {
+    text.chars().count() == 1 && text.chars().all(|c| index_of(c).is_some())
 }
 
 /// `HOST`, `HOST:PORT`, as far as they are recognised.
@@ -146,16 +149,12 @@ fn with_placeholders(template: &str) -> (String, Vec<String>) {
             text.push('…');
             return (text, variables);
         };
-        let shown = match body[..end].split_once(":-") {
-            Some((name, _)) => format!("${{{name}:-…}}"),
-            None => format!("${{{}}}", &body[..end]),
+        let (name, default) = match body[..end].split_once(":-") {
+            Some((name, _)) => (name, ":-…"),
+            None => (&body[..end], ""),
         };
-        let is_variable = body.starts_with("file:")
-            || shown[2..]
-                .trim_end_matches('}')
-                .trim_end_matches(":-…")
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let shown = format!("${{{name}{default}}}");
+        let is_variable = body.starts_with("file:") || name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         match u32::try_from(variables.len()).ok().and_then(|index| char::from_u32(FIRST_PLACEHOLDER + index)) {
             Some(c) => text.push(c),
             None => text.push('…'),
@@ -210,7 +209,7 @@ impl<'a> Own<'a> {
 
     /// Whether a name stands before it.
     pub(crate) fn has_name(self) -> bool {
-        crate::targets::shared::url::split_name(self.template).0.is_some()
+        url::split_name(self.template).0.is_some()
     }
 
     /// Whether the user wrote it, and no variable.

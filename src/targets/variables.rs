@@ -94,12 +94,10 @@ fn insert(out: &mut Expanded, value: Vec<u8>, source: &str, after: &str) -> Resu
             }
             None => out.text.extend(percent_encode(&value, &UNRESERVED)),
         },
-        Position::Keyword => {
+        Position::Keyword | Position::KeywordQuoted => {
+            let quote = if place == Position::Keyword { "'" } else { "" };
             let escaped = utf8(value, source)?.replace('\\', "\\\\").replace('\'', "\\'");
-            out.text.extend(["'", &escaped, "'"]);
-        }
-        Position::KeywordQuoted => {
-            out.text.push_str(&utf8(value, source)?.replace('\\', "\\\\").replace('\'', "\\'"));
+            out.text.extend([quote, &escaped, quote]);
         }
         Position::AdoValue => {
             let value = utf8(value, source)?;
@@ -187,17 +185,12 @@ enum Position {
 fn place(before: &str, after: &str) -> Position {
     let literal_after = without_variables(after);
     let Some(rest) = after_scheme(before) else {
+        let begins_here = before.trim_end().ends_with('=');
+        let ends_pair = literal_after.is_empty() || literal_after.trim_start().starts_with(';');
         return match postgres::style_of(before) {
             Some(PairStyle::Keywords) if keywords::is_quoted(before) => Position::KeywordQuoted,
-            Some(PairStyle::Keywords) if before.trim_end().ends_with('=') && is_end(&literal_after) => {
-                Position::Keyword
-            }
-            Some(PairStyle::Ado)
-                if before.trim_end().ends_with('=') && literal_after.trim_start().starts_with([';']) =>
-            {
-                Position::AdoValue
-            }
-            Some(PairStyle::Ado) if before.trim_end().ends_with('=') && literal_after.is_empty() => Position::AdoValue,
+            Some(PairStyle::Keywords) if begins_here && is_end(&literal_after) => Position::Keyword,
+            Some(PairStyle::Ado) if begins_here && ends_pair => Position::AdoValue,
             _ => Position::Plain,
         };
     };
