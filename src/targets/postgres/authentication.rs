@@ -162,7 +162,7 @@ fn startup_message(target: &Postgres) -> Result<BytesMut, NotReady> {
     ];
     parameters.extend(target.database.as_deref().map(|database| ("database", database)));
     parameters.extend(target.options.as_deref().map(|options| ("options", options)));
-    parameters.extend(target.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    parameters.extend(target.search_path.as_deref().map(|path| ("search_path", path)));
     frontend::startup_message(parameters, &mut message).map_err(|_| unwritable("user, database or options"))?;
     Ok(message)
 }

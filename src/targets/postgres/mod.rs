@@ -129,8 +129,8 @@ pub(crate) struct Postgres {
     pub(crate) database: Option<String>,
     /// Command-line options for the session, sent in the start-up message: `options=`, `PGOPTIONS`.
     pub(crate) options: Option<String>,
-    /// Further settings that are sent in the start-up message, like JDBC's `currentSchema` (`search_path`).
-    pub(crate) settings: Vec<(String, String)>,
+    /// JDBC's `currentSchema`, sent in the start-up message as well.
+    pub(crate) search_path: Option<String>,
     /// How TLS is used.
     pub(crate) sslmode: SslMode,
     /// The CAs that the server's certificate is checked against; a path that is `system` means the roots.

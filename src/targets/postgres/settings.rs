@@ -291,7 +291,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             passfile: passfile.or_else(|| home.as_ref().map(|home| PathBuf::from(format!("{home}/.pgpass")))),
             database: self.value("dbname")?,
             options: self.value("options")?,
-            settings: self.search_path.take().map(|path| ("search_path".to_owned(), path)).into_iter().collect(),
+            search_path: self.search_path.take(),
             sslmode,
             sslrootcert,
             sslcert: self.path("sslcert")?.filter(|_| is_certificate_sent),

@@ -93,7 +93,7 @@ impl<'a, S: TimedStream> Talk<'a, S> {
     }
 
     /// Waits until something has come that is not yet received.
-    pub(crate) fn await_byte(&mut self) -> Result<(), NotReady> {
+    fn await_byte(&mut self) -> Result<(), NotReady> {
         if self.buffer.is_empty() { self.read_more() } else { Ok(()) }
     }
 
