@@ -9,7 +9,6 @@ use crate::secret::Secret;
 use crate::targets::registry;
 use crate::targets::shared::hosts::first_ready;
 use crate::targets::shared::kind::{Probe, TargetKind};
-
 use crate::targets::shared::url::split_name;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
@@ -17,14 +16,8 @@ use crate::wait::policy::Goal;
 /// Several servers of one kind, of which one is wanted: asked in order, each with its own credentials.
 #[derive(Debug)]
 pub(crate) struct AnyOf {
-    servers: Vec<Box<dyn Probe>>,
-}
-
-impl AnyOf {
-    /// A target that is any of `servers`, of which there is at least one.
-    pub(crate) fn new(servers: Vec<Box<dyn Probe>>) -> Self {
-        Self { servers }
-    }
+    /// At least one.
+    pub(super) servers: Vec<Box<dyn Probe>>,
 }
 
 /// The URLs of a list, where `text` is one whose kind takes lists: of one kind, each with a scheme.

@@ -317,7 +317,7 @@ fn of_list<'a>(
         // A key that any of the URLs took is taken.
         common.expectations = reading.expectations;
     }
-    Ok((Box::new(AnyOf::new(servers)), common))
+    Ok((Box::new(AnyOf { servers }), common))
 }
 
 /// Cuts the fragment off: what is expected of the target. A `#` before the `@` of a password is the password's,

@@ -101,11 +101,6 @@ impl Server {
         if let [place] = self.places.as_slice() { Some(place.clone()) } else { None }
     }
 
-    /// The secrets.
-    pub(crate) fn secrets(&self) -> Vec<&Secret> {
-        self.password.iter().collect()
-    }
-
     /// Asks the hosts in order until one is ready.
     pub(crate) fn first_ready(
         &self,
