@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use loona_hpack::Decoder;
 
-use crate::targets::shared::talk::{Decoded, ProtocolError};
+use crate::targets::shared::talk::{Decoded, ProtocolError, base_128};
 
 /// The first bytes of a client (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -137,12 +137,7 @@ fn push_text(block: &mut Vec<u8>, text: &str) {
         // RFC 7541, section 5.1: 7 bits, then 7 at a time.
         _ => {
             block.push(127);
-            let mut rest = text.len() - 127;
-            while rest >= 128 {
-                block.push(u8::try_from(rest % 128).unwrap_or(0) | 128);
-                rest /= 128;
-            }
-            block.push(u8::try_from(rest).unwrap_or(0));
+            block.extend(base_128(text.len() - 127));
         }
     }
     block.extend_from_slice(text.as_bytes());

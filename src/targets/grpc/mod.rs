@@ -8,7 +8,7 @@ use percent_encoding::percent_decode;
 use crate::net::TimedStream;
 use crate::net::tls_settings::Encryption;
 use crate::targets::shared::kind::{Form, Scheme, TargetKind};
-use crate::targets::shared::talk::Talk;
+use crate::targets::shared::talk::{ProtocolError, Talk, base_128};
 use crate::text::peer_text;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use http2::{FieldName, Http2Frame, flag, kind};
@@ -41,9 +41,7 @@ pub(crate) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, target: &Grpc, au
     talk.send(&[http2::PREFACE, &http2::settings(), &call].concat());
     // A server begins with its settings (RFC 9113, section 3.4).
     let first = talk.receive(|bytes| match http2::frame(bytes)? {
-        Some((frame, _)) if frame.kind != kind::SETTINGS || frame.stream != 0 => {
-            Err(crate::targets::shared::talk::ProtocolError)
-        }
+        Some((frame, _)) if frame.kind != kind::SETTINGS || frame.stream != 0 => Err(ProtocolError),
         other => Ok(other),
     })?;
     let answer = listen(talk, first)?;
@@ -67,22 +65,12 @@ fn call(target: &Grpc, authority: &str) -> Vec<u8> {
     );
     let service = target.service.as_deref().unwrap_or_default().as_bytes();
     // HealthCheckRequest: the field 1 is the service's name; empty, it is left out.
-    let message = if service.is_empty() { Vec::new() } else { [&[0x0a][..], &varint(service.len()), service].concat() };
+    let message =
+        if service.is_empty() { Vec::new() } else { [&[0x0a][..], &base_128(service.len()), service].concat() };
     let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
     let body = [&[0][..], &length, &message].concat();
     let headers = http2::framed(kind::HEADERS, flag::END_HEADERS, STREAM, &fields);
     [headers, http2::framed(kind::DATA, flag::END_STREAM, STREAM, &body)].concat()
-}
-
-/// A length as Protocol Buffers write it: seven bits at a time, the lowest first.
-fn varint(mut number: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    while number > 127 {
-        out.push(u8::try_from(number & 127).unwrap_or(0) | 128);
-        number >>= 7;
-    }
-    out.push(u8::try_from(number).unwrap_or(0));
-    out
 }
 
 /// The answer on the stream.

@@ -1,6 +1,6 @@
 //! Packets of MQTT 3.1.1 (OASIS standard), as far as a connection needs them. Pure.
 
-use crate::targets::shared::talk::{Decoded, ProtocolError};
+use crate::targets::shared::talk::{Decoded, ProtocolError, base_128};
 
 /// The level of the protocol (3.1.1, section 3.1.2.2).
 const LEVEL: u8 = 4;
@@ -30,7 +30,8 @@ pub(crate) fn connect(client: &str, user: Option<&str>, password: Option<&[u8]>)
     }
     let head = [&string(b"MQTT")[..], &[LEVEL, flags], &KEEP_ALIVE_SECONDS.to_be_bytes()].concat();
     let body = [head, payload].concat();
-    [&[0x10][..], &remaining_length(body.len()), &body].concat()
+    // Section 2.2.3.
+    [&[0x10][..], &base_128(body.len()), &body].concat()
 }
 
 /// A string or binary data: no longer than their length can say.
@@ -38,20 +39,6 @@ fn string(bytes: &[u8]) -> Vec<u8> {
     let bytes = &bytes[..bytes.len().min(usize::from(u16::MAX))];
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     [&length.to_be_bytes()[..], bytes].concat()
-}
-
-/// Section 2.2.3.
-fn remaining_length(mut length: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let digit = u8::try_from(length % 128).unwrap_or_default();
-        length /= 128;
-        if length == 0 {
-            bytes.push(digit);
-            return bytes;
-        }
-        bytes.push(digit | 0x80);
-    }
 }
 
 /// The return code of the `CONNACK` at the beginning of `bytes`, and its length; `None` means "read more".
@@ -97,7 +84,6 @@ mod tests {
         let with = connect("c", Some("app"), Some(b"pw"));
         assert_eq!(with, b"\x10\x16\0\x04MQTT\x04\xc2\0\x3c\0\x01c\0\x03app\0\x02pw");
         assert_eq!(connect("c", None, Some(b"pw"))[9], 0xc2);
-        assert_eq!(remaining_length(321), [0xc1, 0x02]);
     }
 
     #[test]

@@ -211,6 +211,18 @@ pub(crate) fn answered_like(bytes: &[u8]) -> String {
     format!("it answered like {server} server")
 }
 
+/// A number, seven bits at a time, the lowest first, and the eighth where more follow: Protocol Buffers' varint, MQTT's
+/// lengths, the rest of HPACK's.
+pub(crate) fn base_128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 127 {
+        bytes.push(u8::try_from(number & 127).unwrap_or_default() | 128);
+        number >>= 7;
+    }
+    bytes.push(u8::try_from(number).unwrap_or_default());
+    bytes
+}
+
 /// A line of a text protocol, without its end, where the bytes begin as one of `beginnings` does.
 pub(crate) fn line(bytes: &[u8], beginnings: &[&str]) -> Decoded<String> {
     let line = line_of_bytes(bytes, beginnings, MAX_LINE)?;
@@ -233,6 +245,15 @@ pub(crate) fn line_of_bytes(bytes: &[u8], beginnings: &[&str], longest: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_written_seven_bits_at_a_time() {
+        for (number, bytes) in [(0, &[0][..]), (127, &[127]), (128, &[0x80, 1]), (321, &[0xc1, 0x02])] {
+            assert_eq!(base_128(number), bytes, "{number}");
+        }
+        // 1337 behind a prefix of five bits (RFC 7541, appendix C.1.2).
+        assert_eq!(base_128(1337 - 31), [154, 10]);
+    }
 
     #[test]
     fn a_line_is_read_whole_or_refused_at_once() {
