@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::spacing::{self, MEMORY, Reach};
 use crate::wait::outcome::Kind;
 
+/// An attempt that has not reported this long after its time is up is stuck in the name service or a file system.
+const GRACE: Duration = Duration::from_millis(20);
+
 /// An attempt under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Flight {
@@ -32,6 +35,15 @@ impl Flight {
     /// The time that it has.
     pub(super) fn length(&self) -> Duration {
         self.ends.saturating_sub(self.began)
+    }
+
+    /// When its time is up, and it should have reported that by itself.
+    pub(super) fn overdue_at(&self) -> Duration {
+        self.ends.saturating_add(GRACE)
+    }
+
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        self.overdue_at() <= now
     }
 }
 

@@ -90,14 +90,8 @@ impl History {
         }
     }
 
-    /// An attempt has gone unanswered for so long that it is worth a word. It is under way still: it ends no row of
-    /// successes.
-    pub(super) fn hangs(&mut self, reason: &NotReady) {
-        self.count(reason);
-        self.last = Some(reason.clone());
-    }
-
-    /// Records why it was not ready when the wait ended.
+    /// Records why it is not ready where no attempt has failed: one goes unanswered for so long that it is worth a word,
+    /// and is under way still, or the wait ended. It ends no row of successes.
     pub(crate) fn note_reason(&mut self, failure: NotReady) {
         self.count(&failure);
         self.last = Some(failure);

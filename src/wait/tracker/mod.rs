@@ -16,8 +16,6 @@ pub(crate) use history::History;
 use spacing::SLOW;
 pub(crate) use spacing::{MAX_OPEN, Reach};
 
-/// An attempt that has not reported this long after its time is up is stuck in the name service or a file system.
-const GRACE: Duration = Duration::from_millis(20);
 /// The age from which an attempt that is under way at the end says more than the last failure does.
 const TELLING: Duration = Duration::from_millis(500);
 /// From this time-out on, its reason names the limit.
@@ -83,12 +81,10 @@ pub(crate) enum Change {
     Confirmed,
     /// A success of several.
     Success(String),
-    /// Not ready; `news` says whether the reason is a new one.
+    /// Not ready.
     NotReady {
         /// Why.
         failure: NotReady,
-        /// Whether it differs from the one before.
-        news: bool,
         /// The pause until it is asked again, where it is asked slowly because somebody has to mend it.
         slowly: Option<Duration>,
     },
@@ -180,7 +176,7 @@ impl Tracker {
     pub(crate) fn wakes_at(&self, with_starts: bool) -> Option<Duration> {
         let next = self.next.filter(|_| with_starts);
         let expires = |flight: &Flight| flight.reported.is_none();
-        let expiry = self.flights.iter().filter(expires).map(|flight| flight.ends.saturating_add(GRACE)).min();
+        let expiry = self.flights.iter().filter(expires).map(|flight| flight.overdue_at()).min();
         let own = match self.deadline() {
             Deadline::At(at) if matches!(self.state, State::Waiting | State::Confirming) => Some(at),
             _ => None,
@@ -342,8 +338,7 @@ impl Tracker {
         if failure.kind == Kind::TimedOut && !is_cut && self.history.times(Kind::TimedOut) >= NAMES_LIMIT {
             name_the_limit(&mut failure.reason);
         }
-        let fell = self.state == State::Confirming;
-        if fell && is_cut {
+        if self.state == State::Confirming && is_cut {
             // The target was ready, and nothing says that it is not.
             return Change::Stale;
         }
@@ -352,14 +347,13 @@ impl Tracker {
         // So does one that is still under way: it had more time.
         let tells_more = self.history.last.is_some() || self.flights.count() > 0;
         let keeps_reason = is_cut && is_brief && tells_more;
-        let news = !keeps_reason && (fell || self.history.last.as_ref() != Some(&failure));
         self.history.failed(now, (!keeps_reason).then_some(&failure));
         let pause = self.pause_after(&flight, now, &failure, is_new);
         self.rested = now.saturating_add(pause);
         self.plan();
         self.give_up_if_exhausted();
         let slowly = failure.waits_for_somebody().then_some(pause);
-        Change::NotReady { failure, news, slowly }
+        Change::NotReady { failure, slowly }
     }
 
     /// The pause after a failure.
@@ -391,21 +385,21 @@ impl Tracker {
     /// The attempts whose time is up, and the time that each had: those that have not reported, and those that are
     /// kept but were the last.
     pub(crate) fn overdue(&self, now: Duration) -> Vec<(u32, Duration)> {
-        let is_over = self.is_exhausted() && self.flights.iter().all(|flight| flight.ends.saturating_add(GRACE) <= now);
+        let is_over = self.is_exhausted() && self.flights.iter().all(|flight| flight.is_overdue(now));
         let is_kept = |flight: &Flight| self.rules.silence == Silence::Kept && flight.reach > Reach::Unconnected;
-        let due = self.flights.iter().filter(|flight| flight.ends.saturating_add(GRACE) <= now || is_over);
+        let due = self.flights.iter().filter(|flight| flight.is_overdue(now));
         due.filter(|flight| is_over || !is_kept(flight)).map(|flight| (flight.attempt, flight.length())).collect()
     }
 
     /// Whether the time of any attempt is up that has not been reported.
     pub(crate) fn is_overdue(&self, now: Duration) -> bool {
-        self.flights.iter().any(|flight| flight.reported.is_none() && flight.ends.saturating_add(GRACE) <= now)
+        self.flights.iter().any(|flight| flight.reported.is_none() && flight.is_overdue(now))
     }
 
     /// The attempts that are kept and of which nothing has been said although their time is up, or the peer has said
     /// that it holds them back; and the time that each has had.
     pub(crate) fn hanging(&self, now: Duration) -> Vec<(u32, Duration)> {
-        let is_due = |flight: &Flight| flight.reach == Reach::HeldBack || flight.ends.saturating_add(GRACE) <= now;
+        let is_due = |flight: &Flight| flight.reach == Reach::HeldBack || flight.is_overdue(now);
         let due = self.flights.iter().filter(|flight| flight.reported.is_none() && is_due(flight));
         due.map(|flight| (flight.attempt, flight.length())).collect()
     }
@@ -413,11 +407,9 @@ impl Tracker {
     /// Reports an attempt as hanging for this reason. It is kept.
     pub(crate) fn report_hanging(&mut self, attempt: u32, failure: NotReady) -> Change {
         self.flights.report(attempt, failure.kind);
-        let fell = self.state == State::Confirming;
-        let news = fell || self.history.last.as_ref() != Some(&failure);
         self.state = State::Waiting;
-        self.history.hangs(&failure);
-        Change::NotReady { failure, news, slowly: None }
+        self.history.note_reason(failure.clone());
+        Change::NotReady { failure, slowly: None }
     }
 
     /// The oldest attempt that is kept although its time is up: where room is short, it makes way for another target.
