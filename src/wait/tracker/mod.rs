@@ -120,8 +120,6 @@ pub(crate) struct Tracker {
     rested: Duration,
     /// The least pause before the next attempt.
     rest: Duration,
-    /// From when on a success is another one of a row. Attempts that were kept may be answered all at once.
-    next_of_row: Duration,
     /// When a success of a row last counted.
     counted: Duration,
     /// How many attempts have begun since the pauses began: at first, after a success, and with a kind of failure
@@ -151,7 +149,6 @@ impl Tracker {
             since: Duration::ZERO,
             rested: Duration::ZERO,
             rest: Duration::ZERO,
-            next_of_row: Duration::ZERO,
             counted: Duration::ZERO,
             attempts: 0,
             answered_in: Duration::ZERO,
@@ -295,19 +292,18 @@ impl Tracker {
     }
 
     fn succeed(&mut self, flight: Flight, now: Duration, proof: String) -> Change {
-        // Several attempts that were under way side by side may be answered at once: they are one success.
-        let began_later = flight.began >= self.counted;
-        let counts = self.history.succeeded_in_a_row == 0 || began_later || now >= self.next_of_row;
+        let pause = self.rules.pauses.pause(1, false, self.jitter);
+        // Attempts that were kept side by side may be answered all at once: they are one success. One that began later is
+        // another; so is one that comes half a pause later: answers take unequally long.
+        let is_apart = flight.began >= self.counted || now >= self.counted.saturating_add(pause / 2);
+        let counts = self.history.succeeded_in_a_row == 0 || is_apart;
         self.history.succeeded(flight.began, &proof, counts);
         self.attempts = 0;
         let was = self.state;
         if was == State::Waiting && self.history.succeeded_in_a_row < self.rules.successes {
             if counts {
                 self.counted = now;
-                let pause = self.rules.pauses.pause(1, false, self.jitter);
                 self.rested = now.saturating_add(pause);
-                // Answers take unequally long.
-                self.next_of_row = now.saturating_add(pause / 2);
             }
             self.plan();
             // The last of the attempts that are allowed was a success, but not the last one needed.
