@@ -32,10 +32,7 @@ pub(crate) struct InputFiles {
 impl InputFiles {
     /// Files that are to be read within `limit` from `begun` on; `late` is how the run ends where one is not.
     pub(crate) fn new(begun: Instant, limit: Deadline, late: ExitStatus) -> Self {
-        let until = match limit {
-            Deadline::At(limit) => begun.checked_add(limit),
-            Deadline::Never => None,
-        };
+        let until = limit.at().and_then(|limit| begun.checked_add(limit));
         Self { limit, until, late, is_late: Cell::new(false), streams: RefCell::default() }
     }
 
@@ -79,7 +76,7 @@ impl InputFiles {
         let done = aside(self.until, work)?;
         self.is_late.set(done.is_none());
         done.ok_or_else(|| {
-            let within = self.limit.remaining(std::time::Duration::ZERO).map_or_else(String::new, human);
+            let within = self.limit.at().map_or_else(String::new, human);
             let why = format!("nothing came within {within}: does nobody write it, or is its mount dead?");
             io::Error::new(io::ErrorKind::TimedOut, why)
         })

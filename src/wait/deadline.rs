@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The moment at which a wait ends, measured from its beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The moment at which a wait ends, measured from its beginning. The earlier of two is the lesser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Deadline {
     /// The wait ends this long after it began.
     At(Duration),
@@ -12,36 +12,22 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
-    /// Whether the deadline has passed `elapsed` after the beginning.
-    pub(crate) fn is_past(self, elapsed: Duration) -> bool {
-        matches!(self, Self::At(at) if elapsed >= at)
-    }
-
-    /// The rest of the wait, or `None` when it has no end.
-    pub(crate) fn remaining(self, elapsed: Duration) -> Option<Duration> {
+    /// The moment, or `None` when the wait has no end.
+    pub(crate) fn at(self) -> Option<Duration> {
         match self {
-            Self::At(at) => Some(at.saturating_sub(elapsed)),
+            Self::At(at) => Some(at),
             Self::Never => None,
         }
     }
 
-    /// The earlier of two deadlines.
-    #[must_use]
-    pub(crate) fn min(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::At(a), Self::At(b)) => Self::At(a.min(b)),
-            (Self::At(a), Self::Never) | (Self::Never, Self::At(a)) => Self::At(a),
-            (Self::Never, Self::Never) => Self::Never,
-        }
+    /// Whether the deadline has passed `elapsed` after the beginning.
+    pub(crate) fn is_past(self, elapsed: Duration) -> bool {
+        self.at().is_some_and(|at| elapsed >= at)
     }
 
-    /// The deadline as a point in time: `at` when there is none.
-    #[must_use]
-    pub(crate) fn or(self, at: Duration) -> Duration {
-        match self {
-            Self::At(own) => own.min(at),
-            Self::Never => at,
-        }
+    /// The rest of the wait, or `None` when it has no end.
+    pub(crate) fn remaining(self, elapsed: Duration) -> Option<Duration> {
+        self.at().map(|at| at.saturating_sub(elapsed))
     }
 }
 

@@ -437,10 +437,7 @@ impl Gate {
     /// When the required targets are asked again at the latest, so that what is optional, and is waited for until the
     /// deadline, makes their readiness no older.
     fn last_round_at(&self) -> Option<Duration> {
-        match self.policy.timeout {
-            Deadline::At(at) => Some(at.saturating_sub(LAST_ROUND.min(at / 4))),
-            Deadline::Never => None,
-        }
+        self.policy.timeout.at().map(|at| at.saturating_sub(LAST_ROUND.min(at / 4)))
     }
 
     /// How the wait has ended, if it has.
@@ -470,12 +467,8 @@ impl Gate {
     fn wakes_at(&self, held_up: &[bool]) -> Option<Duration> {
         let targets =
             self.trackers.iter().zip(held_up).filter_map(|(tracker, held_up)| tracker.wakes_at(!held_up)).min();
-        let deadline = match self.policy.timeout {
-            Deadline::At(at) => Some(at),
-            Deadline::Never => None,
-        };
         let round = self.last_round_at().filter(|_| !self.is_round_begun && self.all_required(State::Ready));
-        [targets, deadline, round].into_iter().flatten().min()
+        [targets, self.policy.timeout.at(), round].into_iter().flatten().min()
     }
 }
 

@@ -174,10 +174,7 @@ impl Tracker {
         let next = self.next.filter(|_| with_starts);
         let expires = |flight: &Flight| flight.reported.is_none();
         let expiry = self.flights.iter().filter(expires).map(|flight| flight.overdue_at()).min();
-        let own = match self.deadline() {
-            Deadline::At(at) if matches!(self.state, State::Waiting | State::Confirming) => Some(at),
-            _ => None,
-        };
+        let own = self.deadline().at().filter(|_| matches!(self.state, State::Waiting | State::Confirming));
         [next, expiry, own].into_iter().flatten().min()
     }
 
@@ -201,7 +198,8 @@ impl Tracker {
         self.attempts = self.attempts.saturating_add(1);
         self.jitter = jitter;
         let attempt = self.history.attempts;
-        let ends = self.deadline().or(now.saturating_add(self.rules.attempt_timeout));
+        let longest = now.saturating_add(self.rules.attempt_timeout);
+        let ends = self.deadline().at().map_or(longest, |at| at.min(longest));
         self.flights.begin(Flight::new(attempt, now, ends));
         (self.since, self.rested, self.is_urgent) = (now, now, false);
         self.plan();

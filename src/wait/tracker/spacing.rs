@@ -65,7 +65,7 @@ pub(super) fn gap(reach: Reach, hung: usize, last_took: Duration) -> Duration {
 /// When the last attempt before the deadline begins, which no rest puts off: as long as it can still take as long as the one
 /// before it did, early enough for that; after that just before the deadline, for what fails slowly and succeeds at once.
 pub(super) fn last_call(deadline: Deadline, now: Duration, rest: Duration) -> Option<Duration> {
-    let Deadline::At(deadline) = deadline else { return None };
+    let deadline = deadline.at()?;
     let brief = deadline.saturating_sub(LAST_CALL.min(deadline / 4));
     let whole = brief.saturating_sub(rest.saturating_add(rest / 10));
     Some(if now < whole { whole } else { brief })
