@@ -66,13 +66,13 @@ const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0];
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 
 const BOOLEAN: u8 = 1;
-const INTEGER: u8 = 2;
+pub(super) const INTEGER: u8 = 2;
 const BIT_STRING: u8 = 3;
-const OCTET_STRING: u8 = 4;
-const OID: u8 = 6;
+pub(super) const OCTET_STRING: u8 = 4;
+pub(super) const OID: u8 = 6;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 
 /// DER values, one after the other (X.690).

@@ -35,22 +35,23 @@ impl Read for Watched {
     }
 }
 
-/// Up to the end of the handshake, or why it failed.
+/// The connection once the handshake is done, or why it failed.
 pub(super) fn handshake(
     mut conn: ClientConnection,
     connection: Connection,
     settings: &Handshake<'_>,
-    findings: &Findings,
-    has_identity: bool,
+    findings: Arc<Findings>,
     attempt: &Attempt,
-) -> Result<StreamOwned<ClientConnection, Connection>, TlsFailure> {
+) -> Result<TlsConnection, TlsFailure> {
     let mut watched = Watched { connection, first: Vec::new() };
-    let ended = drive(&mut conn, &mut watched);
-    let Err(error) = ended else { return Ok(StreamOwned::new(conn, watched.connection)) };
+    let Err(error) = drive(&mut conn, &mut watched) else {
+        let stream = StreamOwned::new(conn, watched.connection);
+        return Ok(TlsConnection { stream, findings, has_answered: false });
+    };
     let context = Circumstances {
         first: &watched.first,
         is_chosen: conn.negotiated_cipher_suite().is_some(),
-        lacks_certificate: findings.wants_certificate.load(Ordering::Relaxed) && !has_identity,
+        lacks_certificate: findings.lacks_certificate.load(Ordering::Relaxed),
         protocol: settings.protocol,
         name: settings.name,
         is_limited: settings.min_version.is_some() || settings.max_version.is_some(),
@@ -87,25 +88,15 @@ fn drive(conn: &mut ClientConnection, watched: &mut Watched) -> io::Result<()> {
     }
 }
 
-/// A connection through TLS.
+/// A connection through TLS, whose handshake is done.
 #[derive(Debug)]
 pub(crate) struct TlsConnection {
-    stream: StreamOwned<ClientConnection, Connection>,
-    findings: Arc<Findings>,
-    has_identity: bool,
+    pub(super) stream: StreamOwned<ClientConnection, Connection>,
+    pub(super) findings: Arc<Findings>,
     has_answered: bool,
 }
 
 impl TlsConnection {
-    /// A connection whose handshake is done.
-    pub(super) fn new(
-        stream: StreamOwned<ClientConnection, Connection>,
-        findings: Arc<Findings>,
-        has_identity: bool,
-    ) -> Self {
-        Self { stream, findings, has_identity, has_answered: false }
-    }
-
     /// The connection beneath.
     pub(crate) fn connection(&self) -> &Connection {
         &self.stream.sock
@@ -167,11 +158,6 @@ impl TlsConnection {
         }
     }
 
-    /// Whether the server proved that it holds the key of its certificate: [`EndPoint::Unproven`].
-    fn is_key_proven(&self) -> bool {
-        self.findings.is_key_proven.load(Ordering::Relaxed)
-    }
-
     /// An I/O error with what TLS knows of its cause: under TLS 1.3 a server that refuses the client's
     /// certificate says so after the handshake.
     fn explained(&mut self, error: io::Error) -> io::Error {
@@ -181,7 +167,7 @@ impl TlsConnection {
         let context = Circumstances {
             first: &[],
             is_chosen: true,
-            lacks_certificate: self.findings.wants_certificate.load(Ordering::Relaxed) && !self.has_identity,
+            lacks_certificate: self.findings.lacks_certificate.load(Ordering::Relaxed),
             protocol: None,
             name: "",
             is_limited: false,
@@ -237,7 +223,7 @@ impl Write for TlsConnection {
 ///
 /// `None` where the algorithm leaves it undefined (Ed25519).
 pub(crate) fn server_end_point(connection: &TlsConnection) -> Option<EndPoint> {
-    if !connection.is_key_proven() {
+    if !connection.findings.is_key_proven.load(Ordering::Relaxed) {
         return Some(EndPoint::Unproven);
     }
     let certificate = connection.stream.conn.peer_certificates()?.first()?;

@@ -1,7 +1,5 @@
 //! Why a handshake failed, in words, and what to do about it.
 
-use std::fmt;
-
 use rustls::{AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved};
 
 use crate::net::tls_settings::{Fallback, TlsFailure};
@@ -24,18 +22,6 @@ pub(super) struct Circumstances<'a> {
     pub(crate) is_limited: bool,
 }
 
-/// Why a certificate is refused: the whole sentence.
-#[derive(Debug)]
-pub(crate) struct Refusal(pub String);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refusal {}
-
 const WANTS_CERTIFICATE: &str = "give one with --tls-cert and --tls-key";
 const OLD_VERSION: &str =
     "the server speaks only TLS 1.1 or older, which this build does not: let the server speak TLS 1.2 or 1.3";
@@ -47,8 +33,8 @@ impl Circumstances<'_> {
         use rustls::Error as Problem;
         match error {
             Problem::AlertReceived(alert) => self.alert(*alert),
-            Problem::InvalidCertificate(CertificateError::Other(other)) => match other.0.downcast_ref::<Refusal>() {
-                Some(Refusal(reason)) => NotReady::new(Kind::CertificateRejected, reason.clone()).into(),
+            Problem::InvalidCertificate(CertificateError::Other(other)) => match other.0.downcast_ref::<NotReady>() {
+                Some(refused) => refused.clone().into(),
                 None => rejected("the server's certificate does not verify"),
             },
             Problem::InvalidCertificate(problem) => {

@@ -6,9 +6,7 @@ use std::path::Path;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::certificate::{Certificate, Values};
-
-const SEQUENCE: u8 = 0x30;
+use super::certificate::{Certificate, INTEGER, OCTET_STRING, OID, SEQUENCE, Values};
 
 /// How files are read.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -97,9 +95,6 @@ const PKCS7: &str =
 
 /// The content of DER that is neither a certificate nor a plain key.
 fn other_der(bytes: &[u8]) -> Option<&'static str> {
-    const INTEGER: u8 = 2;
-    const OID: u8 = 6;
-    const OCTET_STRING: u8 = 4;
     let mut fields = Values(Values(bytes).tagged(SEQUENCE)?);
     match (fields.next()?, fields.next()?) {
         // PFX ::= SEQUENCE { version 3, authSafe ContentInfo, … } (RFC 7292)

@@ -148,18 +148,18 @@ impl Tls {
         attempt: &Attempt,
     ) -> Result<Stream, TlsFailure> {
         let findings = Arc::new(Findings::default());
-        let (config, has_identity) = self.config(settings, &findings)?;
+        let config = self.config(settings, &findings)?;
         let conn = ClientConnection::new(Arc::new(config), server_name(settings.name))
             .map_err(|error| NotReady::new(Kind::TlsFailed, words(&error.to_string())))?;
         attempt.enter(Stage::TlsHandshake);
-        let stream = handshake(conn, connection, settings, &findings, has_identity, attempt);
+        let stream = handshake(conn, connection, settings, findings, attempt);
         attempt.steps().note(StepKind::Tls, || match &stream {
-            Ok(stream) => described(&stream.conn, &findings),
+            Ok(stream) => described(stream),
             Err(failed) => format!("failed: {}", failed.failure.reason),
         });
         let stream = stream?;
         attempt.enter(Stage::Exchanging);
-        Ok(Stream::Tls(Box::new(TlsConnection::new(stream, findings, has_identity))))
+        Ok(Stream::Tls(Box::new(stream)))
     }
 
     /// Whether `--tls-cert` names a certificate.
@@ -172,7 +172,7 @@ impl Tls {
         !self.extra.is_empty()
     }
 
-    fn config(&self, settings: &Handshake<'_>, findings: &Arc<Findings>) -> Result<(ClientConfig, bool), NotReady> {
+    fn config(&self, settings: &Handshake<'_>, findings: &Arc<Findings>) -> Result<ClientConfig, NotReady> {
         let unusable = |problem: String| NotReady::new(Kind::CertificateRejected, problem);
         let check = settings.check.unwrap_or(match self.verification {
             Verification::On => settings.usual_check,
@@ -191,7 +191,6 @@ impl Tls {
         };
         let own = settings.identity.map(|(cert, key)| self.identity_in(cert, key)).transpose();
         let key = own.map_err(unusable)?.or_else(|| self.identity.clone());
-        let has_identity = key.is_some();
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(versions(settings)?)
             .map_err(|error| NotReady::new(Kind::TlsFailed, words(&error.to_string())))?
@@ -201,7 +200,7 @@ impl Tls {
         config.resumption = Resumption::disabled();
         config.enable_sni = settings.sends_name;
         config.alpn_protocols = settings.protocol.iter().map(|protocol| protocol.to_vec()).collect();
-        Ok((config, has_identity))
+        Ok(config)
     }
 
     fn roots_for(&self, settings: &Handshake<'_>) -> Result<Arc<Roots>, String> {
@@ -228,7 +227,8 @@ impl Tls {
 }
 
 /// The version, the certificate and who vouched for it.
-fn described(conn: &ClientConnection, findings: &Findings) -> String {
+fn described(connection: &TlsConnection) -> String {
+    let conn = &connection.stream.conn;
     let version = match conn.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS 1.2",
@@ -241,7 +241,7 @@ fn described(conn: &ClientConnection, findings: &Findings) -> String {
     let issuer = certificate::shown_name(leaf.issuer).unwrap_or_default();
     let now = crate::clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     let days = (leaf.not_after - i64::try_from(now).unwrap_or(i64::MAX)).div_euclid(24 * 60 * 60);
-    let voucher = findings.voucher.get().map_or("not verified", String::as_str);
+    let voucher = connection.findings.voucher.get().map_or("not verified", String::as_str);
     format!("{version}, a certificate for {names}, issued by {issuer}, {days} days left, vouched for by: {voucher}")
 }
 
@@ -320,6 +320,7 @@ impl ResolvesClientCert for ClientCertificate {
     /// Whatever CAs the server names: it may name others than it takes (OpenSSL sends its own all the same).
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.findings.wants_certificate.store(true, Ordering::Relaxed);
+        self.findings.lacks_certificate.store(self.key.is_none(), Ordering::Relaxed);
         self.key.clone()
     }
 

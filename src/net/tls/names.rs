@@ -40,19 +40,15 @@ pub(crate) enum Named {
 
 /// Whether `certificate` names `host`.
 pub(crate) fn names(certificate: &Certificate<'_>, host: &WantedHost) -> Named {
-    let list = certificate.extensions.alternative_names.unwrap_or_default();
-    let mut others = Vec::new();
-    for (tag, value) in Values(list) {
-        match (tag, host) {
-            (DNS_NAME, WantedHost::Name(name)) if matches(value, name) => return Named::AsAlternative,
-            (IP_ADDRESS, WantedHost::Address(address)) if address_in(value) == Some(*address) => {
-                return Named::AsAlternative;
-            }
-            (DNS_NAME, _) => others.push(String::from_utf8_lossy(value).into_owned()),
-            (IP_ADDRESS, _) => others.extend(address_in(value).map(|address| address.to_string())),
-            _ => {}
-        }
+    let is_host = |(tag, value): (u8, &[u8])| match (tag, host) {
+        (DNS_NAME, WantedHost::Name(name)) => matches(value, name),
+        (IP_ADDRESS, WantedHost::Address(address)) => address_in(value) == Some(*address),
+        _ => false,
+    };
+    if Values(certificate.extensions.alternative_names.unwrap_or_default()).any(is_host) {
+        return Named::AsAlternative;
     }
+    let others = alternatives(certificate);
     if !others.is_empty() {
         return Named::Otherwise(others);
     }
@@ -66,14 +62,18 @@ pub(crate) fn names(certificate: &Certificate<'_>, host: &WantedHost) -> Named {
 
 /// All names of hosts that a certificate has; without any, its common names.
 pub(crate) fn all(certificate: &Certificate<'_>) -> Vec<String> {
-    let list = Values(certificate.extensions.alternative_names.unwrap_or_default());
+    let names = alternatives(certificate);
+    if names.is_empty() { certificate.common_names().into_iter().map(String::from).collect() } else { names }
+}
+
+/// The names of hosts in a certificate's subjectAltName.
+fn alternatives(certificate: &Certificate<'_>) -> Vec<String> {
     let name = |(tag, value): (u8, &[u8])| match tag {
         DNS_NAME => Some(String::from_utf8_lossy(value).into_owned()),
         IP_ADDRESS => address_in(value).map(|address| address.to_string()),
         _ => None,
     };
-    let names: Vec<String> = list.filter_map(name).collect();
-    if names.is_empty() { certificate.common_names().into_iter().map(String::from).collect() } else { names }
+    Values(certificate.extensions.alternative_names.unwrap_or_default()).filter_map(name).collect()
 }
 
 fn address_in(bytes: &[u8]) -> Option<IpAddr> {

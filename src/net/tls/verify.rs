@@ -14,10 +14,11 @@ use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
 
 use super::algorithms::{ALGORITHMS, UNVERIFIED, is_for_tls13};
 use super::certificate::{self, Certificate, PublicKey, key_name, shown_name};
-use super::failure::{Refusal, words};
+use super::failure::words;
 use super::names::{Named, WantedHost, names};
 use crate::net::tls_settings::CertificateCheck;
 use crate::text::peer_text;
+use crate::wait::outcome::{Kind, NotReady};
 
 /// More certificates than this between a server's and a root's are not looked at; webpki's limit.
 const MAX_INTERMEDIATES: usize = 6;
@@ -88,8 +89,7 @@ impl Roots {
     }
 
     fn limits_of(&self, anchor: &TrustAnchor<'_>) -> Limits {
-        let is_it = |one: &&TrustAnchor<'_>| std::ptr::addr_eq(*one, anchor);
-        let index = self.anchors.iter().position(|one| is_it(&one));
+        let index = self.anchors.iter().position(|one| std::ptr::eq(one, anchor));
         index.and_then(|index| self.limits.get(index)).copied().unwrap_or(Limits::NONE)
     }
 }
@@ -101,6 +101,8 @@ pub(crate) struct Findings {
     pub(crate) is_key_proven: AtomicBool,
     /// The server asked for a client's certificate.
     pub(crate) wants_certificate: AtomicBool,
+    /// The server did, and there is none.
+    pub(crate) lacks_certificate: AtomicBool,
     /// The root that vouched for the server's certificate.
     pub(crate) voucher: OnceLock<String>,
 }
@@ -122,7 +124,7 @@ pub(crate) struct Verifier {
 }
 
 fn refused(reason: impl Into<String>) -> rustls::Error {
-    CertificateError::Other(OtherError(Arc::new(Refusal(reason.into())))).into()
+    CertificateError::Other(OtherError(Arc::new(NotReady::new(Kind::CertificateRejected, reason)))).into()
 }
 
 impl ServerCertVerifier for Verifier {
@@ -209,7 +211,7 @@ impl Verifier {
             if self.check == CertificateCheck::Nothing {
                 return Ok(HandshakeSignatureValid::assertion());
             }
-            return Err(refused(unknown_key(whole)));
+            return Err(refused(unknown_key(whole, "the server's", "it")));
         }
         let fitting = candidates.iter().find(|one| one.public_key_alg_id().as_ref() == key.algorithm);
         let algorithm = fitting.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
@@ -224,17 +226,19 @@ impl Verifier {
     /// Whether the certificate leads to one that is trusted; and whether one above it limits the names that
     /// it may have, which webpki holds against its subjectAltName only.
     fn chain(&self, der: &CertificateDer<'_>, presented: &[CertificateDer<'_>], now: UnixTime) -> Result<bool, String> {
-        let strict = self.strict_chain(der, presented, now);
-        let Err(error) = strict else { return Ok(strict.is_ok_and(|limits_names| limits_names)) };
+        let error = match self.strict_chain(der, presented, now) {
+            Ok(limits_names) => return Ok(limits_names),
+            Err(error) => error,
+        };
         let Some(leaf) = Certificate::read(der) else {
-            return Err(self.describe(&error, None, presented, now));
+            return Err("the server's certificate cannot be read".to_owned());
         };
         match self.own_chain(der, &leaf, presented, now) {
             Some(result) => {
                 drop(self.findings.voucher.set("a certificate that was given as trusted".to_owned()));
                 result
             }
-            None => Err(self.describe(&error, Some(&leaf), presented, now)),
+            None => Err(self.describe(&error, &leaf, presented, now)),
         }
     }
 
@@ -270,8 +274,7 @@ impl Verifier {
             None,
             Some(&is_valid),
         )?;
-        let root =
-            certificate::shown_name(&path.anchor().subject).unwrap_or_else(|| "a root without a name".to_owned());
+        let root = shown_name(&path.anchor().subject).unwrap_or_else(|| "a root without a name".to_owned());
         drop(self.findings.voucher.set(root));
         let limits_names = path.anchor().name_constraints.is_some()
             || path.intermediate_certificates().any(|one| {
@@ -405,14 +408,11 @@ impl Verifier {
     fn describe(
         &self,
         error: &webpki::Error,
-        leaf: Option<&Certificate<'_>>,
+        leaf: &Certificate<'_>,
         presented: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> String {
         use webpki::Error as Problem;
-        let Some(leaf) = leaf else {
-            return "the server's certificate cannot be read".to_owned();
-        };
         if let Err(problem) = dates(leaf, now, "the server's certificate") {
             return problem;
         }
@@ -443,7 +443,7 @@ impl Verifier {
         let option = self.option;
         let presented: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
         let top = top(leaf, &presented);
-        let name = shown_name(top.issuer).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())));
+        let name = in_brackets(top.issuer);
         let keys: Vec<_> = self
             .roots
             .anchors
@@ -475,13 +475,8 @@ impl Verifier {
 fn unverifiable(certificate: &Certificate<'_>, keys: &[SubjectPublicKeyInfoDer<'_>], option: &str) -> String {
     let unknown = keys.iter().find(|key| PublicKey::read(key.as_ref()).is_none_or(|key| !key.is_known()));
     let is_known_signature = ALGORITHMS.all.iter().any(|one| one.signature_alg_id().as_ref() == certificate.algorithm);
-    match unknown.map(|key| key_name(key.as_ref())) {
-        Some(name) => {
-            let name = name.unwrap_or_else(|| "an unknown kind".to_owned());
-            format!(
-                "the CA's key is of a kind that this build cannot verify ({name}): let the CA use RSA of 2,048 bits or more, P-256, P-384 or Ed25519, or verify nothing (--tls-insecure)"
-            )
-        }
+    match unknown {
+        Some(key) => unknown_key(key.as_ref(), "the CA's", "the CA"),
         None if is_known_signature => format!(
             "the server's certificate is signed by a CA of the same name but with another key: give that CA with {option} FILE"
         ),
@@ -493,11 +488,11 @@ const NOT_FOR_SERVERS: &str =
     "the server's certificate is not for TLS servers: its keyUsage or extendedKeyUsage says so (serverAuth)";
 const LIMITS_NAMES: &str = "a CA above the server's certificate limits the names that it may issue for, and this one is not proven to be within them: give it a subjectAltName that is";
 
-/// Why a handshake that is signed by this key cannot be verified.
-fn unknown_key(whole: &[u8]) -> String {
+/// Why nothing that is signed by this key can be verified.
+fn unknown_key(whole: &[u8], whose: &str, who: &str) -> String {
     let name = key_name(whole).unwrap_or_else(|| "an unknown kind".to_owned());
     format!(
-        "the server's key is of a kind that this build cannot verify ({name}): let it use RSA of 2,048 bits or more, P-256, P-384 or Ed25519, or verify nothing (--tls-insecure)"
+        "{whose} key is of a kind that this build cannot verify ({name}): let {who} use RSA of 2,048 bits or more, P-256, P-384 or Ed25519, or verify nothing (--tls-insecure)"
     )
 }
 
@@ -536,8 +531,13 @@ fn dates(certificate: &Certificate<'_>, now: UnixTime, whose: &str) -> Result<()
     Ok(())
 }
 
+/// ` (Example CA)`
+fn in_brackets(name: &[u8]) -> String {
+    shown_name(name).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())))
+}
+
 fn dates_of_ca(is_past: bool, name: &[u8]) -> String {
-    let name = shown_name(name).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())));
+    let name = in_brackets(name);
     if is_past {
         format!("the certificate of the CA{name} above the server's has expired: renew that one")
     } else {
