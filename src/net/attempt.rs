@@ -104,12 +104,10 @@ pub(crate) struct Attempt {
     progress: Progress,
     pub(super) resolver: ResolverState,
     /// The connection that the event loop has made for this attempt, until it is taken.
-    made: Option<Arc<Mutex<Left>>>,
+    made: Arc<Mutex<Option<(Place, Made)>>>,
     /// The steps that the attempt has taken, where they are recorded.
     steps: Steps,
 }
-
-type Left = Option<(Place, Made)>;
 
 /// A socket that is connected.
 #[derive(Debug)]
@@ -140,7 +138,7 @@ impl Attempt {
             ended: Arc::default(),
             progress,
             resolver,
-            made: None,
+            made: Arc::default(),
             steps: Steps::default(),
         }
     }
@@ -166,13 +164,12 @@ impl Attempt {
     }
 
     /// Leaves a connection to `place` for the probe, which takes it with its first `connect`.
-    pub(crate) fn leave(&mut self, place: Place, made: Made) {
-        self.made = Some(Arc::new(Mutex::new(Some((place, made)))));
+    pub(crate) fn leave(&self, place: Place, made: Made) {
+        *lock(&self.made) = Some((place, made));
     }
 
     pub(super) fn take_made(&self, place: &Place) -> Option<Made> {
-        let mut slot = self.made.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.take_if(|(to, _)| to == place).map(|(_, made)| made)
+        lock(&self.made).take_if(|(to, _)| to == place).map(|(_, made)| made)
     }
 
     /// The same attempt for a part of its time: `time`, or what is left of it if that is less.

@@ -251,19 +251,20 @@ impl Contact {
 
     /// Close with RST: no `TIME_WAIT`.
     fn reset(&mut self) {
+        self.set_linger(Some(Duration::ZERO));
+        self.resets = true;
+    }
+
+    fn set_linger(&self, linger: Option<Duration>) {
         let proof = self.proof.as_ref().map(|proof| &proof.socket);
         for socket in [Some(&self.socket), proof].into_iter().flatten() {
-            drop(socket.set_linger(Some(Duration::ZERO)));
+            drop(socket.set_linger(linger));
         }
-        self.resets = true;
     }
 
     fn made(self) -> Made {
         if self.resets {
-            let proof = self.proof.as_ref().map(|proof| &proof.socket);
-            for socket in [Some(&self.socket), proof].into_iter().flatten() {
-                drop(socket.set_linger(None));
-            }
+            self.set_linger(None);
         }
         Made { socket: self.socket, peer: address_text(self.address), others: String::new() }
     }

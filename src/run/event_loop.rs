@@ -159,7 +159,7 @@ impl<'a> EventLoop<'a> {
     }
 
     /// A place is connected, or not: the end of some attempts, and the beginning of a conversation for others.
-    fn connected(&mut self, start: Start, mut attempt: Attempt, made: Result<Made, NotReady>) {
+    fn connected(&mut self, start: Start, attempt: Attempt, made: Result<Made, NotReady>) {
         let target = &self.context.targets[start.target];
         net::note_end(&made, &attempt);
         let made = match made {

@@ -156,16 +156,13 @@ fn local(host: &str) -> Result<Vec<SocketAddr>, Trouble> {
 /// The families in turn, beginning with that of the first address.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut first, mut second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let mut out = Vec::with_capacity(first.len() + second.len());
-    first.reverse();
-    second.reverse();
-    while let Some(address) = first.pop() {
+    let mut second = second.into_iter();
+    for address in first {
         out.push(address);
-        out.extend(second.pop());
+        out.extend(second.next());
     }
-    second.reverse();
     out.extend(second);
     out
 }

@@ -12,13 +12,14 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::files::Conf;
 use super::host::conf;
 use super::trouble::{Trouble, is_out_of_descriptors};
 use super::wire::{DnsReply, Question, Record, RecordType};
+use crate::net::connect::poll_timeout;
 use crate::net::errno::{errno_of, name_of};
 use crate::wait::outcome::Kind;
 use crate::{clock, os};
@@ -241,12 +242,11 @@ impl Ask {
         let patience = self.patience(conf).unwrap_or(until);
         let due = self.undecided().map(|inquiry| inquiry.due).min().unwrap_or(until);
         let wait = due.min(patience).min(until).saturating_duration_since(clock::now());
-        let wait = i32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
         let exchanges = self.inquiries.iter().flat_map(|inquiry| &inquiry.exchanges);
         let mut fds: Vec<PollFd<'_>> =
             exchanges.map(|exchange| PollFd::new(exchange.socket.as_fd(), exchange.awaits())).collect();
         // An interruption, or what poll(2) says else, shows itself at the sockets and the clock.
-        let _ = poll(&mut fds, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX));
+        let _ = poll(&mut fds, poll_timeout(wait));
         for inquiry in self.undecided() {
             inquiry.hear();
         }
@@ -379,7 +379,7 @@ impl Exchange {
             if over_tcp { (Type::STREAM, Channel::Writing(0)) } else { (Type::DGRAM, Channel::Datagrams) };
         let socket = os::socket(Domain::for_address(address), kind)?;
         match socket.connect(&SockAddr::from(address)) {
-            Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
+            Err(error) if errno_of(&error) != Errno::EINPROGRESS => Err(error),
             _ => Ok(Self { server, address, socket, channel, is_cut: false }),
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 
 use nix::errno::Errno;
 
+use crate::net::errno::errno_of;
 use crate::wait::outcome::Kind;
 
 /// Why a name has no addresses, as a look-up knows it.
@@ -34,5 +35,5 @@ impl Trouble {
 
 /// Whether no descriptor was free: then the name is not to blame.
 pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| matches!(Errno::from_raw(code), Errno::EMFILE | Errno::ENFILE))
+    matches!(errno_of(error), Errno::EMFILE | Errno::ENFILE)
 }

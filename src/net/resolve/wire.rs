@@ -6,28 +6,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Longer names do not exist (RFC 1035, section 2.3.4), as they are in messages.
 const MAX_NAME: usize = 255;
 const MAX_LABEL: usize = 63;
-const HEADER: usize = 12;
 const IN: u16 = 1;
 
-/// Which records are asked for.
+/// Which records are asked for, with the numbers of their types in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
 pub(crate) enum RecordType {
     /// Addresses of IPv4.
-    A,
+    A = 1,
     /// Addresses of IPv6 (RFC 3596).
-    Aaaa,
+    Aaaa = 28,
     /// Servers of a service (RFC 2782).
-    Srv,
+    Srv = 33,
     /// Texts.
-    Txt,
+    Txt = 16,
     /// Servers for mail.
-    Mx,
+    Mx = 15,
     /// Name servers.
-    Ns,
+    Ns = 2,
     /// The name of an address.
-    Ptr,
+    Ptr = 12,
     /// The name that it is an alias of.
-    Cname,
+    Cname = 5,
 }
 
 impl RecordType {
@@ -36,16 +36,7 @@ impl RecordType {
         &[[Self::A], [Self::Aaaa], [Self::Srv], [Self::Txt], [Self::Mx], [Self::Ns], [Self::Ptr], [Self::Cname]];
 
     fn number(self) -> u16 {
-        match self {
-            Self::A => 1,
-            Self::Ns => 2,
-            Self::Cname => 5,
-            Self::Ptr => 12,
-            Self::Mx => 15,
-            Self::Txt => 16,
-            Self::Aaaa => 28,
-            Self::Srv => 33,
-        }
+        self as u16
     }
 
     /// As zone files have it.
@@ -143,9 +134,10 @@ impl Question {
     /// The reply that `message` is to this question; `None` if it is none: of another question, or not of a
     /// name server.
     pub(crate) fn reply(&self, message: &[u8]) -> Option<DnsReply> {
-        let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
-        let (id, flags, questions, answers) = (word(0)?, word(2)?, word(4)?, word(6)?);
-        word(HEADER - 2)?;
+        let mut reader = Reader { message, at: 0 };
+        let (id, flags, questions, answers) = (reader.word()?, reader.word()?, reader.word()?, reader.word()?);
+        // How many records stand behind the answers.
+        reader.skip(4)?;
         // A reply, and to a question of the usual kind.
         let is_reply = flags & 0xf800 == 0x8000;
         if id != self.id || !is_reply {
@@ -156,7 +148,6 @@ impl Question {
             // Some say no more than that they do not understand.
             return failure.map(DnsReply::Failed);
         }
-        let mut reader = Reader { message, at: HEADER };
         let echoed = (reader.name()?, reader.word()?, reader.word()?);
         if questions != 1 || echoed != (self.name.clone(), self.wanted.number(), IN) {
             return None;
@@ -171,9 +162,7 @@ impl Question {
         let is_name_error = flags & 0xf == 3;
         let Some(records) = self.records(reader, answers) else { return Some(DnsReply::Failed("garbage")) };
         let [has_authority, is_recursive] = [flags & 0x400 != 0, flags & 0x80 != 0];
-        Some(if !records.is_empty() {
-            DnsReply::Records(records)
-        } else if is_name_error {
+        Some(if is_name_error && records.is_empty() {
             DnsReply::NoName
         } else if answers == 0 && !has_authority && !is_recursive {
             // The server refers to others, and we cannot go there; glibc asks the next one as well.
