@@ -1,10 +1,8 @@
 //! The whole program, for main, which gives it what belongs to the process.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -80,7 +78,7 @@ pub fn run(process: Process<'_>) -> ExitCode {
         }
         Err(error) => Err(files.stop(error.to_string())),
     };
-    let style = Style::plain(voice.format, voice.name);
+    let style = Style::plain(voice.format, voice.name.as_deref());
     let status = status.or_else(|stop| match &voice.even_so {
         // A file did not come by the deadline.
         Some(command) if stop.status == late => {
@@ -104,18 +102,14 @@ pub fn run(process: Process<'_>) -> ExitCode {
     status.into()
 }
 
-/// How long somebody who asked may take to read the answer.
-const READING: Duration = Duration::from_secs(5);
-
 /// Prints what was asked for.
 fn answer(text: &str) -> Result<ExitStatus, Stop> {
-    match Sink::stdout().write(text, clock::now() + READING) {
-        // A reader that has seen enough (`--help | head`) is no error.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+    match Sink::print(text) {
+        Ok(()) => Ok(ExitStatus::Ready),
+        Err(error) => {
             let message = format!("standard output cannot be written: {error}");
             Err(Stop { message, status: ExitStatus::NotHealthy })
         }
-        _ => Ok(ExitStatus::Ready),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Text that is shown, made fit for a log and a terminal; words that users write. Pure.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The most characters of a peer's message that are looked at.
@@ -146,8 +147,8 @@ pub(crate) fn did_you_mean<K: AsRef<str>>(word: &str, known: impl IntoIterator<I
 }
 
 /// `1 target`, `2 targets`
-pub(crate) fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+pub(crate) fn count<N: Copy + fmt::Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
+    if n == N::from(1) { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 /// The truth that a word says, in any case.

@@ -20,7 +20,7 @@ const TO_SAY: Duration = Duration::from_millis(5);
 
 /// How long a file may take: what is on a disk of this host is not waited for in vain; what comes over a network may
 /// delay COMMAND, but neither the deadline nor the answer to a signal.
-pub(super) fn patience(path: &Path, verdict: Verdict) -> Duration {
+fn patience(path: &Path, verdict: Verdict) -> Duration {
     match verdict {
         _ if !mounts::is_remote_path(path) => match fs::metadata(path) {
             Ok(there) if !there.is_file() => of_a_reader(verdict),
@@ -41,15 +41,17 @@ pub(super) fn of_a_reader(verdict: Verdict) -> Duration {
     }
 }
 
-/// Does `work` on a thread of its own, which is left alone after `patience`.
+/// Leaves `text` where `path` leads, as [`leave`] does, on a thread of its own, which is left alone when its time is up.
 ///
 /// # Errors
 ///
-/// The errors of `work`, and `TimedOut`.
-pub(super) fn in_time(patience: Duration, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+/// The errors of [`leave`], and `TimedOut`.
+pub(super) fn leave_in_time(path: &Path, text: String, manner: Manner, verdict: Verdict) -> io::Result<()> {
     dispositions::outlive_the_limit_of_file_sizes();
+    let (patience, path) = (patience(path, verdict), path.to_owned());
+    let work = move || leave(&path, &text, manner, clock::now() + patience);
     let late = || io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer");
-    aside(Some(from_now(patience + TO_SAY)), work)?.unwrap_or_else(|| Err(late()))
+    aside(Some(clock::now() + patience + TO_SAY), work)?.unwrap_or_else(|| Err(late()))
 }
 
 /// How the content of a regular file is replaced.
@@ -68,7 +70,7 @@ pub(super) enum Manner {
 /// # Errors
 ///
 /// As the file system has it; nothing of `text` is left in a file of its own then.
-pub(super) fn leave(path: &Path, text: &str, manner: Manner, until: Instant) -> io::Result<()> {
+fn leave(path: &Path, text: &str, manner: Manner, until: Instant) -> io::Result<()> {
     let path = match Destination::of(path)? {
         Destination::Stream(mut stream) => return stream.write(text, until).map_err(unread),
         Destination::Descriptor(path) => return append(&path, text, until),
@@ -203,11 +205,6 @@ pub(super) fn unread(error: io::Error) -> io::Error {
     }
 }
 
-/// When something that began now has taken `patience`.
-pub(super) fn from_now(patience: Duration) -> Instant {
-    clock::now() + patience
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,7 +213,7 @@ mod tests {
     fn a_file_keeps_its_mode_and_its_other_names() {
         let directory = tempfile::tempdir().unwrap();
         let (file, other) = (directory.path().join("report"), directory.path().join("other"));
-        let until = from_now(Duration::from_secs(5));
+        let until = clock::now() + Duration::from_secs(5);
         leave(&file, "first", Manner::Rename, until).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         leave(&file, "second", Manner::Rename, until).unwrap();

@@ -62,7 +62,7 @@ fn row(name: &str, tracker: &Tracker, end: WaitEnd, terminal: usize, paint: Pain
     let room = width.saturating_sub(used + 2);
     let (reason, _) = last_reason(tracker);
     if ready_after.is_none() && end.verdict != Verdict::Ready {
-        let attempts = count(usize::try_from(tracker.history.attempts).unwrap_or(0), "attempt");
+        let attempts = count(tracker.history.attempts, "attempt");
         let reason = wrapped(&format!("{attempts}; last: {reason}"), width.saturating_sub(INDENT.len()));
         let under = reason.iter().map(|line| format!("{INDENT}{}", paint.text(colour, line)));
         return [row.trim_end().to_owned()].into_iter().chain(under).collect();

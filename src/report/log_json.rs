@@ -1,10 +1,11 @@
 //! Log lines for programs: one JSON object a line.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::summary::{as_object, counts};
+use super::summary::counts;
 use super::{Entry, Level, Topic, log_text};
 use crate::clock;
 use crate::duration::millis;
@@ -33,8 +34,8 @@ struct JsonLine<'a> {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_object")]
-    failures: Vec<(String, u32)>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    failures: BTreeMap<Cow<'static, str>, u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ready: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]

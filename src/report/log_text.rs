@@ -33,7 +33,7 @@ fn behind(text: &str, entry: &Entry<'_>) -> String {
     out.push_str(text);
     let elapsed = human(entry.elapsed);
     let reason = entry.reason.unwrap_or_default();
-    let attempts = || entry.attempt.map_or_else(String::new, |n| count(usize::try_from(n).unwrap_or(0), "attempt"));
+    let attempts = || entry.attempt.map_or_else(String::new, |n| count(n, "attempt"));
     let place = || match entry.attempt {
         Some(n) => format!("(attempt {n}, {elapsed})"),
         None => format!("({elapsed})"),

@@ -20,7 +20,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::{Config, Format, Output, Verbosity};
-
 use crate::exit_status::ExitStatus;
 use crate::os::host_name;
 use crate::targets::shared::target::Target;
@@ -32,7 +31,7 @@ use crate::wait::policy::{Goal, OnPermanent, Policy, Quorum};
 use crate::wait::tracker::{Change, State, Tracker};
 
 pub(crate) use paint::{Colour, Paint};
-pub(crate) use screen::{columns, fit, is_in_colour, padded, width};
+pub(crate) use screen::{columns, fit, is_in_colour, padded, size};
 pub(crate) use sink::Sink;
 pub(crate) use summary::{Readiness, Report, TargetReport};
 pub(crate) use table::{Page, Watch};
@@ -42,7 +41,10 @@ pub(crate) use termination::leave_termination_message;
 pub(crate) struct Reporter<'a> {
     targets: &'a [Target],
     policy: &'a Policy,
-    log: Log,
+    style: Style,
+    /// What matters less is not said.
+    threshold: Level,
+    sink: Sink,
     /// Takes the place of most lines on a terminal.
     live: Option<live_view::View>,
     told: Vec<pace::Told>,
@@ -63,32 +65,35 @@ impl<'a> Reporter<'a> {
             Verbosity::Normal if is_live => Level::Warn,
             Verbosity::Normal => Level::Info,
         };
+        let style = Style::of(output);
         Self {
             targets,
             policy,
-            log: Log { threshold, ..Log::new(&Style::of(output)) },
-            live: is_live.then(|| live_view::View::new(targets, paint(output))),
+            live: is_live.then(|| live_view::View::new(targets, style.paint)),
+            style,
+            threshold,
+            sink: Sink::stderr(),
             told: vec![pace::Told::default(); targets.len()],
             reminder: pace::next_reminder(Duration::ZERO),
         }
     }
 
     fn say(&mut self, entry: &Entry<'_>) {
-        if entry.level < self.log.threshold {
+        if entry.level < self.threshold {
             return;
         }
         if let Some(view) = &mut self.live {
-            view.erase(&mut self.log.sink);
+            view.erase(&mut self.sink);
         }
-        self.log.say(entry);
+        self.sink.line(&self.style.line(entry));
     }
 
     /// The wait is over: what became of each target. On a terminal the last state of all of them stays; in a log there
     /// is a line for each that is not ready.
     pub(crate) fn conclude(&mut self, verdict: Verdict, gate: &Gate, elapsed: Duration) {
         if let Some(view) = self.live.take() {
-            view.conclude(&mut self.log.sink, gate, final_block::WaitEnd { verdict, elapsed });
-            self.log.threshold = Level::Info;
+            view.conclude(&mut self.sink, gate, final_block::WaitEnd { verdict, elapsed });
+            self.threshold = Level::Info;
             return;
         }
         let topic = match verdict {
@@ -97,12 +102,9 @@ impl<'a> Reporter<'a> {
             Verdict::Failed(target) => return self.say(&unready(self.targets, Topic::Failed, gate, target, elapsed)),
             Verdict::Interrupted(_) => Topic::Interrupted,
         };
-        let (targets, log) = (self.targets, &self.log);
-        let lines: Vec<String> = not_ready(gate)
-            .into_iter()
-            .map(|target| log.rendered(&unready(targets, topic, gate, target, elapsed)))
-            .collect();
-        self.log.sink.lines(lines.into_iter());
+        let line = |target| self.style.line(&unready(self.targets, topic, gate, target, elapsed));
+        let lines: Vec<String> = not_ready(gate).into_iter().map(line).collect();
+        self.sink.lines(lines.into_iter());
     }
 
     /// The optional targets that the command runs without.
@@ -180,7 +182,7 @@ impl<'a> Reporter<'a> {
     fn leave_a_terminal_that_is_not_ours(&mut self) {
         if self.live.is_some() && !screen::is_in_foreground(stderr()) {
             self.live = None;
-            self.log.threshold = Level::Info;
+            self.threshold = Level::Info;
         }
     }
 
@@ -318,7 +320,7 @@ impl Observer for Reporter<'_> {
                     }
                 }
                 if let Some(view) = &mut self.live {
-                    view.draw(&mut self.log.sink, gate, self.policy.timeout, now);
+                    view.draw(&mut self.sink, gate, self.policy.timeout, now);
                 }
             }
         }
@@ -327,7 +329,7 @@ impl Observer for Reporter<'_> {
     fn wakes_at(&self) -> Option<Duration> {
         match &self.live {
             Some(view) => Some(view.next_frame()),
-            None => (self.log.threshold <= Level::Info).then_some(self.reminder),
+            None => (self.threshold <= Level::Info).then_some(self.reminder),
         }
     }
 }
@@ -435,55 +437,28 @@ impl Entry<'_> {
 #[derive(Debug, Clone)]
 pub(crate) struct Style {
     format: Format,
-    gate: Option<String>,
+    /// The gate's name; lines for people do not say it.
+    gate: String,
     paint: Paint,
 }
 
 impl Style {
     /// The one that the options ask for.
     pub(crate) fn of(output: &Output) -> Self {
-        Self { format: output.format, gate: output.name.clone(), paint: paint(output) }
+        let paint = Paint { in_colour: screen::is_in_colour(&stderr(), output) };
+        Self { paint, ..Self::plain(output.format, output.name.as_deref()) }
     }
 
     /// The one of a run whose options cannot be read whole: in this format, with this name.
-    pub(crate) fn plain(format: Format, gate: Option<String>) -> Self {
-        Self { format, gate, paint: Paint::default() }
-    }
-}
-
-fn paint(output: &Output) -> Paint {
-    Paint { in_colour: screen::is_in_colour(&stderr(), output) }
-}
-
-/// The gate's name: the one that was given, or that of the host.
-pub(crate) fn gate_name(given: Option<&str>) -> String {
-    printable(&given.map_or_else(host_name, str::to_owned))
-}
-
-/// Where lines go, and how they look.
-struct Log {
-    format: Format,
-    /// The gate's name; lines for people do not say it.
-    gate: String,
-    paint: Paint,
-    threshold: Level,
-    sink: Sink,
-}
-
-impl Log {
-    fn new(voice: &Style) -> Self {
-        let gate = match voice.format {
-            Format::Json => gate_name(voice.gate.as_deref()),
+    pub(crate) fn plain(format: Format, name: Option<&str>) -> Self {
+        let gate = match format {
+            Format::Json => gate_name(name),
             Format::Text => String::new(),
         };
-        Self { format: voice.format, gate, paint: voice.paint, threshold: Level::Info, sink: Sink::stderr() }
+        Self { format, gate, paint: Paint::default() }
     }
 
-    fn say(&mut self, entry: &Entry<'_>) {
-        self.sink.line(&self.rendered(entry));
-    }
-
-    fn rendered(&self, entry: &Entry<'_>) -> String {
+    fn line(&self, entry: &Entry<'_>) -> String {
         match self.format {
             Format::Json => log_json::line(entry, &self.gate),
             Format::Text => log_text::line(entry, self.paint),
@@ -491,10 +466,16 @@ impl Log {
     }
 }
 
+/// The gate's name: the one that was given, or that of the host.
+pub(crate) fn gate_name(given: Option<&str>) -> String {
+    printable(&given.map_or_else(host_name, str::to_owned))
+}
+
 /// Says something before there is a wait to be reported on, or why there is none.
-pub(crate) fn say(voice: &Style, level: Level, text: &str) {
+pub(crate) fn say(style: &Style, level: Level, text: &str) {
     let topic = if level == Level::Error { Topic::Failed } else { Topic::Note };
-    Log::new(voice).say(&Entry { reason: Some(text), ..Entry::new(level, topic, Duration::ZERO) });
+    let entry = Entry { reason: Some(text), ..Entry::new(level, topic, Duration::ZERO) };
+    Sink::stderr().line(&style.line(&entry));
 }
 
 #[cfg(test)]

@@ -14,20 +14,15 @@ pub(super) const NARROW: usize = 60;
 
 /// In columns and rows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    pub(super) width: usize,
+pub(crate) struct Size {
+    pub(crate) width: usize,
     pub(super) height: usize,
 }
 
 /// The size of a terminal; 80×24 where it does not say.
-pub(super) fn size(stream: impl AsFd) -> Size {
+pub(crate) fn size(stream: impl AsFd) -> Size {
     let (width, height) = terminal_size_of(stream).map_or((80, 24), |(Width(width), Height(height))| (width, height));
     Size { width: usize::from(width).max(10), height: usize::from(height).max(3) }
-}
-
-/// The columns of a terminal; 80 elsewhere.
-pub(crate) fn width(stream: impl AsFd) -> usize {
-    size(stream).width
 }
 
 /// Whether something may be drawn in place there: on a terminal that has a size (Docker's `tty: true` that nobody is

@@ -18,6 +18,7 @@ use nix::unistd;
 use socket2::SockRef;
 
 use crate::clock;
+use crate::net::poll_timeout;
 use crate::os::{dispositions, mounts};
 
 /// A pipe that poll calls writable takes this much without blocking (`PIPE_BUF`, pipe(7)).
@@ -85,6 +86,20 @@ impl Sink {
             1 => Some(Self::stdout()),
             2 => Some(Self::stderr()),
             _ => None,
+        }
+    }
+
+    /// Prints what somebody has asked for on standard output. A reader that has seen enough (`--help | head`) is no error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub(crate) fn print(text: &str) -> io::Result<()> {
+        /// How long somebody who asked may take to read the answer.
+        const READING: Duration = Duration::from_secs(5);
+        match Self::stdout().write(text, clock::now() + READING) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
         }
     }
 
@@ -234,9 +249,7 @@ impl Sink {
 /// `WouldBlock`, where it takes nothing `until` then.
 pub(super) fn wait_until_writable(fd: impl AsFd, until: Instant) -> io::Result<()> {
     let left = until.saturating_duration_since(clock::now());
-    // A part of a millisecond counts as one: else the last of them would be spent without a pause.
-    let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
-    if left.is_zero() || !is_writable(fd.as_fd(), timeout) {
+    if left.is_zero() || !is_writable(fd.as_fd(), poll_timeout(left)) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! The report: what `--report` writes, `--check --format json` prints and Kubernetes is told.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
@@ -72,29 +74,19 @@ pub(crate) struct TargetReport {
     /// Why it is not ready; where it is, the last failure; null if nothing was heard.
     pub(crate) last_reason: Option<String>,
     /// How often each kind of failure occurred.
-    #[serde(serialize_with = "as_object")]
-    pub(crate) failures: Vec<(String, u32)>,
+    pub(crate) failures: BTreeMap<Cow<'static, str>, u32>,
     /// The steps of the attempt, where it was looked at closely (`--check -v`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) steps: Option<Vec<Step>>,
 }
 
-/// The counts by the names of the kinds, of which some have the same; in the order of the names.
-pub(super) fn counts(failures: &[(Kind, u32)]) -> Vec<(String, u32)> {
-    let mut counts: Vec<(String, u32)> = Vec::new();
+/// The counts by the names of the kinds, of which some have the same.
+pub(super) fn counts(failures: &[(Kind, u32)]) -> BTreeMap<Cow<'static, str>, u32> {
+    let mut counts = BTreeMap::new();
     for (kind, count) in failures {
-        let kind = kind.name();
-        let at = counts.partition_point(|(name, _)| **name < *kind);
-        match counts.get_mut(at) {
-            Some((name, sum)) if **name == *kind => *sum += count,
-            _ => counts.insert(at, (kind.into_owned(), *count)),
-        }
+        *counts.entry(kind.name()).or_default() += count;
     }
     counts
-}
-
-pub(super) fn as_object<S: Serializer>(pairs: &[(String, u32)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 /// The word for how a wait ended.
@@ -176,14 +168,10 @@ impl Report {
         let json = self.to_json();
         let (place, left) = match to {
             ReportTo::Stdout => {
-                let until = files::from_now(files::of_a_reader(verdict));
+                let until = clock::now() + files::of_a_reader(verdict);
                 ("standard output".into(), Sink::stdout().write(&json, until).map_err(files::unread))
             }
-            ReportTo::File(file) => {
-                let (patience, path) = (files::patience(file, verdict), file.clone());
-                let leave = move || files::leave(&path, &json, Manner::Rename, files::from_now(patience));
-                (file.to_string_lossy(), files::in_time(patience, leave))
-            }
+            ReportTo::File(file) => (file.to_string_lossy(), files::leave_in_time(file, json, Manner::Rename, verdict)),
         };
         match left {
             // A reader that has seen enough is no error.
@@ -211,7 +199,7 @@ impl Report {
             } else {
                 format!("{} ({})", target.name, target.url)
             };
-            let attempts = count(usize::try_from(target.attempts).unwrap_or(0), "attempt");
+            let attempts = count(target.attempts, "attempt");
             let reason = target.last_reason.as_deref().unwrap_or("it never answered");
             let _ = writeln!(out, "{shown} is not ready after {attempts}: {reason}.");
         }
@@ -227,6 +215,6 @@ mod tests {
     fn kinds_of_the_same_name_count_together() {
         let failures = [(Kind::Unresolved, 1), (Kind::TimedOut, 2), (Kind::NameGone, 3), (Kind::StillUp, 4)];
         let expected = [("still_up", 4), ("timed_out", 2), ("unresolved", 4)];
-        assert_eq!(counts(&failures), expected.map(|(name, count)| (name.to_owned(), count)));
+        assert_eq!(counts(&failures), expected.map(|(name, count)| (name.into(), count)).into());
     }
 }

@@ -42,7 +42,7 @@ impl Watch {
     fn note(&self, index: usize, now: Instant) -> String {
         self.history.get(index).map_or_else(String::new, |history| {
             let since = human(now.saturating_duration_since(history.since));
-            format!("for {since}, {}", count(usize::try_from(history.changes).unwrap_or(0), "change"))
+            format!("for {since}, {}", count(history.changes, "change"))
         })
     }
 }

@@ -20,24 +20,18 @@ pub(crate) fn leave_termination_message<'a>(
     message: &str,
     verdict: Verdict,
 ) -> Result<(), (&'a Path, io::Error)> {
-    let message = whole_sentences(message);
+    // The kubelet has mounted it, and watches this file and no other in its place.
+    let write = |path: &Path| files::leave_in_time(path, whole_sentences(message), Manner::InPlace, verdict);
     match log {
         // Absent or unwritable outside Kubernetes: no error.
         TerminationLog::IfPresent(path) => {
             if path.exists() {
-                drop(write(path, message, verdict));
+                drop(write(path));
             }
             Ok(())
         }
-        TerminationLog::Named(path) => write(path, message, verdict).map_err(|error| (path.as_path(), error)),
+        TerminationLog::Named(path) => write(path).map_err(|error| (path.as_path(), error)),
     }
-}
-
-fn write(path: &Path, message: String, verdict: Verdict) -> io::Result<()> {
-    let (patience, path) = (files::patience(path, verdict), path.to_owned());
-    // The kubelet has mounted it, and watches this file and no other in its place.
-    let write = move || files::leave(&path, &message, Manner::InPlace, files::from_now(patience));
-    files::in_time(patience, write)
 }
 
 /// At most [`MAX_BYTES`], cut where a sentence ends.

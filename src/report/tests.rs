@@ -73,7 +73,7 @@ fn said(words: &str, answer: impl FnMut(Start, Duration) -> Outcome) -> Vec<Stri
     let config = config(words);
     let mut reporter = Reporter::new(&config);
     reporter.live = None;
-    reporter.log.sink = Sink::kept();
+    reporter.sink = Sink::kept();
     let mut gate = Gate::new(rules(&config.targets, &config.policy), &config.policy);
     let mut world = Answers { now: Duration::ZERO, due: BTreeMap::new(), answer };
     let verdict = gate.run(&mut world, &mut reporter);
@@ -83,7 +83,7 @@ fn said(words: &str, answer: impl FnMut(Start, Duration) -> Outcome) -> Vec<Stri
         _ => ExitStatus::TimedOut,
     };
     reporter.close(&gate, &Closing { verdict, program: None, status: Some(status) }, world.now);
-    reporter.log.sink.lines_kept()
+    reporter.sink.lines_kept()
 }
 
 fn in_turn(start: Start, _: Duration) -> Outcome {

@@ -10,15 +10,11 @@ mod text;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::clock;
 use crate::config::{Output, Timeline, TimelineFormat};
 use crate::exit_status::{ExitStatus, Stop};
-use crate::report::{Paint, Sink, is_in_colour, width};
+use crate::report::{Paint, Sink, is_in_colour, size};
 
-/// Somebody who asked may take this long to read the answer.
-const READING: Duration = Duration::from_secs(5);
 /// The most bytes that are read of one file.
 const MOST: u64 = 256 << 20;
 
@@ -47,15 +43,16 @@ pub(crate) fn run(timeline: &Timeline, output: &Output) -> Result<ExitStatus, St
     }
     let stdout = io::stdout();
     let drawn = match timeline.format {
-        TimelineFormat::Text => text::draw(&stack, width(&stdout), Paint { in_colour: is_in_colour(&stdout, output) }),
+        TimelineFormat::Text => {
+            text::draw(&stack, size(&stdout).width, Paint { in_colour: is_in_colour(&stdout, output) })
+        }
         TimelineFormat::Svg => picture::draw(&stack),
     };
-    match Sink::stdout().write(&drawn, clock::now() + READING) {
-        // A reader that has seen enough (`| head`) is no error.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+    match Sink::print(&drawn) {
+        Ok(()) => Ok(ExitStatus::Ready),
+        Err(error) => {
             Err(Stop { message: format!("--timeline: it cannot be printed: {error}"), status: ExitStatus::NotHealthy })
         }
-        _ => Ok(ExitStatus::Ready),
     }
 }
 
