@@ -52,18 +52,12 @@ impl fmt::Display for LaunchError {
 ///
 /// [`LaunchError`]
 pub(crate) fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, LaunchError> {
-    let judge = |file: &Path| judge_file(file, path, MAX_INTERPRETERS);
     if program.is_empty() {
         return Err(LaunchError::NotFound);
     }
-    if program.as_bytes().contains(&b'/') {
-        let file = PathBuf::from(program);
-        return judge(&file).map(|()| file);
-    }
     let mut denied = None;
-    for directory in std::env::split_paths(path.unwrap_or(OsStr::new(DEFAULT_PATH))) {
-        let file = directory.join(program);
-        match judge(&file) {
+    for file in places(program, path) {
+        match judge_file(&file, path, MAX_INTERPRETERS) {
             Ok(()) => return Ok(file),
             Err(LaunchError::NotFound) => {}
             Err(error) => {
@@ -76,11 +70,16 @@ pub(crate) fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, 
 
 /// Whether looking COMMAND up may have to wait for a file system that does not answer.
 pub(crate) fn may_hang(program: &OsStr, path: Option<&OsStr>) -> bool {
+    mounts::is_any_remote_path(places(program, path).iter())
+}
+
+/// Where execvp(3) looks for COMMAND.
+fn places(program: &OsStr, path: Option<&OsStr>) -> Vec<PathBuf> {
     if program.as_bytes().contains(&b'/') {
-        return mounts::is_remote_path(Path::new(program));
+        return vec![program.into()];
     }
     let directories = std::env::split_paths(path.unwrap_or(OsStr::new(DEFAULT_PATH)));
-    mounts::is_any_remote_path(directories.map(|directory| directory.join(program)))
+    directories.map(|directory| directory.join(program)).collect()
 }
 
 fn unable<T>(why: impl Into<String>) -> Result<T, LaunchError> {

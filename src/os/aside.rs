@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::mpsc;
-use std::thread;
 use std::time::Instant;
 
 use crate::clock;
@@ -24,8 +23,7 @@ pub(crate) fn aside<T: Send + 'static>(
     let (done, finished) = mpsc::channel();
     // Nobody listens any more when it comes too late.
     let tell = move || drop(done.send(work()));
-    let builder = thread::Builder::new().name("file".to_owned()).stack_size(STACK);
-    dispositions::held_back(|| builder.spawn(tell))?;
+    dispositions::start_thread("file", STACK, tell)?;
     Ok(match until {
         Some(until) => finished.recv_timeout(until.saturating_duration_since(clock::now())).ok(),
         None => finished.recv().ok(),

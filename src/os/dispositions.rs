@@ -1,22 +1,32 @@
 //! The mask and the actions of signals that this process was started with, and what its threads and commands get.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once, OnceLock};
+use std::thread;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::flag;
 
-/// Runs `start` so that the threads which it starts never run a handler: exec ends them, and with
-/// them a signal that one of them has just taken.
-pub(crate) fn held_back<T>(start: impl FnOnce() -> T) -> T {
+/// Runs `start` with another mask: what it starts inherits the mask of this thread.
+fn masked<T>(how: SigmaskHow, mask: Option<&SigSet>, start: impl FnOnce() -> T) -> T {
     let mut before = SigSet::empty();
     // Neither fails for any set of signals (pthread_sigmask(3)).
-    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut before));
+    let _ = pthread_sigmask(how, mask, Some(&mut before));
     let started = start();
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     started
+}
+
+/// Starts a thread that never runs a handler: exec ends it, and with it a signal that it has just taken.
+///
+/// # Errors
+///
+/// That there is no thread to be had.
+pub(crate) fn start_thread(name: &str, stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(stack);
+    masked(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), || thread.spawn(work)).map(drop)
 }
 
 /// The mask that this process was started with.
@@ -28,15 +38,15 @@ pub(crate) fn remember_mask(original: SigSet) {
     let _ = ORIGINAL.set(original);
 }
 
-/// Runs `start` with the mask that this process was started with, for the commands that it starts: they
-/// inherit the mask of this thread.
+/// Runs `start` with the mask that this process was started with, for the commands that it starts.
 pub(crate) fn with_original_mask<T>(start: impl FnOnce() -> T) -> T {
-    let mut before = SigSet::empty();
-    // Neither fails for any set of signals (pthread_sigmask(3)).
-    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, ORIGINAL.get(), Some(&mut before));
-    let started = start();
-    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
-    started
+    masked(SigmaskHow::SIG_SETMASK, ORIGINAL.get(), start)
+}
+
+/// Hands back the mask that this process was started with, for COMMAND.
+pub(crate) fn restore_mask() {
+    // pthread_sigmask(3) fails for no set of signals.
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, ORIGINAL.get(), None);
 }
 
 /// From here on, a write beyond `RLIMIT_FSIZE` fails and does not end the process. exec(2) undoes it.

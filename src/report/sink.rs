@@ -9,7 +9,6 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -322,8 +321,7 @@ impl Writer {
                 drop(done.send(file.write_all(&text)));
             }
         };
-        let builder = thread::Builder::new().name("log".to_owned()).stack_size(64 << 10);
-        dispositions::held_back(|| builder.spawn(work))?;
+        dispositions::start_thread("log", 64 << 10, work)?;
         Ok(Self { texts, results, under_way: 0 })
     }
 
@@ -344,6 +342,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]

@@ -9,15 +9,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use crate::config::Config;
-
-use crate::wait::policy::Goal;
-
 use crate::exit_status::Stop;
 use crate::net::Attempt;
 use crate::net::tls::Tls;
@@ -28,6 +24,7 @@ use crate::targets::shared::probe;
 use crate::targets::shared::target::Target;
 use crate::wait::gate::Start;
 use crate::wait::outcome::{Kind, NotReady, Outcome};
+use crate::wait::policy::Goal;
 
 /// Enough for a TLS handshake and a name look-up; musl's own default is 128 KiB.
 const STACK: usize = 256 << 10;
@@ -233,8 +230,7 @@ impl Helpers {
 
 fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
     let shared = Arc::clone(shared);
-    let builder = thread::Builder::new().name("probe".to_owned()).stack_size(STACK);
-    dispositions::held_back(|| builder.spawn(move || work(&shared))).map(drop)
+    dispositions::start_thread("probe", STACK, move || work(&shared))
 }
 
 fn work(shared: &Shared) {

@@ -100,8 +100,6 @@ pub(crate) struct Signals {
     delivery: RefCell<SignalDelivery<UnixStream, SignalOnly>>,
     /// Becomes readable with a signal.
     pipe: UnixStream,
-    /// The mask that COMMAND inherits.
-    original: SigSet,
     /// Ignores a signal.
     ignore: fn(Signal),
     is_first: bool,
@@ -145,7 +143,7 @@ impl Signals {
             }
         }
         pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&mask), None)?;
-        Ok(Self { leaving, delivery: RefCell::new(delivery), pipe, original, ignore, is_first: surroundings.is_first })
+        Ok(Self { leaving, delivery: RefCell::new(delivery), pipe, ignore, is_first: surroundings.is_first })
     }
 
     /// From here on a signal is a message, until [`Self::leave`].
@@ -184,7 +182,6 @@ impl Signals {
         if dispositions::is_ignored(Signal::SIGCHLD as i32) {
             (self.ignore)(Signal::SIGCHLD);
         }
-        // pthread_sigmask(3) fails for no set of signals.
-        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.original), None);
+        dispositions::restore_mask();
     }
 }

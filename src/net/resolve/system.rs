@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
@@ -97,8 +96,7 @@ fn start(job: LookupJob) -> bool {
         if pool.threads >= MAX_THREADS {
             return false;
         }
-        let builder = thread::Builder::new().name("resolve".to_owned()).stack_size(STACK);
-        if dispositions::held_back(|| builder.spawn(work)).is_err() {
+        if dispositions::start_thread("resolve", STACK, work).is_err() {
             return false;
         }
         pool.threads += 1;
