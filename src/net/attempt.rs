@@ -1,7 +1,7 @@
 //! One attempt, as the gate sees it and as a conversation has it.
 
+use std::mem;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -17,41 +17,41 @@ use crate::wait::tracker::Reach;
 
 /// The gate's view of an attempt while it is under way.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<AttemptState>);
+pub(crate) struct Progress(Arc<Mutex<AttemptState>>);
 
 #[derive(Debug, Default)]
 struct AttemptState {
-    /// The [`Stage`].
-    stage: AtomicU8,
+    stage: Stage,
     /// Whether nobody waits for it any more.
-    is_abandoned: AtomicBool,
+    is_abandoned: bool,
     /// Whether any peer has taken the connection.
-    has_connected: AtomicBool,
+    has_connected: bool,
     /// Whether the peer has said anything on this connection.
-    has_spoken: AtomicBool,
+    has_spoken: bool,
     /// Why the peer holds the attempt back, if it has said so.
-    held_back: Mutex<Option<NotReady>>,
+    held_back: Option<NotReady>,
     /// The connection, for as long as the attempt has it.
-    socket: Mutex<Weak<Socket>>,
+    socket: Weak<Socket>,
 }
 
 impl Progress {
-    fn enter(&self, stage: Stage) {
-        self.0.stage.store(stage as u8, Ordering::Relaxed);
+    fn state(&self) -> MutexGuard<'_, AttemptState> {
+        lock(&self.0)
     }
 
     /// The stage of the attempt.
     pub(crate) fn stage(&self) -> Stage {
-        Stage::ALL[usize::from(self.0.stage.load(Ordering::Relaxed)) % Stage::ALL.len()]
+        self.state().stage
     }
 
     /// How far the attempt has come.
     pub(crate) fn reach(&self) -> Reach {
-        if !self.stage().is_connected() {
+        let state = self.state();
+        if !state.stage.is_connected() {
             Reach::Unconnected
-        } else if lock(&self.0.held_back).is_some() {
+        } else if state.held_back.is_some() {
             Reach::HeldBack
-        } else if self.0.has_spoken.load(Ordering::Relaxed) {
+        } else if state.has_spoken {
             Reach::Spoken
         } else {
             Reach::Connected
@@ -60,34 +60,36 @@ impl Progress {
 
     /// How far the attempt came that has ended: a peer that does not answer may be followed by one that refuses.
     pub(crate) fn furthest(&self) -> Reach {
-        let has_connected = self.0.has_connected.load(Ordering::Relaxed);
+        let has_connected = self.state().has_connected;
         self.reach().max(if has_connected { Reach::Connected } else { Reach::Unconnected })
     }
 
     /// Why the peer holds the attempt back, in its own words, if it does.
     pub(crate) fn held_back(&self) -> Option<NotReady> {
-        lock(&self.0.held_back).clone()
+        self.state().held_back.clone()
     }
 
     /// Ends the conversation: it hears nothing more, and says good-bye as its protocol has it.
     pub(crate) fn end(&self) {
-        self.0.is_abandoned.store(true, Ordering::Relaxed);
-        if let Some(socket) = lock(&self.0.socket).upgrade() {
+        let mut state = self.state();
+        state.is_abandoned = true;
+        if let Some(socket) = state.socket.upgrade() {
             drop(socket.shutdown(Shutdown::Read));
         }
     }
 
     /// The peer has said something on this connection; whether that is new.
     pub(super) fn note_spoken(&self) -> bool {
-        !self.0.has_spoken.swap(true, Ordering::Relaxed)
+        !mem::replace(&mut self.state().has_spoken, true)
     }
 
     pub(super) fn connected(&self, socket: &Arc<Socket>) {
-        self.0.has_connected.store(true, Ordering::Relaxed);
-        self.0.has_spoken.store(false, Ordering::Relaxed);
-        *lock(&self.0.held_back) = None;
-        *lock(&self.0.socket) = Arc::downgrade(socket);
-        self.enter(Stage::Exchanging);
+        let mut state = self.state();
+        state.stage = Stage::Exchanging;
+        state.has_connected = true;
+        state.has_spoken = false;
+        state.held_back = None;
+        state.socket = Arc::downgrade(socket);
     }
 }
 
@@ -219,7 +221,7 @@ impl Attempt {
 
     /// Says what the attempt does from here on.
     pub(crate) fn enter(&self, stage: Stage) {
-        self.progress.enter(stage);
+        self.progress.state().stage = stage;
     }
 
     /// The time that remains; zero when it is used up. What arrived while this process was stopped can still be read.
@@ -255,7 +257,7 @@ impl Attempt {
 
     /// Whether nobody waits for the attempt any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.progress.0.is_abandoned.load(Ordering::Relaxed)
+        self.progress.state().is_abandoned
     }
 
     /// Whether a connected attempt is kept until it is answered.
@@ -265,7 +267,7 @@ impl Attempt {
 
     /// The peer has said that it holds this attempt back, and why; none, once it does not any more.
     pub(crate) fn hold_back(&self, why: Option<NotReady>) {
-        *lock(&self.progress.0.held_back) = why;
+        self.progress.state().held_back = why;
     }
 
     pub(super) fn length(&self) -> Duration {

@@ -223,9 +223,10 @@ impl Kind {
 pub(crate) const NO_ANSWER: &str = "a firewall drops it, its queue is full, or the address is wrong";
 
 /// The stage of an attempt, for the reason of one that runs out of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Waiting for a thread, or just begun.
+    #[default]
     Starting,
     /// Waiting for the file system.
     Reading,
@@ -252,22 +253,6 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// All of them, those of an attempt in its order.
-    pub(crate) const ALL: [Self; 12] = [
-        Self::Starting,
-        Self::Reading,
-        Self::Resolving,
-        Self::Connecting,
-        Self::TlsHandshake,
-        Self::Exchanging,
-        Self::Greeting,
-        Self::Querying,
-        Self::InBody,
-        Self::Running,
-        Self::Crowded,
-        Self::Unbegun,
-    ];
-
     /// Whether a peer has taken the connection, and is to answer.
     pub(crate) fn is_connected(self) -> bool {
         match self {
