@@ -334,17 +334,6 @@ impl Observer for Reporter<'_> {
     }
 }
 
-/// Tells nothing: `--check` says all it has to say on stdout.
-pub(crate) struct Mute;
-
-impl Observer for Mute {
-    fn observe(&mut self, _: &Event<'_>, _: &Gate, _: Duration) {}
-
-    fn wakes_at(&self) -> Option<Duration> {
-        None
-    }
-}
-
 /// How much an entry matters; the names are those of the JSON log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

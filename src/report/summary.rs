@@ -113,11 +113,7 @@ impl Report {
                     name: printable(&target.label()),
                     url: printable(&target.to_string()),
                     optional: target.is_optional,
-                    has_met_its_end: tracker
-                        .history
-                        .last
-                        .as_ref()
-                        .is_some_and(|failure| !is_ready && failure.kind == Kind::FailCondition),
+                    has_met_its_end: !is_ready && tracker.history.has_met_its_end(),
                     state: if is_ready { Readiness::Ready } else { Readiness::NotReady },
                     attempts: tracker.history.attempts,
                     ready_after_ms: tracker.history.ready_after.filter(|_| is_ready).map(millis),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::{Check, Config, Format, Output, Verbosity};
 use crate::exit_status::{ExitStatus, Stop};
-use crate::report::{Level, Mute, Page, Report, Sink, Style, Watch, say};
+use crate::report::{Level, Page, Report, Sink, Style, Watch, say};
 use crate::run::event_loop::EventLoop;
 use crate::run::helpers::Context;
 use crate::run::input_files::InputFiles;
@@ -14,7 +14,7 @@ use crate::run::rules::rules;
 use crate::run::signals::Signals;
 use crate::targets::exec::children;
 use crate::wait::deadline::Deadline;
-use crate::wait::gate::{Arrival, Gate, Verdict, World};
+use crate::wait::gate::{Arrival, Gate, Mute, Verdict, World};
 use crate::wait::policy::{Policy, Quorum};
 
 /// A table may take this long to be read, also when the attempts took all of their time.
@@ -42,6 +42,7 @@ pub(crate) fn run(config: Config, how: Check, signals: &Signals, files: &InputFi
         children::reopen();
         signals.wait();
         let mut gate = Gate::new(rules(&config.targets, &config.policy), &config.policy);
+        // All that there is to say stands in the table.
         let verdict = gate.run(&mut event_loop, &mut Mute);
         children::end_all();
         let elapsed = event_loop.now();

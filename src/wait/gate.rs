@@ -128,6 +128,17 @@ pub(crate) trait Observer {
     fn wakes_at(&self) -> Option<Duration>;
 }
 
+/// A listener that tells nobody.
+pub(crate) struct Mute;
+
+impl Observer for Mute {
+    fn observe(&mut self, _: &Event<'_>, _: &Gate, _: Duration) {}
+
+    fn wakes_at(&self) -> Option<Duration> {
+        None
+    }
+}
+
 /// How far beginning attempts went.
 enum Turn {
     /// Everything else is to be looked at, and then on with it.
@@ -288,15 +299,10 @@ impl Gate {
         optional.all(|tracker| tracker.state == State::Ready || is_lost(tracker, now))
     }
 
-    /// Whether what the target names as its end has come.
     /// Whether one of those that are no optional ones is ready, and none has met its end: enough for a check under `--any`.
     pub(crate) fn has_one_ready(&self) -> bool {
-        let has_failed = (0..self.trackers.len()).any(|target| self.has_met_its_end(target));
+        let has_failed = self.trackers.iter().any(|tracker| tracker.history.has_met_its_end());
         !has_failed && self.required().any(|tracker| tracker.state == State::Ready)
-    }
-
-    fn has_met_its_end(&self, target: usize) -> bool {
-        self.trackers[target].history.last.as_ref().is_some_and(|failure| failure.kind == Kind::FailCondition)
     }
 
     /// Begins what is due, as far as there is room and this turn lasts.
@@ -452,12 +458,12 @@ impl Gate {
             Quorum::All => (all_ready, self.required().any(|tracker| is_lost(tracker, now))),
             Quorum::Each => {
                 let is_done = |tracker: &Tracker| is_lost(tracker, now) || is_ready(tracker);
-                let has_failed = (0..self.trackers.len()).any(|target| self.has_met_its_end(target));
+                let has_failed = self.trackers.iter().any(|tracker| tracker.history.has_met_its_end());
                 (all_ready && !has_failed, self.trackers.iter().all(is_done))
             }
         };
         match self.failed {
-            Some(target) if self.has_met_its_end(target) => Some(Verdict::Failed(target)),
+            Some(target) if self.trackers[target].history.has_met_its_end() => Some(Verdict::Failed(target)),
             _ if is_ready => Some(Verdict::Ready),
             Some(target) => Some(Verdict::Failed(target)),
             None => (is_over || is_past).then_some(Verdict::TimedOut),

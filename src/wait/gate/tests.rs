@@ -154,17 +154,6 @@ impl World for Fake {
     }
 }
 
-/// Nobody.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn observe(&mut self, _: &Event<'_>, _: &Gate, _: Duration) {}
-
-    fn wakes_at(&self) -> Option<Duration> {
-        None
-    }
-}
-
 fn policy(timeout: Deadline) -> Policy {
     Policy { timeout, ..Policy::default() }
 }
@@ -186,7 +175,7 @@ fn rules(policy: &Policy, own_deadline: Deadline) -> Rules {
 fn run(policy: &Policy, scripts: &[Script], own_deadlines: &[Deadline]) -> (Verdict, Fake) {
     let rules = own_deadlines.iter().map(|own| rules(policy, *own)).collect();
     let mut world = Fake::new(scripts);
-    let verdict = Gate::new(rules, policy).run(&mut world, &mut Nobody);
+    let verdict = Gate::new(rules, policy).run(&mut world, &mut Mute);
     (verdict, world)
 }
 
@@ -455,7 +444,7 @@ proptest! {
         let rules = vec![rules(&policy, own)];
         let mut world = Fake::new(&[Script::always(does)]);
         world.patience = 200;
-        let verdict = Gate::new(rules, &policy).run(&mut world, &mut Nobody);
+        let verdict = Gate::new(rules, &policy).run(&mut world, &mut Mute);
         prop_assert!(verdict != Verdict::Ready || does == TargetDoes::Succeed);
         for (at, budget) in world.starts_at(0) {
             prop_assert!(budget <= attempt_timeout);
@@ -497,7 +486,7 @@ fn a_target_without_attempts_left_is_taken_at_its_word() {
     let limited = policy(Deadline::At(60_000 * MS));
     let rules = [Some(1), None].map(|max_attempts| Rules { max_attempts, ..rules(&limited, Deadline::Never) });
     let mut world = Fake::new(&[Script { cells: vec![Succeed, Refuse], latency: MS }, late]);
-    let verdict = Gate::new(rules.to_vec(), &limited).run(&mut world, &mut Nobody);
+    let verdict = Gate::new(rules.to_vec(), &limited).run(&mut world, &mut Mute);
     assert_eq!((verdict, world.starts_at(0).count()), (Verdict::Ready, 1));
 }
 
@@ -507,7 +496,7 @@ fn a_target_that_was_ready_from_the_start_is_blamed_for_nothing() {
         let policy = Policy { quorum, max_attempts: Some(1), ..policy(Deadline::At(500 * MS)) };
         let mut gate = Gate::new(vec![rules(&policy, Deadline::Never); 3], &policy);
         let mut world = Fake::new(&[TargetDoes::Succeed, TargetDoes::Refuse, TargetDoes::Hang].map(Script::always));
-        gate.run(&mut world, &mut Nobody);
+        gate.run(&mut world, &mut Mute);
         assert_eq!(gate.trackers[0].history.last, None, "{quorum:?}");
         assert_eq!(gate.trackers[0].history.failures, Vec::new(), "{quorum:?}");
         assert!(gate.trackers[1].history.last.is_some() && gate.trackers[2].history.last.is_some());
@@ -555,7 +544,7 @@ fn a_row_of_successes_that_is_too_short_is_no_time_out() {
     ] {
         let policy = Policy { successes: 5, max_attempts, pauses, ..policy(Deadline::At(1000 * MS)) };
         let mut gate = Gate::new(vec![rules(&policy, Deadline::Never)], &policy);
-        let verdict = gate.run(&mut Fake::new(&[Script::always(TargetDoes::Succeed)]), &mut Nobody);
+        let verdict = gate.run(&mut Fake::new(&[Script::always(TargetDoes::Succeed)]), &mut Mute);
         let history = &gate.trackers[0].history;
         assert_eq!((verdict, &history.last, history.failures.len()), (Verdict::TimedOut, &None, 0));
     }
@@ -609,7 +598,7 @@ fn ten_thousand_targets_make_neither_the_deadline_nor_a_signal_late() {
         world.fake.patience = 1_000_000;
         let gate = |world: &mut Slow| {
             let rules = vec![rules(&policy, Deadline::Never); 10_000];
-            Gate::new(rules, &policy).run(world, &mut Nobody)
+            Gate::new(rules, &policy).run(world, &mut Mute)
         };
         assert_eq!(gate(&mut world), Verdict::TimedOut);
         assert!(world.fake.now <= 1000 * MS + TURN * 3, "{:?}", world.fake.now);
@@ -650,7 +639,7 @@ fn an_attempt_that_cannot_begin_is_counted_and_ends_the_wait_if_it_was_the_last(
     let policy = Policy { max_attempts: Some(1), ..policy(Deadline::At(60_000 * MS)) };
     let mut world = Full(Fake::new(&[]));
     let mut gate = Gate::new(vec![rules(&policy, Deadline::Never)], &policy);
-    assert_eq!(gate.run(&mut world, &mut Nobody), Verdict::TimedOut);
+    assert_eq!(gate.run(&mut world, &mut Mute), Verdict::TimedOut);
     assert_eq!((world.0.now, world.0.starts.len()), (Duration::ZERO, 1), "nobody waits for the deadline");
     assert_eq!(gate.trackers[0].history.failures, [(Kind::LocalLimit, 1)]);
 }
@@ -681,7 +670,7 @@ fn what_is_optional_makes_no_readiness_older() {
         let scripts = [Script { cells: vec![Succeed, second], latency: MS }, Script::always(Refuse)];
         let rules = [false, true].map(|is_optional| Rules { is_optional, ..rules(&policy, Deadline::Never) }).to_vec();
         let mut world = Fake::new(&scripts);
-        assert_eq!(Gate::new(rules, &policy).run(&mut world, &mut Nobody), expected);
+        assert_eq!(Gate::new(rules, &policy).run(&mut world, &mut Mute), expected);
         let last = world.starts_at(0).last().map(|(at, _)| at);
         assert!(last >= Some(8000 * MS), "asked again shortly before the deadline, not at {last:?}");
     }
@@ -752,7 +741,7 @@ impl World for Stopped {
 fn stopped(script: Script) -> (Verdict, Duration) {
     let policy = policy(Deadline::At(2000 * MS));
     let mut world = Stopped { fake: Fake::new(&[script]), from: 500 * MS, until: 10_500 * MS, is_over: false };
-    let verdict = Gate::new(vec![rules(&policy, Deadline::Never)], &policy).run(&mut world, &mut Nobody);
+    let verdict = Gate::new(vec![rules(&policy, Deadline::Never)], &policy).run(&mut world, &mut Mute);
     (verdict, world.fake.now)
 }
 

@@ -90,6 +90,11 @@ impl History {
         }
     }
 
+    /// Whether what the target names as its end has come.
+    pub(crate) fn has_met_its_end(&self) -> bool {
+        self.last.as_ref().is_some_and(|failure| failure.kind == Kind::FailCondition)
+    }
+
     /// Records why it is not ready where no attempt has failed: one goes unanswered for so long that it is worth a word,
     /// and is under way still, or the wait ended. It ends no row of successes.
     pub(crate) fn note_reason(&mut self, failure: NotReady) {
