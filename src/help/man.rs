@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use super::{EXAMPLES, EXIT, VARIABLES};
 use crate::options::{Group, OPTIONS, Opt};
 use crate::targets::registry::forms;
-use crate::targets::shared::kind::COMMON_KEYS;
-use crate::targets::shared::kind::Key;
+use crate::targets::shared::kind::{COMMON_KEYS, Key};
 use crate::targets::shared::tls;
 
 /// The variables beside the options' own.

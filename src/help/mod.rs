@@ -5,12 +5,10 @@ mod man;
 
 use std::fmt::Write as _;
 
-use crate::targets::registry::forms;
-use crate::targets::shared::kind::COMMON_KEYS;
-use crate::targets::shared::kind::Key;
-use crate::targets::shared::tls;
-
 use crate::options::{Group, OPTIONS};
+use crate::targets::registry::forms;
+use crate::targets::shared::kind::{COMMON_KEYS, Key};
+use crate::targets::shared::tls;
 
 pub(crate) use completions::completions;
 pub(crate) use man::man;

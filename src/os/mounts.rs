@@ -10,9 +10,8 @@ use std::path::{Component, Path, PathBuf};
 /// Whether the file that is open as `fd` lies on such a file system.
 pub(crate) fn is_remote_descriptor(fd: RawFd) -> bool {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
-    let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
-    let is_it = |line: &&String| line.strip_prefix(mount).is_some_and(|rest| rest.starts_with(' '));
-    lines().iter().filter(is_it).filter_map(|line| Mount::parse(line)).any(|found| found.is_remote())
+    let number = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
+    all().iter().any(|mount| mount.number == number && mount.is_remote())
 }
 
 /// Whether `path` leads to such a file system. Symbolic links are followed as far as they lie on others.
@@ -22,12 +21,11 @@ pub(crate) fn is_remote_path(path: &Path) -> bool {
 
 /// Whether one of them does.
 pub(crate) fn is_any_remote_path<P: AsRef<Path>>(mut paths: impl Iterator<Item = P>) -> bool {
-    let lines = lines();
-    let mounts: Vec<Mount<'_>> = lines.iter().filter_map(|line| Mount::parse(line)).collect();
+    let mounts = all();
     mounts.iter().any(Mount::is_remote) && paths.any(|path| leads_to_remote(path.as_ref(), &mounts))
 }
 
-fn leads_to_remote(path: &Path, mounts: &[Mount<'_>]) -> bool {
+fn leads_to_remote(path: &Path, mounts: &[Mount]) -> bool {
     const MOST_LINKS: usize = 40;
     let mut place = PathBuf::from("/");
     let mut links = 0;
@@ -59,7 +57,7 @@ fn leads_to_remote(path: &Path, mounts: &[Mount<'_>]) -> bool {
 /// takes its name outside.
 pub(crate) fn is_mount_point(path: &Path) -> bool {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    lines().iter().filter_map(|line| Mount::parse(line)).any(|mount| mount.point == path)
+    all().iter().any(|mount| mount.point == path)
 }
 
 /// The names in a path, the first one last.
@@ -71,31 +69,34 @@ fn parts_of(path: &Path) -> Vec<OsString> {
 }
 
 /// Whether the file system that is mounted at `place` or above it may not answer.
-fn is_remote(place: &Path, mounts: &[Mount<'_>]) -> bool {
+fn is_remote(place: &Path, mounts: &[Mount]) -> bool {
     let above = mounts.iter().filter(|mount| place.starts_with(&mount.point));
     // The later of two mounts at one place is seen.
     above.max_by_key(|mount| mount.point.components().count()).is_some_and(Mount::is_remote)
 }
 
-fn lines() -> Vec<String> {
+fn all() -> Vec<Mount> {
     let info = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    String::from_utf8_lossy(&info).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&info).lines().filter_map(Mount::parse).collect()
 }
 
 /// A line of mountinfo, proc(5).
 #[derive(Debug, PartialEq, Eq)]
-struct Mount<'a> {
+struct Mount {
+    /// The number by which fdinfo names it.
+    number: String,
     point: PathBuf,
-    kind: &'a str,
+    kind: String,
 }
 
-impl<'a> Mount<'a> {
+impl Mount {
     /// `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw`
-    fn parse(line: &'a str) -> Option<Self> {
+    fn parse(line: &str) -> Option<Self> {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut fields = mount.split(' ');
-        let point = fields.nth(4)?;
-        Some(Self { point: unescaped(point), kind: file_system.split(' ').next()? })
+        let number = fields.next()?.to_owned();
+        let point = unescaped(fields.nth(3)?);
+        Some(Self { number, point, kind: file_system.split(' ').next()?.to_owned() })
     }
 
     /// Whether its answers come over a network, or from a process.
@@ -104,7 +105,7 @@ impl<'a> Mount<'a> {
             "9p", "afs", "autofs", "beegfs", "ceph", "cifs", "coda", "gfs2", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2",
             "smb3", "virtiofs",
         ];
-        REMOTE.contains(&self.kind) || self.kind.starts_with("fuse")
+        REMOTE.contains(&self.kind.as_str()) || self.kind.starts_with("fuse")
     }
 }
 
@@ -136,7 +137,10 @@ mod tests {
     fn a_line_of_mountinfo_is_read() {
         let line = r"36 35 0:41 / /var/my\040logs rw,noatime master:1 shared:2 - nfs4 server:/export rw,vers=4.2";
         let mount = Mount::parse(line).unwrap();
-        assert_eq!(mount, Mount { point: PathBuf::from("/var/my logs"), kind: "nfs4" });
+        assert_eq!(
+            mount,
+            Mount { number: "36".to_owned(), point: PathBuf::from("/var/my logs"), kind: "nfs4".to_owned() }
+        );
         assert!(mount.is_remote());
         let fuse = Mount::parse("40 35 0:50 / /mnt rw - fuse.sshfs host:/ rw").unwrap();
         assert!(fuse.is_remote());

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::config::{Config, Output};
-
 use crate::exit_status::{ExitStatus, Stop};
 use crate::launch::{self, LaunchError};
 use crate::report::{Closing, Level, Report, Reporter, leave_termination_message};

@@ -21,7 +21,6 @@ use super::trouble::{Trouble, is_out_of_descriptors};
 use super::wire::{DnsReply, Question, Record, RecordType};
 use crate::net::connect::poll_timeout;
 use crate::net::errno::{errno_of, name_of};
-use crate::wait::outcome::Kind;
 use crate::{clock, os};
 
 /// How long one name server may be silent before the next is asked beside it.
@@ -463,24 +462,4 @@ fn unframed(got: &[u8]) -> Option<&[u8]> {
 fn random() -> u16 {
     let [a, b, ..] = RandomState::new().build_hasher().finish().to_be_bytes();
     u16::from_be_bytes([a, b])
-}
-
-impl Trouble {
-    fn no_name() -> Self {
-        Self { kind: Kind::Unresolved, text: "there is no such name".to_owned(), is_definite: true, ends_search: false }
-    }
-
-    fn no_address() -> Self {
-        Self { text: "it has no address".to_owned(), ..Self::no_name() }
-    }
-
-    fn failed(text: String) -> Self {
-        Self { kind: Kind::Unresolved, text, is_definite: false, ends_search: false }
-    }
-
-    fn silent(servers: &[SocketAddr], ends_search: bool) -> Self {
-        let servers: Vec<String> = servers.iter().map(|server| server.ip().to_string()).collect();
-        let text = format!("no answer from the name server {}", servers.join(", "));
-        Self { kind: Kind::Unresolved, text, is_definite: false, ends_search }
-    }
 }

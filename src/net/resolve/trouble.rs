@@ -1,6 +1,7 @@
 //! Why a name has no addresses.
 
 use std::io;
+use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
@@ -19,6 +20,24 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
+    pub(super) fn no_name() -> Self {
+        Self { kind: Kind::Unresolved, text: "there is no such name".to_owned(), is_definite: true, ends_search: false }
+    }
+
+    pub(super) fn no_address() -> Self {
+        Self { text: "it has no address".to_owned(), ..Self::no_name() }
+    }
+
+    pub(super) fn failed(text: String) -> Self {
+        Self { kind: Kind::Unresolved, text, is_definite: false, ends_search: false }
+    }
+
+    pub(super) fn silent(servers: &[SocketAddr], ends_search: bool) -> Self {
+        let servers: Vec<String> = servers.iter().map(|server| server.ip().to_string()).collect();
+        let text = format!("no answer from the name server {}", servers.join(", "));
+        Self { kind: Kind::Unresolved, text, is_definite: false, ends_search }
+    }
+
     pub(super) fn out_of_descriptors() -> Self {
         let text = "out of file descriptors (raise `ulimit -n`)".to_owned();
         Self { kind: Kind::LocalLimit, text, is_definite: false, ends_search: true }
