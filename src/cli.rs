@@ -13,11 +13,7 @@ use crate::config::{
     Verbosity,
 };
 use crate::duration;
-use crate::text;
-
-use crate::wait::policy::{Goal, OnPermanent, OnTimeout, Policy, Quorum, Silence};
-
-use crate::net::tls_settings::{TlsOptions, Verification};
+use crate::net::tls_settings::{CertificateCheck, TlsOptions};
 use crate::options::{self, OPTIONS, Opt, Takes};
 use crate::targets::shared::http_options::{HttpDefaults, Statuses, parse_header, parse_method};
 use crate::targets::shared::lookup::Lookup;
@@ -25,9 +21,10 @@ use crate::targets::shared::target::Target;
 use crate::targets::shared::url::split_name;
 use crate::targets::variables::left_out;
 use crate::targets::{Surroundings, is_one_connection_string, mistakes, redact_word};
-use crate::text::{beginning_of, positive, truth};
+use crate::text::{self, beginning_of, positive, truth};
 use crate::wait::backoff::{AFTER_ANSWERS, Backoff, Pauses};
 use crate::wait::deadline::Deadline;
+use crate::wait::policy::{Goal, OnPermanent, OnTimeout, Policy, Quorum, Silence};
 
 /// A wrong command line or environment: exit status 2, before anything is probed.
 #[derive(Debug, PartialEq, Eq)]
@@ -430,9 +427,9 @@ fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
         _ => {}
     }
     let ca = given.path(&options::TLS_CA)?;
-    let verification = if given.flag(&options::TLS_INSECURE)? { Verification::Off } else { Verification::On };
+    let check = given.flag(&options::TLS_INSECURE)?.then_some(CertificateCheck::Nothing);
     let roots = (given.lookup.env)("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    Ok(TlsOptions { ca, cert, key, verification, roots })
+    Ok(TlsOptions { ca, cert, key, check, roots })
 }
 
 fn output(given: &Given<'_>) -> Result<Output, UsageError> {

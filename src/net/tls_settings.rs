@@ -13,20 +13,10 @@ pub(crate) struct TlsOptions {
     pub(crate) cert: Option<PathBuf>,
     /// `--tls-key`
     pub(crate) key: Option<PathBuf>,
-    /// `--tls-insecure`
-    pub(crate) verification: Verification,
+    /// `--tls-insecure`: nothing is checked, unless a target says otherwise.
+    pub(crate) check: Option<CertificateCheck>,
     /// `SSL_CERT_FILE`: the roots, instead of the system's bundle.
     pub(crate) roots: Option<PathBuf>,
-}
-
-/// Whether certificates are verified.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Verification {
-    /// Verified.
-    #[default]
-    On,
-    /// `--tls-insecure`
-    Off,
 }
 
 /// When TLS is used.

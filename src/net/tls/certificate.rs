@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use ring::digest::{Algorithm, SHA256, SHA384, SHA512};
+
 /// A certificate, taken apart. The slices are the contents of DER values, without tag and length, unless
 /// said otherwise.
 #[derive(Debug)]
@@ -355,38 +357,25 @@ pub(crate) fn key_name(whole: &[u8]) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// The hash of a signature's algorithm, as far as channel binding knows one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hash {
-    /// MD5 or SHA-1, which are not used any more.
-    Old,
-    /// SHA-256
-    Sha256,
-    /// SHA-384
-    Sha384,
-    /// SHA-512
-    Sha512,
-}
-
-/// The hash in a signature's algorithm; none where it has none of its own (Ed25519).
-pub(crate) fn signature_hash(algorithm: &[u8]) -> Option<Hash> {
+/// The hash in a signature's algorithm, as channel binding takes it: SHA-256 in place of MD5 and SHA-1 (RFC 5929, section
+/// 4.1). None where the algorithm has none of its own (Ed25519).
+pub(crate) fn signature_hash(algorithm: &[u8]) -> Option<&'static Algorithm> {
     let mut parts = Values(algorithm);
     match parts.tagged(OID)? {
         // PKCS #1: md5WithRSA, sha1WithRSA, sha256WithRSA, …
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, last] => match last {
-            4 | 5 => Some(Hash::Old),
-            11 => Some(Hash::Sha256),
-            12 => Some(Hash::Sha384),
-            13 => Some(Hash::Sha512),
+            4 | 5 | 11 => Some(&SHA256),
+            12 => Some(&SHA384),
+            13 => Some(&SHA512),
             10 => pss_hash(parts.tagged(SEQUENCE)?),
             _ => None,
         },
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1] => Some(Hash::Old),
-        // ecdsa-with-SHA256, …
+        // ecdsa-with-SHA1, ecdsa-with-SHA256, …
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1] => Some(&SHA256),
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, last] => match last {
-            2 => Some(Hash::Sha256),
-            3 => Some(Hash::Sha384),
-            4 => Some(Hash::Sha512),
+            2 => Some(&SHA256),
+            3 => Some(&SHA384),
+            4 => Some(&SHA512),
             _ => None,
         },
         _ => None,
@@ -394,14 +383,14 @@ pub(crate) fn signature_hash(algorithm: &[u8]) -> Option<Hash> {
 }
 
 /// `RSASSA-PSS-params ::= SEQUENCE { hashAlgorithm [0] DEFAULT sha1, … }` (RFC 4055, section 3.1)
-fn pss_hash(parameters: &[u8]) -> Option<Hash> {
+fn pss_hash(parameters: &[u8]) -> Option<&'static Algorithm> {
     let Some(algorithm) = Values(parameters).tagged(0xa0) else {
-        return Some(Hash::Old);
+        return Some(&SHA256);
     };
     match oid(Values(algorithm).tagged(SEQUENCE)?)? {
-        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1] => Some(Hash::Sha256),
-        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2] => Some(Hash::Sha384),
-        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3] => Some(Hash::Sha512),
+        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1] => Some(&SHA256),
+        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2] => Some(&SHA384),
+        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3] => Some(&SHA512),
         _ => None,
     }
 }
@@ -467,7 +456,7 @@ mod tests {
         assert_eq!(read.common_names(), ["db"]);
         assert_eq!(key_name(read.public_key).as_deref(), Some("P-256"));
         assert_eq!(public_key(&der), Some(read.public_key));
-        assert_eq!(signature_hash(read.algorithm), Some(Hash::Sha256));
+        assert_eq!(signature_hash(read.algorithm), Some(&SHA256));
     }
 
     #[test]

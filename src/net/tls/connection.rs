@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::{ClientConnection, ProtocolVersion, StreamOwned};
 
-use super::certificate::{self, Certificate, Hash};
+use super::certificate::{self, Certificate};
 use super::failure::Circumstances;
 use super::verify::Findings;
 use crate::net::attempt::Attempt;
@@ -227,10 +227,6 @@ pub(crate) fn server_end_point(connection: &TlsConnection) -> Option<EndPoint> {
         return Some(EndPoint::Unproven);
     }
     let certificate = connection.stream.conn.peer_certificates()?.first()?;
-    let algorithm = match certificate::signature_hash(Certificate::read(certificate)?.algorithm)? {
-        Hash::Old | Hash::Sha256 => &::ring::digest::SHA256,
-        Hash::Sha384 => &::ring::digest::SHA384,
-        Hash::Sha512 => &::ring::digest::SHA512,
-    };
-    Some(EndPoint::Hash(::ring::digest::digest(algorithm, certificate).as_ref().to_vec()))
+    let algorithm = certificate::signature_hash(Certificate::read(certificate)?.algorithm)?;
+    Some(EndPoint::Hash(ring::digest::digest(algorithm, certificate).as_ref().to_vec()))
 }

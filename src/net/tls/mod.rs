@@ -26,9 +26,7 @@ use crate::net::attempt::Attempt;
 use crate::net::connection::Connection;
 use crate::net::steps::StepKind;
 use crate::net::stream::Stream;
-use crate::net::tls_settings::{
-    CertificateCheck, Handshake, NamedFile, TlsFailure, TlsFiles, TlsOptions, TlsVersion, Verification,
-};
+use crate::net::tls_settings::{CertificateCheck, Handshake, NamedFile, TlsFailure, TlsFiles, TlsOptions, TlsVersion};
 use crate::wait::outcome::{Kind, NotReady, Stage};
 use connection::{TlsConnection, handshake};
 use failure::words;
@@ -58,7 +56,8 @@ pub(crate) struct Tls {
     of_targets: HashMap<PathBuf, Roots>,
     /// The identities in the files that targets name as certificate and key.
     identities: HashMap<(PathBuf, PathBuf), Arc<CertifiedKey>>,
-    verification: Verification,
+    /// `--tls-insecure`
+    check: Option<CertificateCheck>,
     roots: OnceLock<Arc<Roots>>,
     provider: Arc<CryptoProvider>,
 }
@@ -88,7 +87,7 @@ impl Tls {
             identity,
             of_targets: HashMap::new(),
             identities: HashMap::new(),
-            verification: options.verification,
+            check: options.check,
             roots: OnceLock::new(),
             provider: Arc::new(provider),
         };
@@ -174,10 +173,7 @@ impl Tls {
 
     fn config(&self, settings: &Handshake<'_>, findings: &Arc<Findings>) -> Result<ClientConfig, NotReady> {
         let unusable = |problem: String| NotReady::new(Kind::CertificateRejected, problem);
-        let check = settings.check.unwrap_or(match self.verification {
-            Verification::On => settings.usual_check,
-            Verification::Off => CertificateCheck::Nothing,
-        });
+        let check = settings.check.or(self.check).unwrap_or(settings.usual_check);
         let roots = match check {
             CertificateCheck::Nothing => Arc::default(),
             CertificateCheck::Chain | CertificateCheck::ChainAndName => self.roots_for(settings).map_err(unusable)?,
