@@ -242,8 +242,8 @@ fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
     let watch = given.value(&options::WATCH, duration::parse_positive)?;
     let format = given.value(&options::FORMAT, parse_format)?;
     if !given.is_check {
-        for (option, is_set) in [(&options::WATCH, watch.is_some()), (&options::FORMAT, format.is_some())] {
-            if is_set && given.has_flag(option) {
+        for option in [&options::WATCH, &options::FORMAT] {
+            if given.has_flag(option) {
                 return usage(format!(
                     "{} goes with {}",
                     option.flag,

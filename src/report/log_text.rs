@@ -41,11 +41,11 @@ fn behind(text: &str, entry: &Entry<'_>) -> String {
     // Writing to a text does not fail.
     let _ = match (entry.target.map(title), entry.topic) {
         (Some(target), Topic::Ready) => write!(out, "{target}: ready: {reason} {}", place()),
-        (Some(target), Topic::NotReady) if entry.slowly.is_some() => {
-            let pause = human(entry.slowly.unwrap_or_default());
-            write!(out, "{target}: not ready: {reason}{}; still trying every {pause} {}", remedy(entry), place())
+        (Some(target), Topic::NotReady) => {
+            let trying = |pause| format!("{}; still trying every {}", remedy(entry), human(pause));
+            let slowly = entry.slowly.map_or_else(String::new, trying);
+            write!(out, "{target}: not ready: {reason}{slowly} {}", place())
         }
-        (Some(target), Topic::NotReady) => write!(out, "{target}: not ready: {reason} {}", place()),
         (Some(target), Topic::Timeout | Topic::Interrupted) => {
             write!(out, "{target}: not ready after {elapsed}, {}; last: {reason}", attempts())
         }

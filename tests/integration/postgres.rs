@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::support::peer::{Peer, hold};
 use crate::support::pgbouncer::Pgbouncer;
@@ -695,13 +694,6 @@ mod life {
         accepting.finish().expect_status(0).expect_stderr("ready: accepting connections");
     }
 
-    /// The processes that `parent` has started.
-    fn children(parent: u32) -> Vec<Pid> {
-        let path = format!("/proc/{parent}/task/{parent}/children");
-        let text = fs::read_to_string(path).expect("/proc");
-        text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
-    }
-
     #[test]
     fn a_server_that_recovers_from_a_crash_is_waited_for() {
         let mut server = Postgres::started();
@@ -711,7 +703,7 @@ mod life {
             .timeout("60s")
             .spawn();
         run.wait_for_stderr("the query returns no row yet");
-        for child in children(server.pid()) {
+        for child in server.children() {
             // Some have ended by themselves.
             let _ = kill(child, Signal::SIGKILL);
         }

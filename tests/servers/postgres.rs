@@ -39,12 +39,12 @@ fn crash_recovery() {
     let mut server = Postgres::started_with(&["max_wal_size=4GB", "checkpoint_timeout=1h"], "");
     server.psql("create table t as select repeat(md5(i::text), 20) from generate_series(1, 200000) i");
     let before = server.log().len();
-    for child in children(server.pid()) {
+    for child in server.children() {
         let _ = kill(child, Signal::SIGKILL);
     }
     // It starts again by itself. Its replay is halted, so that it can be looked at.
     eventually("the replay", || server.log()[before..].contains("redo starts at"));
-    let replays: Vec<Pid> = children(server.pid()).into_iter().filter(|pid| title(*pid).contains("startup")).collect();
+    let replays: Vec<Pid> = server.children().into_iter().filter(|pid| title(*pid).contains("startup")).collect();
     for pid in &replays {
         kill(*pid, Signal::SIGSTOP).unwrap();
     }
@@ -56,11 +56,6 @@ fn crash_recovery() {
     }
     server.wait_until_up();
     server.stop(Signal::SIGINT);
-}
-
-fn children(parent: u32) -> Vec<Pid> {
-    let text = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).expect("/proc");
-    text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
 }
 
 fn title(pid: Pid) -> String {

@@ -172,6 +172,13 @@ impl Postgres {
         self.child.as_ref().expect("it runs").id()
     }
 
+    /// The processes that the postmaster has started.
+    pub fn children(&self) -> Vec<Pid> {
+        let postmaster = self.pid();
+        let text = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).expect("/proc");
+        text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+    }
+
     /// Runs SQL as the superuser.
     #[track_caller]
     pub fn psql(&self, sql: &str) -> String {
