@@ -71,19 +71,20 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// A text in which what is not printable is a blank: everything that is shown goes through here.
 pub(crate) fn printable(text: &str) -> String {
-    if is_plain(text) {
-        return text.to_owned();
-    }
-    text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
+    without_unprintable(text, ' ')
 }
 
 /// Text of the user's as it may be shown: control and invisible characters, by which a line is forged or a terminal is
 /// written to, become U+FFFD. All that is shown of a target goes through this.
 pub(crate) fn harmless(text: &str) -> String {
+    without_unprintable(text, '\u{fffd}')
+}
+
+fn without_unprintable(text: &str, instead: char) -> String {
     if is_plain(text) {
         return text.to_owned();
     }
-    text.chars().map(|c| if is_unprintable(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_unprintable(c) { instead } else { c }).collect()
 }
 
 /// Whether it is so already, as nearly all is that is shown: printable ASCII, with single blanks between words.

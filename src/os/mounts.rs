@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 pub(crate) fn is_remote_descriptor(fd: RawFd) -> bool {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
     let number = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
-    all().iter().any(|mount| mount.number == number && mount.is_remote())
+    mounted().iter().any(|mount| mount.number == number && mount.is_remote())
 }
 
 /// Whether `path` leads to such a file system. Symbolic links are followed as far as they lie on others.
@@ -21,7 +21,7 @@ pub(crate) fn is_remote_path(path: &Path) -> bool {
 
 /// Whether one of them does.
 pub(crate) fn is_any_remote_path<P: AsRef<Path>>(mut paths: impl Iterator<Item = P>) -> bool {
-    let mounts = all();
+    let mounts = mounted();
     mounts.iter().any(Mount::is_remote) && paths.any(|path| leads_to_remote(path.as_ref(), &mounts))
 }
 
@@ -57,7 +57,7 @@ fn leads_to_remote(path: &Path, mounts: &[Mount]) -> bool {
 /// takes its name outside.
 pub(crate) fn is_mount_point(path: &Path) -> bool {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    all().iter().any(|mount| mount.point == path)
+    mounted().iter().any(|mount| mount.point == path)
 }
 
 /// The names in a path, the first one last.
@@ -75,7 +75,7 @@ fn is_remote(place: &Path, mounts: &[Mount]) -> bool {
     above.max_by_key(|mount| mount.point.components().count()).is_some_and(Mount::is_remote)
 }
 
-fn all() -> Vec<Mount> {
+fn mounted() -> Vec<Mount> {
     let info = fs::read("/proc/self/mountinfo").unwrap_or_default();
     String::from_utf8_lossy(&info).lines().filter_map(Mount::parse).collect()
 }

@@ -72,6 +72,13 @@ pub(crate) enum State {
     GivenUp,
 }
 
+impl State {
+    /// Whether an answer is still to come.
+    fn is_awaited(self) -> bool {
+        matches!(self, Self::Waiting | Self::Confirming)
+    }
+}
+
 /// The change that an outcome made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -174,7 +181,7 @@ impl Tracker {
         let next = self.next.filter(|_| with_starts);
         let expires = |flight: &Flight| flight.reported.is_none();
         let expiry = self.flights.iter().filter(expires).map(|flight| flight.overdue_at()).min();
-        let own = self.deadline().at().filter(|_| matches!(self.state, State::Waiting | State::Confirming));
+        let own = self.deadline().at().filter(|_| self.state.is_awaited());
         [next, expiry, own].into_iter().flatten().min()
     }
 
@@ -467,7 +474,7 @@ impl Tracker {
     /// Lets what was to end by `now` last until `ends`: its own attempts, its own deadline, and with `is_last` the
     /// deadline of the whole wait. One that is not ready is asked once more then.
     pub(crate) fn look_once_more(&mut self, now: Duration, ends: Duration, is_last: bool) {
-        if !matches!(self.state, State::Waiting | State::Confirming) {
+        if !self.state.is_awaited() {
             return;
         }
         let is_over = self.deadline().is_past(now);
@@ -485,7 +492,7 @@ impl Tracker {
 
     /// Whether the deadline that counts has passed for a target that is not ready.
     pub(crate) fn is_out_of_time(&self, now: Duration) -> bool {
-        matches!(self.state, State::Waiting | State::Confirming) && self.deadline().is_past(now)
+        self.state.is_awaited() && self.deadline().is_past(now)
     }
 
     /// Attempts it no more.
