@@ -209,6 +209,9 @@ mod pgpool {
         server.start(&["password_encryption=md5"]);
         eventually("PostgreSQL", || check(&server.url("postgres")).is_healthy());
         holds("pgpool: all down", &login);
+        // Its shared memory outlives it where it is killed: told to end, it removes that itself.
+        pooler.signal(Signal::SIGINT);
+        eventually("the end of pgpool", || kill(pooler.pid(), None).is_err());
     }
 }
 

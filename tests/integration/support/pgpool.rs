@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::postgres::SUPERUSER;
-use super::{Reaper, directory, eventually, free_port, tool, unprivileged};
+use super::{Leash, directory, eventually, free_port, tool};
 
 /// A pooler that runs, before a server that trusts it.
 pub struct Pgpool {
     /// The port that it listens on.
     pub port: u16,
-    _process: Reaper,
-    _directory: TempDir,
+    _process: Leash,
+    directory: TempDir,
 }
 
 impl Pgpool {
@@ -33,21 +36,33 @@ impl Pgpool {
         for (name, content) in [("pgpool.conf", conf.as_str()), ("pcp.conf", ""), ("pool_hba.conf", "")] {
             fs::write(directory.path().join(name), content).unwrap();
         }
-        let child = unprivileged(&tool(&["pgpool"], "pgpool2"))
+        // Its children outlive it where it alone is killed.
+        let mut command = Leash::command(&tool(&["pgpool"], "pgpool2"));
+        command
             .args(["-n", "-f", "pgpool.conf", "-F", "pcp.conf", "-a", "pool_hba.conf"])
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("pgpool");
-        let process = Reaper(child);
+            .current_dir(directory.path());
+        let process = Leash::start(&mut command);
         eventually("pgpool", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { port, _process: process, _directory: directory }
+        Self { port, _process: process, directory }
     }
 
     /// `postgres://admin@127.0.0.1:PORT/` and `rest`
     pub fn url(&self, user: &str, rest: &str) -> String {
         format!("postgres://{SUPERUSER}{user}@127.0.0.1:{}/{rest}", self.port)
+    }
+}
+
+impl Drop for Pgpool {
+    fn drop(&mut self) {
+        // Its shared memory outlives all of them where they are killed: told to end, it removes that itself.
+        let pid = fs::read_to_string(self.directory.path().join("pid")).unwrap_or_default();
+        let Ok(pid) = pid.trim_matches(['\0', '\n', ' ']).parse() else { return };
+        let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        for _ in 0..500 {
+            if kill(Pid::from_raw(pid), None).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
