@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -58,6 +59,7 @@ impl Wsgi {
         let application = format!(
             "import time\ntime.sleep({})\ndef application(environ, start_response):\n    \
              open('requests', 'a').write(environ['PATH_INFO'] + '\\n')\n    time.sleep({})\n    \
+             open('answers', 'a').write(str(time.time_ns()) + '\\n')\n    \
              start_response('200 OK', [('Content-Length', '0')])\n    return [b'']\n",
             times.import, times.answer
         );
@@ -83,6 +85,13 @@ impl Wsgi {
     /// How many answers it has begun.
     pub fn requests(&self) -> usize {
         fs::read_to_string(self.directory.path().join("requests")).unwrap_or_default().lines().count()
+    }
+
+    /// How long ago it gave its first answer.
+    pub fn since_the_first_answer(&self) -> Duration {
+        let answers = fs::read_to_string(self.directory.path().join("answers")).expect("an answer");
+        let nanos = answers.lines().next().and_then(|line| line.parse().ok()).expect("a time");
+        (SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)).elapsed().unwrap_or_default()
     }
 }
 
