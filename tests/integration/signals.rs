@@ -151,7 +151,7 @@ fn a_signal_between_the_wait_and_exec_is_not_lost() {
         full.write_all(&vec![b'.'; 65536]).unwrap();
         let run = run.target(format!("127.0.0.1:{}", peer.port)).args(["--report", pipe.to_str().unwrap()]);
         let running = run.command(["sleep", "60"]).spawn();
-        running.wait_for_stderr("ready");
+        running.wait_for_stderr(": ready: ");
         let is_child = number != 2 && number != 15;
         let pid = if is_child { child_of(&running) } else { running.pid() };
         let sent = send(number, pid);
