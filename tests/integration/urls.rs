@@ -58,6 +58,8 @@ struct Arrival {
     password: Option<String>,
     commands: Vec<Vec<String>>,
     http: Option<(String, BTreeMap<String, String>)>,
+    /// Whether nothing more comes.
+    is_over: bool,
 }
 
 /// What the recorder knows, and what it does about TLS.
@@ -121,7 +123,7 @@ impl Recorder {
                 let place = json!([recorder.name_of(address), port]);
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 let (recorder, index) = (Arc::clone(&recorder), recorder.arrive(place));
-                thread::spawn(move || recorder.speak(Box::new(stream), index));
+                thread::spawn(move || recorder.hear(Box::new(stream), index));
             }
         });
     }
@@ -142,19 +144,26 @@ impl Recorder {
             for stream in listener.incoming().flatten() {
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 let (recorder, index) = (Arc::clone(&recorder), recorder.arrive(place.clone()));
-                thread::spawn(move || recorder.speak(Box::new(stream), index));
+                thread::spawn(move || recorder.hear(Box::new(stream), index));
             }
         });
     }
 
     fn note(&self, index: usize, change: impl FnOnce(&mut Arrival)) {
-        // A connection of an earlier row may still speak.
+        // A connection of an earlier row may still speak, if it was not over in time.
         if let Some(arrival) = self.arrivals.lock().unwrap().get_mut(index) {
             change(arrival);
         }
     }
 
-    /// Waits until all that an executable connected to has been noted: at `ports`, or at a socket.
+    /// Notes what comes in a connection, to its end.
+    fn hear(&self, stream: Box<dyn Both>, index: usize) {
+        drop(self.speak(stream, index));
+        self.note(index, |arrival| arrival.is_over = true);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all has been noted that an executable, which has ended, connected to and sent: at `ports`, or at a socket.
     fn settle(&self, ports: &[u16], socket: bool) {
         for port in ports {
             let before = *self.marks.lock().unwrap();
@@ -166,6 +175,9 @@ impl Recorder {
             let arrivals = self.arrivals.lock().unwrap();
             drop(self.changed.wait_timeout_while(arrivals, PATIENCE, |arrivals| arrivals.is_empty()).unwrap());
         }
+        let arrivals = self.arrivals.lock().unwrap();
+        let go_on = |arrivals: &mut Vec<Arrival>| !arrivals.iter().all(|arrival| arrival.is_over);
+        drop(self.changed.wait_timeout_while(arrivals, PATIENCE, go_on).unwrap());
     }
 
     fn speak(&self, mut stream: Box<dyn Both>, index: usize) -> std::io::Result<()> {
