@@ -1,7 +1,12 @@
 //! Usage errors: exit status 2, before anything is probed, with what would be right.
 
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use crate::support::peer::Peer;
-use crate::support::{Run, directory, executable, free_port};
+use crate::support::{Run, directory, executable, free_port, unprivileged};
 
 #[test]
 fn no_targets_is_a_usage_error() {
@@ -108,6 +113,23 @@ fn nothing_to_wait_for_runs_the_command_at_once() {
 #[test]
 fn the_executable_of_the_tests_exists() {
     assert!(executable().exists(), "{}", executable().display());
+}
+
+#[test]
+fn nothing_listens_at_a_free_port_while_other_tests_start_processes() {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(unprivileged(Path::new("/bin/true")).status().unwrap().success());
+                }
+            });
+        }
+        let listens = (0..300).filter(|_| TcpStream::connect(("127.0.0.1", free_port())).is_ok()).count();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(listens, 0);
+    });
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub mod wsgi;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -39,6 +39,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getuid};
+use socket2::{Domain, Socket, Type};
 
 /// No test takes longer: what is still running then is ended, and the test fails.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -86,13 +87,23 @@ pub fn free_port() -> u16 {
         }
         let port = ports.own[ports.next];
         ports.next += 1;
-        let is_free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
-            && TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok();
-        if is_free {
+        let any = [(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()];
+        if any.into_iter().all(is_free) {
             return port;
         }
     }
     panic!("no free port");
+}
+
+/// Whether a server could listen there. Nothing listens to find that out: a process that another test starts meanwhile would
+/// go on listening until it is executed, with the descriptors that it has of this one until then.
+fn is_free(address: SocketAddr) -> bool {
+    match Socket::new(Domain::for_address(address), Type::STREAM, None) {
+        // As servers do.
+        Ok(socket) => socket.set_reuse_address(true).and_then(|()| socket.bind(&address.into())).is_ok(),
+        // There may be no IPv6.
+        Err(error) => error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32),
+    }
 }
 
 /// A program that a test needs; without it the test fails and says what to install.
