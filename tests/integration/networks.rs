@@ -276,8 +276,10 @@ fn closed_ports_that_meet_themselves_or_each_other_are_never_taken_for_servers()
         // A server on such a port is one, even where a single connection fills its queue.
         for backlog in [128, 0] {
             let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-            let bound = listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 40_009)).into());
-            bound.unwrap_or_else(|error| panic!("{error}, with a queue of {backlog}\n{}", sockets()));
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_009)).into();
+            // A process that another test starts has what listened here before, until it is executed. A port in TIME-WAIT
+            // would be taken for longer than this waits.
+            eventually("a port to listen on", || listener.bind(&address).is_ok());
             listener.listen(backlog).unwrap();
             Run::new().target("127.0.0.1:40009").args(["-t", "5s"]).finish().expect_status(0);
         }
