@@ -71,7 +71,10 @@ fn a_socket_that_is_mounted_by_itself_and_made_anew_says_to_mount_its_directory(
     in_private_network(|| {
         let directory = directory();
         let (outside, inside) = (directory.path().join("outside.sock"), directory.path().join("inside.sock"));
-        drop(std::os::unix::net::UnixListener::bind(&outside).unwrap());
+        let listener = std::os::unix::net::UnixListener::bind(&outside).unwrap();
+        // Not dropped alone: a process that another test starts has it too, until it is executed.
+        socket2::SockRef::from(&listener).shutdown(std::net::Shutdown::Both).unwrap();
+        drop(listener);
         std::fs::write(&inside, "").unwrap();
         sh(&format!("mount --bind {} {}", outside.display(), inside.display()));
         std::fs::remove_file(&outside).unwrap();

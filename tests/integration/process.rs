@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -10,12 +11,14 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use crate::signals::{PROMPTLY, waiting};
 use crate::support::peer::{Peer, hold, response};
 use crate::support::{
-    Finished, Run, Running, as_user, directory, free_port, new_user, public_copy, reset_dispositions, write_executable,
+    Finished, Run, Running, as_user, directory, eventually, free_port, new_user, public_copy, reset_dispositions,
+    write_executable,
 };
 
 /// How late, by itself, a deadline may be kept.
@@ -107,6 +110,11 @@ fn a_command_that_was_started_with_sigpipe_ignored_writes_to_a_pipe_without_a_re
     for (start, lives) in [(&["--ignore-signal=PIPE"][..], true), (&[], false)] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
+        // Nor has a process that another test starts, which has all of ours until it is executed.
+        eventually("a pipe without a reader", || {
+            let mut fds = [PollFd::new(writer.as_fd(), PollFlags::empty())];
+            poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
+        });
         let run = Run::through("env", start).target(format!("127.0.0.1:{}", peer.port)).stdout(writer);
         let finished = run.command(["sh", "-c", writes]).finish();
         assert_eq!(finished.stderr.contains("wrote, status"), lives, "{finished:?}");
