@@ -14,7 +14,9 @@ impl Script {
     /// Starts it.
     pub fn start(file: &str, args: &[&str]) -> Self {
         let script = format!("{}/tests/integration/support/{file}", env!("CARGO_MANIFEST_DIR"));
+        // What it imports stays uncompiled: nothing is written beside it.
         let mut child = Command::new(venv_tool("python3"))
+            .arg("-B")
             .arg(script)
             .args(args)
             .stdin(Stdio::piped())
