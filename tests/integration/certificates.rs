@@ -22,7 +22,7 @@ use crate::support::{Finished, Reaper, Run, eventually, free_port, postgres_tool
 fn made() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
-        let directory = crate::support::directory_of_this_run("certificates");
+        let directory = crate::support::directory().keep();
         let output = Command::new("sh")
             .arg("-c")
             .arg(include_str!("certificates/make.sh"))

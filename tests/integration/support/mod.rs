@@ -156,14 +156,22 @@ fn nobody() -> (u32, u32) {
     (65534, 65534)
 }
 
-/// A temporary directory that the unprivileged user owns.
+/// A temporary directory that the unprivileged user owns. What tests share is never dropped, and so a directory has the
+/// process ID in its name: those of processes that have ended are removed here.
 pub fn directory() -> tempfile::TempDir {
-    directory_named("when-ready-")
-}
-
-/// The same with a name that begins so.
-pub fn directory_named(prefix: &str) -> tempfile::TempDir {
-    let directory = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary directory");
+    const PREFIX: &str = "when-ready-";
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for entry in std::fs::read_dir(std::env::temp_dir()).expect("a temporary directory").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')?.0.parse::<u32>().ok());
+            if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+                drop(std::fs::remove_dir_all(entry.path()));
+            }
+        }
+    });
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    let directory = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a temporary directory");
     if nix::unistd::geteuid().is_root() {
         let (user, group) = nobody();
         std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).expect("chown");
@@ -181,20 +189,6 @@ pub fn fifo(directory: &Path, name: &str) -> PathBuf {
 /// Whether the executable under test is the static one, with another C library than these tests have.
 pub fn is_static() -> bool {
     executable().components().any(|part| part.as_os_str().to_string_lossy().contains("musl"))
-}
-
-/// A directory that lasts as long as this process: nothing is dropped at its end, so those of processes that
-/// have ended are removed here.
-pub fn directory_of_this_run(purpose: &str) -> PathBuf {
-    let prefix = format!("when-ready-{purpose}-");
-    for entry in std::fs::read_dir(std::env::temp_dir()).expect("a temporary directory").flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(&prefix).and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            drop(std::fs::remove_dir_all(entry.path()));
-        }
-    }
-    directory_named(&format!("{prefix}{}-", std::process::id())).keep()
 }
 
 /// A copy of the executable that any user may run.

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Reaper, directory, directory_named, eventually, free_port, postgres_tool, unprivileged};
+use super::{Reaper, directory, eventually, free_port, postgres_tool, unprivileged};
 
 /// The superuser's name and password in every cluster.
 pub const SUPERUSER: &str = "admin";
@@ -29,26 +29,12 @@ pub struct Postgres {
     child: Option<Child>,
 }
 
-/// The directory of a template; those of processes that have ended are removed, because nothing is
-/// dropped at the end of a process that is kept until then.
-fn template_directory() -> TempDir {
-    const PREFIX: &str = "when-ready-template-";
-    for entry in fs::read_dir(std::env::temp_dir()).expect("a temporary directory").flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            drop(fs::remove_dir_all(entry.path()));
-        }
-    }
-    directory_named(&format!("{PREFIX}{}-", std::process::id()))
-}
-
 /// initdb takes seconds: it is run once, and copied.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<TempDir> = OnceLock::new();
     TEMPLATE
         .get_or_init(|| {
-            let directory = template_directory();
+            let directory = directory();
             let password = directory.path().join("password");
             fs::write(&password, PASSWORD).unwrap();
             let output = unprivileged(&postgres_tool("initdb"))
