@@ -14,6 +14,11 @@ fn script(directory: &Path, body: &str) -> String {
     file.to_str().unwrap().to_owned()
 }
 
+/// What the commands of a test are known by, and those of no other run of it.
+fn marker(test: &str) -> String {
+    format!("when_marker_{test}_{}", std::process::id())
+}
+
 /// Which processes hold `marker` in their command line or environment.
 fn processes(marker: &str) -> Vec<String> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -141,62 +146,62 @@ fn it_gets_no_input_the_environment_and_default_signals() {
 
 #[test]
 fn its_whole_group_ends_with_the_attempt() {
-    let marker = "when_marker_attempt";
+    let marker = marker("attempt");
     Run::new()
         .target("exec:sh -c 'trap \"\" TERM; sleep 1000 & sleep 1000; echo late'")
-        .env("MARK", marker)
+        .env("MARK", &marker)
         .args(["--attempt-timeout", "500ms", "--max-attempts", "1"])
         .finish()
         .expect_status(124)
         .expect_stderr("the command did not end within 500ms")
         .expect_elapsed(400..=900);
-    expect_none_left(marker);
+    expect_none_left(&marker);
 }
 
 #[test]
 fn what_a_command_leaves_in_its_group_ends_with_it() {
-    let marker = "when_marker_background";
+    let marker = marker("background");
     Run::new()
         .target("exec:sh -c 'sleep 1000 & exit 0'")
-        .env("MARK", marker)
+        .env("MARK", &marker)
         .finish()
         .expect_status(0)
         .expect_elapsed(0..=3000);
-    expect_none_left(marker);
+    expect_none_left(&marker);
 }
 
 #[test]
 fn nothing_is_left_at_the_deadline_at_a_signal_or_when_the_command_runs() {
     let hang = "exec:sh -c 'trap \"\" TERM; sleep 1000 & while :; do sleep 1000; done'";
-    let marker = "when_marker_deadline";
-    let run = Run::new().target(hang).env("MARK", marker).args(["-t", "700ms"]).finish();
+    let mark = marker("deadline");
+    let run = Run::new().target(hang).env("MARK", &mark).args(["-t", "700ms"]).finish();
     run.expect_status(124).expect_elapsed(600..=800).expect_stderr("did not end within");
-    expect_none_left(marker);
+    expect_none_left(&mark);
 
     // The other two are ignored where the tests run in the background.
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
-        let marker = format!("when_marker_signal_{signal}");
-        let running = Run::new().target(hang).env("MARK", &marker).spawn();
-        eventually("the command", || !processes(&marker).is_empty());
+        let mark = marker(&format!("signal_{signal}"));
+        let running = Run::new().target(hang).env("MARK", &mark).spawn();
+        eventually("the command", || !processes(&mark).is_empty());
         let begun = std::time::Instant::now();
         running.signal(signal);
         running.finish().expect_status(128 + signal as i32);
         assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
-        expect_none_left(&marker);
+        expect_none_left(&mark);
     }
 
-    let marker = "when_marker_any";
+    let mark = marker("any");
     // `ps` and the substitution itself, once what was killed has ended.
     let check = "for i in $(seq 300); do \
                  n=$(ps -o pid= --ppid $$ | wc -l); [ $n = 1 ] && break; sleep 0.1; done; echo $n";
     Run::new()
         .args(["--any", hang, "exec:true"])
-        .env("MARK", marker)
+        .env("MARK", &mark)
         .command(["sh", "-c", check])
         .finish()
         .expect_status(0)
         .expect_stdout("1\n");
-    expect_none_left(marker);
+    expect_none_left(&mark);
 }
 
 #[test]
