@@ -4,9 +4,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::peer::Peer;
-use crate::support::{Run, directory, executable, free_port, unprivileged};
+use crate::support::{Leash, Run, directory, executable, free_port, unprivileged};
 
 #[test]
 fn no_targets_is_a_usage_error() {
@@ -113,6 +114,15 @@ fn nothing_to_wait_for_runs_the_command_at_once() {
 #[test]
 fn the_executable_of_the_tests_exists() {
     assert!(executable().exists(), "{}", executable().display());
+}
+
+#[test]
+fn a_server_that_is_dropped_as_soon_as_it_is_started_ends() {
+    for _ in 0..20 {
+        let begun = Instant::now();
+        drop(Leash::start(Leash::command(Path::new("/bin/sleep")).arg("60")));
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    }
 }
 
 #[test]

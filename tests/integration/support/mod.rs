@@ -620,8 +620,10 @@ impl Leash {
     /// The command `program`, unprivileged, to which arguments may be added.
     pub fn command(program: &Path) -> Command {
         let mut command = unprivileged(Path::new("/bin/sh"));
-        // The end of its standard input is the end of the tests.
-        command.args(["-c", "setsid \"$@\" </dev/null & cat >/dev/null; kill -9 -$!; wait", "sh"]).arg(program);
+        // The end of its standard input is the end of the tests. The server may have no group of its own yet.
+        command
+            .args(["-c", "setsid \"$@\" </dev/null & cat >/dev/null; kill -9 -$! || kill -9 $!; wait", "sh"])
+            .arg(program);
         command
     }
 
