@@ -14,11 +14,11 @@ use crate::Depth;
 use crate::contender::{Contender, Racer, millis};
 use crate::detect::{Before, Late, Scripted, http, postgres, redis};
 use crate::idle::used;
-use crate::support::free_port;
 use crate::support::peer::{Peer, hold, read_request, response};
 use crate::support::pgbouncer::Pgbouncer;
 use crate::support::rabbitmq::RabbitMq;
 use crate::support::wsgi::{Times, Wsgi};
+use crate::support::{connections_of, free_port};
 use crate::table::{Row, Table, Unit};
 
 /// What one build comes to.
@@ -283,7 +283,7 @@ fn real() -> Vec<Figure> {
         let pooler = Pgbouncer::before(free_port(), "max_client_conn = 100");
         let racers: Vec<Racer> = (0..3).map(|_| gate.with(&["-t", "60s", &pooler.url("app")]).race()).collect();
         thread::sleep(Duration::from_secs(58));
-        let held = pooler.clients();
+        let held = connections_of(pooler.port);
         for racer in racers {
             let _ = racer.end_before(Instant::now() + Duration::from_secs(4));
         }

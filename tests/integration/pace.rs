@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::support::peer::{Peer, hold, read_request, response};
 use crate::support::pgbouncer::Pgbouncer;
 use crate::support::wsgi::{Times, Wsgi};
-use crate::support::{Run, eventually, free_port};
+use crate::support::{Run, connections_of, eventually, free_port};
 
 /// A server that takes its time before it begins to answer, and for each answer.
 const SLOW: Times = Times { import: 6.0, answer: 1.5 };
@@ -40,9 +40,9 @@ fn a_uwsgi_with_one_worker_is_ready_with_its_first_answer() {
 fn a_cold_pgbouncer_holds_one_login_of_each_gate() {
     let pooler = Pgbouncer::before(free_port(), "max_client_conn = 100");
     let gates: Vec<_> = (0..3).map(|_| Run::new().target(pooler.url("app")).timeout("15s").spawn()).collect();
-    eventually("a login", || pooler.clients() >= 3);
+    eventually("a login", || connections_of(pooler.port) >= 3);
     thread::sleep(Duration::from_secs(12).saturating_sub(gates[0].begun.elapsed()));
-    assert_eq!(pooler.clients(), 3);
+    assert_eq!(connections_of(pooler.port), 3);
     for gate in gates {
         gate.finish().expect_status(124).expect_stderr("connected, but no answer within");
     }

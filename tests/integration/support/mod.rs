@@ -641,6 +641,19 @@ impl Drop for Leash {
     }
 }
 
+/// How many connections a server holds on a port, those whose client has gone included.
+pub fn connections_of(port: u16) -> usize {
+    const HELD: [&str; 2] = ["01", "08"];
+    let local = format!(":{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_held = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(1).is_some_and(|address| address.ends_with(&local))
+            && fields.get(3).is_some_and(|state| HELD.contains(state))
+    };
+    table.lines().filter(is_held).count()
+}
+
 /// Waits until `condition` holds.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {

@@ -49,19 +49,6 @@ impl Pgbouncer {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// How many clients it holds, those that have gone included.
-    pub fn clients(&self) -> usize {
-        const HELD: [&str; 2] = ["01", "08"];
-        let local = format!(":{:04X}", self.port);
-        let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let is_held = |line: &&str| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            fields.get(1).is_some_and(|address| address.ends_with(&local))
-                && fields.get(3).is_some_and(|state| HELD.contains(state))
-        };
-        table.lines().filter(is_held).count()
-    }
-
     /// `postgres://admin:PASSWORD@127.0.0.1:PORT/` and `rest`
     pub fn url(&self, rest: &str) -> String {
         format!("postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/{rest}", self.port)

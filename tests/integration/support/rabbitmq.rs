@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock};
 
 use tempfile::TempDir;
 
@@ -10,6 +10,10 @@ use super::{Leash, directory, eventually, free_port, tool, unprivileged};
 
 /// Its scripts, without Debian's wrapper, which wants its own user and directory.
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
+
+/// An alarm of the server that tests share is everybody's: who raises one, or counts what the server does, writes; others
+/// read.
+pub static ALARM: RwLock<()> = RwLock::new(());
 
 /// A server, running.
 pub struct RabbitMq {
