@@ -522,6 +522,23 @@ mod cluster {
     }
 
     #[test]
+    fn what_a_cluster_advertises_must_be_reachable() {
+        let (server, _) = node();
+        let url = format!("redis-cluster://127.0.0.1:{}", server.port);
+        assert_eq!(server.command("cluster addslotsrange 0 16383"), "+OK\r\n");
+        assert_eq!(server.command("config set cluster-announce-ip 127.0.0.9"), "+OK\r\n");
+        let run = Run::new().target(url.clone()).timeout("60s").spawn();
+        run.wait_for_stderr("the master of slots 0-16383 is advertised as 127.0.0.9");
+        Run::new().target(url.clone()).args(["--until-down", "-t", "300ms"]).finish().expect_status(124);
+        // A user who may not ask knows what it knew.
+        let acl = "acl setuser probe on >pw -@all +ping +cluster|info";
+        assert_eq!(server.command(acl), "+OK\r\n");
+        ready(url.replace("//", "//probe:pw@")).expect_stderr("cluster formed");
+        assert_eq!(server.command("config set cluster-announce-ip 127.0.0.1"), "+OK\r\n");
+        run.finish().expect_status(0).expect_stderr("ready: PONG, cluster formed");
+    }
+
+    #[test]
     fn a_server_outside_of_a_cluster_is_none_of_its_nodes() {
         let server = Redis::started(&[]);
         fails_for_good(format!("redis://127.0.0.1:{}#cluster", server.port))

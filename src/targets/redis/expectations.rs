@@ -6,6 +6,7 @@ use crate::targets::redis::Role;
 use crate::targets::redis::errors::{error_reply, is_unknown_command, unexpected};
 use crate::targets::redis::resp::{self, Reply};
 use crate::targets::redis::session::RedisSession;
+use crate::targets::shared::advertised::Advertised;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady};
 
@@ -123,6 +124,29 @@ impl<S: TimedStream> RedisSession<'_, S> {
             Reply::Error(text) => Err(error_reply(&text)),
             other => Err(unexpected("PING", &other)),
         }
+    }
+
+    /// The masters of all slots, where clients of a cluster go; none where the server does not let this user ask, or has more
+    /// to say than is read. `asked` is the host that the server names by no name (Redis 7).
+    pub(crate) fn masters(&mut self, asked: &str) -> Result<Vec<Advertised>, NotReady> {
+        let ranges = match self.command(&["CLUSTER", "SLOTS"]) {
+            Ok(Reply::Array(ranges)) => ranges,
+            Err(failure) if failure.kind != Kind::WrongProtocol => return Err(failure),
+            _ => return Ok(Vec::new()),
+        };
+        let mut masters: Vec<Advertised> = Vec::new();
+        for range in &ranges {
+            let Reply::Array(range) = range else { continue };
+            let [Reply::Integer(first), Reply::Integer(last), Reply::Array(master), ..] = &range[..] else { continue };
+            let Some(Reply::Integer(port)) = master.get(1) else { continue };
+            let host = Some(string_at(master, 0)).filter(|host| !host.is_empty() && *host != b"?");
+            let whose = format!("the master of slots {first}-{last}");
+            let found = Advertised::new(whose, host.unwrap_or(asked.as_bytes()), *port);
+            if !masters.iter().any(|other| (&other.host, other.port) == (&found.host, found.port)) {
+                masters.push(found);
+            }
+        }
+        Ok(masters)
     }
 
     fn expect_cluster(&mut self) -> Result<(), NotReady> {

@@ -6,9 +6,10 @@ use super::expectations::Met;
 use super::resp::Reply;
 use super::session::RedisSession;
 use crate::net::tls::Tls;
-use crate::net::{self, Attempt, Place, StepKind, TimedStream};
+use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::targets::Redis;
 use crate::targets::redis::{Role, Sentinel};
+use crate::targets::shared::advertised::reach_all;
 use crate::targets::shared::hosts::first_ready;
 use crate::targets::shared::server::connect;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -66,6 +67,12 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
         let farewell;
         let mut session = RedisSession::new(connect(&place, target.tls.as_ref(), None, tls, attempt)?, attempt);
         let outcome = session.meet(target, role, may_quit);
+        let masters = match (&outcome, &place) {
+            (Ok(Met::Ready(_)), Place::Tcp(address)) if target.cluster && goal != Goal::Down => {
+                session.masters(&address.host)
+            }
+            _ => Ok(Vec::new()),
+        };
         let outcome = match outcome {
             Ok(Met::Ready(proof)) if attempt.steps().are_recorded() => {
                 session.introduce();
@@ -84,7 +91,12 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
         };
         session.talk.close();
         match outcome.map_err(|failure| if target.tls.is_some() { net::over_tls(failure) } else { failure })? {
-            Met::Ready(proof) | Met::ReadyAndQuit(proof) => return Ok(Ready::new(proof)),
+            Met::Ready(proof) | Met::ReadyAndQuit(proof) => {
+                reach_all(&masters?, &place, "cluster-announce-ip", attempt, |place, attempt| {
+                    connect(place, target.tls.as_ref(), None, tls, attempt).map(Stream::close)
+                })?;
+                return Ok(Ready::new(proof));
+            }
             Met::Renamed => may_quit = false,
             // Another node tells nothing about whether this one is down.
             Met::Moved(_) if goal == Goal::Down => return Ok(Ready::new("PONG")),
