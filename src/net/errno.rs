@@ -70,7 +70,7 @@ pub(super) fn unanswered(silent: &[SocketAddr], after: Duration, failed: &[(Sock
 pub(super) fn explain(errno: Errno, peers: &str) -> NotReady {
     let reason = match errno {
         Errno::ECONNREFUSED => format!("connection refused by {peers}: nothing listens there yet"),
-        Errno::ECONNRESET | Errno::ECONNABORTED => CLOSED.to_owned(),
+        Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED => CLOSED.to_owned(),
         Errno::ETIMEDOUT => format!("no answer from {peers}: {NO_ANSWER}"),
         Errno::EHOSTUNREACH => format!("no route to {peers}: the host is down, or a firewall rejects the packets"),
         Errno::ENETUNREACH => format!("no route to the network of {peers}"),
@@ -104,7 +104,7 @@ fn is_link_local_without_zone(peer: &str) -> bool {
 fn kind_of(errno: Errno) -> Kind {
     match errno {
         Errno::ECONNREFUSED => Kind::ConnectionRefused,
-        Errno::ECONNRESET | Errno::ECONNABORTED => Kind::ConnectionClosed,
+        Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED => Kind::ConnectionClosed,
         Errno::ETIMEDOUT => Kind::TimedOut,
         Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS | Errno::EAGAIN => Kind::LocalLimit,
         _ => Kind::Unreachable,
@@ -168,6 +168,15 @@ mod tests {
                 assert_eq!(failure.kind, Kind::Unreachable, "{failure}");
                 assert!(failure.reason.contains(words), "{failure}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_closed_before_it_was_looked_at_had_been_accepted() {
+        // EPIPE is a reset after a close, ECONNRESET one without it.
+        for errno in [Errno::ECONNRESET, Errno::EPIPE] {
+            let failure = explain_all(&[(at("10.0.0.1:80"), errno)]);
+            assert_eq!(failure, NotReady::new(Kind::ConnectionClosed, CLOSED));
         }
     }
 

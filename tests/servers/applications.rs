@@ -271,7 +271,7 @@ fn a_published_port_whose_service_is_not_up() {
             drop(stream);
         }
     });
-    holds("published: tcp", &format!("127.0.0.1:{port}"));
+    comes_to_hold("published: tcp", &format!("127.0.0.1:{port}"));
     holds("published: http", &format!("http://127.0.0.1:{port}/"));
     holds("published: postgres", &format!("postgres://127.0.0.1:{port}/"));
 }

@@ -105,7 +105,8 @@ mod zookeeper {
         eventually("its version", || server.ask(b"srvr").starts_with(b"Zookeeper version: "));
         holds("zookeeper: scheme", &server.url("zookeeper", ""));
         let all = connections(server.port, 2);
-        holds("zookeeper: full", &format!("127.0.0.1:{}", server.port));
+        // Where its reset comes before the connection was looked at, that attempt is closed.
+        comes_to_hold("zookeeper: full", &format!("127.0.0.1:{}", server.port));
         drop(all);
     }
 
