@@ -342,8 +342,6 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     #[test]
@@ -369,7 +367,7 @@ mod tests {
         let way = File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(again).map(Way::Reopened);
         let mut sink = Sink { way: way.unwrap(), ..Sink::kept() };
         let (written, all_are_written) = mpsc::channel::<()>();
-        let reader = thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let (mut text, mut chunk) = (Vec::new(), [0; CHUNK]);
             for number in 0.. {
                 let Ok(length @ 1..) = std::io::Read::read(&mut read, &mut chunk) else { break };

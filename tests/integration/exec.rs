@@ -36,8 +36,8 @@ fn processes(marker: &str) -> Vec<String> {
         .collect()
 }
 
-/// Asserts that no process with `marker` is left, once what was killed has had a processor to end on: the gate waits 50 ms
-/// for that. None of them ends by itself in time.
+/// Asserts that no process with `marker` is left, once what was killed has had a processor to end on: the gate waits a
+/// moment for that. None of them ends by itself in time.
 #[track_caller]
 fn expect_none_left(marker: &str) {
     eventually(&format!("the end of all with {marker}"), || processes(marker).is_empty());
