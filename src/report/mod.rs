@@ -292,10 +292,7 @@ fn unready<'a>(targets: &'a [Target], topic: Topic, gate: &'a Gate, target: usiz
 fn last_reason(tracker: &Tracker) -> (&str, Option<Kind>) {
     match &tracker.history.last {
         _ if tracker.state == State::Confirming => ("it was ready, and has not answered since", None),
-        // One that is under way may tell of a silence since.
-        Some(failure) if !tracker.history.is_in_a_row() || failure.kind == Kind::TimedOut => {
-            (&failure.reason, Some(failure.kind))
-        }
+        Some(failure) if !tracker.history.ends_with_a_success() => (&failure.reason, Some(failure.kind)),
         _ if tracker.history.proof.is_some() => ("it succeeded, but not often enough in a row", None),
         _ => ("not probed yet", None),
     }

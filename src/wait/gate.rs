@@ -399,10 +399,13 @@ impl Gate {
                     let failure = world.unanswered(target, attempt, since);
                     tracker.explain(attempt, failure);
                 }
-                None if tracker.history.last.is_none() && tracker.history.proof.is_none() => {
-                    tracker.history.note_reason(world.stage(target, 0).timed_out(now));
+                None => {
+                    let stage = world.stage(target, 0);
+                    let had_no_room = matches!(stage, Stage::Crowded | Stage::Starting);
+                    if tracker.history.last.is_none() && (tracker.history.proof.is_none() || had_no_room) {
+                        tracker.history.note_reason(stage.timed_out(now));
+                    }
                 }
-                None => {}
             }
         }
     }

@@ -102,7 +102,7 @@ pub(crate) enum Request {
 pub(crate) struct Http {
     /// How TLS is used, where it is: https and wss.
     pub(crate) tls: Option<TargetTls>,
-    /// Its kind. To a WebSocket, an upgrade (RFC 6455), any answer will do.
+    /// Its kind. To a WebSocket, an upgrade (RFC 6455), any answer will do but a false 101.
     pub(crate) request: Request,
     /// Where to connect.
     pub(crate) place: Place,
@@ -273,7 +273,7 @@ impl Http {
         Self::from_url(&written, Request::Plain, reading)
     }
 
-    /// The opening handshake of RFC 6455, section 4.1. Whether the server switches or says why not, it is there.
+    /// The opening handshake of RFC 6455, section 4.1. Whether the server switches, with the right answer to our key, or says why not, it is there.
     fn ask_for_a_web_socket(&mut self) {
         for (name, value) in [
             (header::CONNECTION, "Upgrade"),

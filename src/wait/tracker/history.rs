@@ -20,6 +20,8 @@ pub(crate) struct History {
     /// How often each kind of failure occurred.
     pub(crate) failures: Vec<(Kind, u32)>,
     pub(super) succeeded_in_a_row: u32,
+    /// Whether something was noted since the last success that ended no row.
+    has_note: bool,
     pub(super) failed_at: Duration,
     last_success_began: Option<Duration>,
     seen_ready: Duration,
@@ -30,12 +32,13 @@ impl History {
     pub(super) fn succeeded(&mut self, began: Duration, proof: &str, counts: bool) {
         self.last_success_began = self.last_success_began.max(Some(began));
         self.succeeded_in_a_row += u32::from(counts);
+        self.has_note = false;
         self.proof = Some(proof.to_owned());
     }
 
-    /// Whether nothing has failed since a success.
-    pub(crate) fn is_in_a_row(&self) -> bool {
-        self.succeeded_in_a_row > 0
+    /// Whether nothing has been heard since a success that would say why the target is not ready.
+    pub(crate) fn ends_with_a_success(&self) -> bool {
+        self.succeeded_in_a_row > 0 && !self.has_note
     }
 
     /// The target is ready: for the first time, once more, or again.
@@ -99,6 +102,7 @@ impl History {
     /// and is under way still, or the wait ended. It ends no row of successes.
     pub(crate) fn note_reason(&mut self, failure: NotReady) {
         self.count(&failure);
+        self.has_note = true;
         self.last = Some(failure);
     }
 }

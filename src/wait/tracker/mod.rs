@@ -54,8 +54,8 @@ pub(crate) struct Rules {
 pub(crate) enum Overlap {
     /// Allowed: what hangs is one connection of many.
     Allowed,
-    /// One at a time, and no pause is shorter than the last attempt took: commands cost what they cost, and a wait
-    /// with one keeps no more than half a core busy.
+    /// One at a time, and no pause but those before the last calls is shorter than the last attempt took: commands cost what
+    /// they cost, and a wait with one keeps no more than half a core busy.
     OneAtATime,
 }
 
@@ -125,7 +125,7 @@ pub(crate) struct Tracker {
     since: Duration,
     /// The end of the pause after what was heard last.
     rested: Duration,
-    /// The least pause before the next attempt.
+    /// The least pause before the next attempt but a last call.
     rest: Duration,
     /// When a success of a row last counted.
     counted: Duration,
@@ -208,6 +208,9 @@ impl Tracker {
         let longest = now.saturating_add(self.rules.attempt_timeout);
         let ends = self.deadline().at().map_or(longest, |at| at.min(longest));
         self.flights.begin(Flight::new(attempt, now, ends));
+        if self.is_urgent {
+            self.asked_again = now;
+        }
         (self.since, self.rested, self.is_urgent) = (now, now, false);
         self.plan();
         let budget = ends.saturating_sub(now);
@@ -260,7 +263,7 @@ impl Tracker {
         };
         let least = self.flights.last_began().saturating_add(self.rules.pauses.least(self.attempts, self.jitter));
         let at = self.rested.max(beside).max(least);
-        let last_call = spacing::last_call(self.deadline(), self.since, self.rest);
+        let last_call = spacing::last_call(self.deadline(), self.since, least, self.rest);
         self.next = spacing::fit(at, self.since, self.rest, self.rules.pauses, last_call);
     }
 
@@ -449,7 +452,7 @@ impl Tracker {
 
     /// Asks a target once more that was ready a while ago.
     pub(crate) fn confirm(&mut self, now: Duration) {
-        (self.state, self.asked_again) = (State::Confirming, now);
+        self.state = State::Confirming;
         self.attempts = 0;
         (self.next, self.is_urgent) = (Some(now), true);
     }
@@ -458,7 +461,8 @@ impl Tracker {
     pub(crate) fn may_count_as_ready(&self, now: Duration) -> bool {
         let patience = UNCONFIRMED.max(self.answered_in.saturating_mul(2));
         let is_recent = now.saturating_sub(self.asked_again) <= patience;
-        self.state == State::Ready || self.state == State::Confirming && is_recent
+        // One that is urgent has not been asked yet.
+        self.state == State::Ready || self.state == State::Confirming && (self.is_urgent || is_recent)
     }
 
     /// Takes a target for ready that was so, and whose confirmation has not failed.
@@ -479,6 +483,7 @@ impl Tracker {
         }
         let is_over = self.deadline().is_past(now);
         self.flights.extend(now, ends);
+        self.asked_again = now;
         if is_last {
             self.rules.deadline = Deadline::At(ends);
         }

@@ -62,17 +62,17 @@ pub(super) fn gap(reach: Reach, hung: usize, last_took: Duration) -> Duration {
     }
 }
 
-/// When the last attempt before the deadline begins, which no rest puts off: as long as it can still take as long as the one
-/// before it did, early enough for that; after that just before the deadline, for what fails slowly and succeeds at once.
-pub(super) fn last_call(deadline: Deadline, now: Duration, rest: Duration) -> Option<Duration> {
+/// When the last attempt begins, just before the deadline. Of what rests for longer than that, which is given a chance to
+/// end as well, one begins as early as it takes, unless that were before `least`.
+pub(super) fn last_call(deadline: Deadline, now: Duration, least: Duration, rest: Duration) -> Option<Duration> {
     let deadline = deadline.at()?;
     let brief = deadline.saturating_sub(LAST_CALL.min(deadline / 4));
     let whole = brief.saturating_sub(rest.saturating_add(rest / 10));
-    Some(if now < whole { whole } else { brief })
+    Some(if rest > LAST_CALL && now.max(least) < whole { whole } else { brief })
 }
 
-/// The moment nearest to `at` that leaves the peer its rest and is not after the last call, nor so shortly before it
-/// that the two might as well be one; none, if the last call was the last.
+/// The moment nearest to `at` that leaves the peer its rest, or the last call, which no rest puts off, where that comes first
+/// or so soon after it that the two might as well be one; none, if the last call was the last.
 pub(super) fn fit(
     at: Duration,
     now: Duration,
@@ -121,12 +121,19 @@ mod tests {
 
     #[test]
     fn the_last_call_is_just_before_the_deadline_or_as_early_as_it_takes() {
-        let never = last_call(Deadline::Never, ms(0), ms(0));
+        let never = last_call(Deadline::Never, ms(0), ms(0), ms(0));
         assert_eq!(never, None);
-        for (deadline, now, rest, expected) in
-            [(1000, 0, 0, 950), (100, 0, 0, 75), (9000, 3000, 3000, 5650), (9000, 8650, 3000, 8950)]
-        {
-            let at = last_call(Deadline::At(ms(deadline)), ms(now), ms(rest));
+        for (deadline, now, least, rest, expected) in [
+            (1000, 0, 0, 0, 950),
+            (100, 0, 0, 0, 75),
+            // A run that is too short to be held up by its rest.
+            (9000, 8900, 0, 20, 8950),
+            (9000, 3000, 0, 3000, 5650),
+            (9000, 8650, 0, 3000, 8950),
+            // A configured pause is kept.
+            (30_000, 26_000, 43_000, 3000, 29_950),
+        ] {
+            let at = last_call(Deadline::At(ms(deadline)), ms(now), ms(least), ms(rest));
             assert_eq!(at, Some(ms(expected)), "{deadline} at {now}, resting {rest}");
         }
     }

@@ -287,6 +287,39 @@ fn a_peer_that_never_answers_gets_the_last_attempt_too() {
 }
 
 #[test]
+fn a_row_that_is_too_short_is_told_from_what_was_heard_since() {
+    let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+    for (at, outcome, ends_with_a_success) in
+        [(0, failed(Kind::TimedOut), false), (6, Ok(Ready::new("PONG")), true), (7, failed(Kind::NotAccepting), false)]
+    {
+        let attempt = tracker.begin(at * SECOND, 0.0).attempt;
+        tracker.finish(attempt, at * SECOND + MS, outcome, 0.0);
+        assert_eq!(tracker.history.ends_with_a_success(), ends_with_a_success, "at {at}");
+    }
+    // It is kept, and the peer has said that it holds it back.
+    let attempt = tracker.begin(8 * SECOND, 0.0).attempt;
+    tracker.finish(attempt, 8 * SECOND, Ok(Ready::new("PONG")), 0.0);
+    let attempt = tracker.begin(9 * SECOND, 0.0).attempt;
+    tracker.report_hanging(attempt, NotReady::new(Kind::NotAccepting, "an alarm"));
+    assert!(!tracker.history.ends_with_a_success());
+}
+
+#[test]
+fn the_time_to_confirm_counts_from_when_it_is_asked() {
+    let mut tracker = Tracker::new(rules());
+    let attempt = tracker.begin(Duration::ZERO, 0.0).attempt;
+    tracker.finish(attempt, MS, Ok(Ready::new("PONG")), 0.0);
+    tracker.confirm(10 * SECOND);
+    let counts = |tracker: &Tracker, ms: u32| tracker.may_count_as_ready(ms * MS);
+    assert!(counts(&tracker, 10_600), "there was no room to ask");
+    tracker.begin(10_600 * MS, 0.0);
+    assert!(counts(&tracker, 10_800) && !counts(&tracker, 10_900));
+    // This process was stopped.
+    tracker.look_once_more(20 * SECOND, 21 * SECOND, true);
+    assert!(counts(&tracker, 20_100));
+}
+
+#[test]
 fn commands_run_one_at_a_time_and_rest_as_long_as_they_ran() {
     let rules = Rules { overlap: Overlap::OneAtATime, deadline: Deadline::At(10 * SECOND), ..rules() };
     let (mut tracker, mut began) = (Tracker::new(rules), Vec::new());
@@ -535,11 +568,12 @@ proptest! {
 
     #[test]
     fn whatever_the_peer_does_no_gap_is_below_the_configured_one(
-        history in prop::collection::vec(any_does(), 1..60), is_limited: bool,
+        history in prop::collection::vec(any_does(), 1..60), is_limited: bool, is_command: bool,
         interval in 1..6000u64, jitter in -1.0..=1.0f64,
     ) {
         let interval = Duration::from_millis(interval);
         let rules = Rules {
+            overlap: if is_command { Overlap::OneAtATime } else { Overlap::Allowed },
             silence: if is_limited { Silence::Ended } else { Silence::Kept },
             pauses: configured(interval, interval),
             ..rules()
