@@ -608,7 +608,7 @@ struct Measured {
 impl Measured {
     /// How much later than the deadline it ended by itself.
     fn late(&self) -> Duration {
-        self.run.taken().saturating_sub(self.withheld).saturating_sub(DEADLINE)
+        self.run.taken_where_withheld(self.run.withheld + self.withheld).saturating_sub(DEADLINE)
     }
 }
 
