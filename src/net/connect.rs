@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, SockAddr, Type};
 
 use super::attempt::{Attempt, Made};
@@ -99,22 +98,14 @@ fn await_end(mut dial: Dial) -> Result<Made, NotReady> {
         if let Some(end) = dial.advance(clock::now()) {
             return end;
         }
-        let until = dial.wakes_at().saturating_duration_since(clock::now());
         let mut fds: Vec<PollFd<'_>> = dial.awaited().map(|fd| PollFd::new(fd, PollFlags::POLLOUT)).collect();
-        match poll(&mut fds, poll_timeout(until)) {
+        match poll(&mut fds, os::poll_timeout(dial.wakes_at())) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(NotReady::new(Kind::LocalLimit, format!("poll failed: {}", name_of(errno)))),
         }
         let writable: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
         dial.note(writable.into_iter());
     }
-}
-
-/// A time-out for poll(2), in its whole milliseconds.
-pub(crate) fn poll_timeout(until: Duration) -> PollTimeout {
-    // Rounded up: a poll that ends early would spin.
-    let millis = until.as_nanos().div_ceil(1_000_000);
-    PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }
 
 fn connect_unix(path: &Path) -> Result<Made, NotReady> {

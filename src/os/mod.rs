@@ -20,6 +20,19 @@ pub(crate) use other::{
     ended_child, forbid_dumps, has_interpreter, is_listening, is_noexec, last_signal, socket, watch_host,
 };
 
+use std::time::Instant;
+
+use nix::poll::PollTimeout;
+
+use crate::clock;
+
+/// A time-out of poll(2) that ends at `until`.
+pub(crate) fn poll_timeout(until: Instant) -> PollTimeout {
+    // Its milliseconds are rounded up: a poll that ends early would spin.
+    let millis = until.saturating_duration_since(clock::now()).as_nanos().div_ceil(1_000_000);
+    PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+}
+
 /// The name of this host; in a container, that of the container.
 pub(crate) fn host_name() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()

@@ -17,8 +17,7 @@ use nix::unistd;
 use socket2::SockRef;
 
 use crate::clock;
-use crate::net::poll_timeout;
-use crate::os::{dispositions, mounts};
+use crate::os::{self, dispositions, mounts};
 
 /// A pipe that poll calls writable takes this much without blocking (`PIPE_BUF`, pipe(7)).
 const CHUNK: usize = 4096;
@@ -247,8 +246,7 @@ impl Sink {
 ///
 /// `WouldBlock`, where it takes nothing `until` then.
 pub(super) fn wait_until_writable(fd: impl AsFd, until: Instant) -> io::Result<()> {
-    let left = until.saturating_duration_since(clock::now());
-    if left.is_zero() || !is_writable(fd.as_fd(), poll_timeout(left)) {
+    if clock::now() >= until || !is_writable(fd.as_fd(), os::poll_timeout(until)) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     Ok(())

@@ -20,7 +20,7 @@ use crate::targets::shared::probe;
 use crate::wait::gate::{Arrival, Start, World};
 use crate::wait::outcome::{NotReady, Outcome, Stage};
 use crate::wait::tracker::{MAX_OPEN, Reach};
-use crate::{clock, os::mounts};
+use crate::{clock, os};
 
 /// Descriptors that are not for attempts: our own, and what the system's libraries open for a moment.
 const DESCRIPTORS_KEPT: usize = 24;
@@ -245,8 +245,7 @@ impl<'a> EventLoop<'a> {
         let dials = self.dialling.iter().map(|dialling| dialling.dial.wakes_at());
         let room = self.helpers.room_again();
         let next = dials.chain(until).chain(room).min();
-        let timeout =
-            next.map_or(PollTimeout::NONE, |next| net::poll_timeout(next.saturating_duration_since(clock::now())));
+        let timeout = next.map_or(PollTimeout::NONE, os::poll_timeout);
         let helpers = self.helpers.awaited();
         let dials = self.dialling.iter().flat_map(|dialling| dialling.dial.awaited());
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(2 + self.dialling.len());
@@ -289,7 +288,7 @@ impl<'a> EventLoop<'a> {
 fn is_reached_at_once(place: &Place) -> bool {
     match place {
         Place::Tcp(_) => true,
-        Place::Unix(path) => !mounts::is_remote_path(path),
+        Place::Unix(path) => !os::mounts::is_remote_path(path),
     }
 }
 

@@ -19,7 +19,6 @@ use super::files::Conf;
 use super::host::conf;
 use super::trouble::{Trouble, is_out_of_descriptors};
 use super::wire::{DnsReply, Question, Record, RecordType};
-use crate::net::connect::poll_timeout;
 use crate::net::errno::{errno_of, name_of};
 use crate::{clock, os};
 
@@ -240,12 +239,11 @@ impl Ask {
     fn listen(&mut self, conf: &Conf, until: Instant) {
         let patience = self.patience(conf).unwrap_or(until);
         let due = self.undecided().map(|inquiry| inquiry.due).min().unwrap_or(until);
-        let wait = due.min(patience).min(until).saturating_duration_since(clock::now());
         let exchanges = self.inquiries.iter().flat_map(|inquiry| &inquiry.exchanges);
         let mut fds: Vec<PollFd<'_>> =
             exchanges.map(|exchange| PollFd::new(exchange.socket.as_fd(), exchange.awaits())).collect();
         // An interruption, or what poll(2) says else, shows itself at the sockets and the clock.
-        let _ = poll(&mut fds, poll_timeout(wait));
+        let _ = poll(&mut fds, os::poll_timeout(due.min(patience).min(until)));
         for inquiry in self.undecided() {
             inquiry.hear();
         }
