@@ -9,7 +9,7 @@ use socket2::Socket;
 
 use crate::clock;
 use crate::net::place::Place;
-use crate::net::resolve::state::ResolverState;
+use crate::net::resolver_state::ResolverState;
 use crate::net::steps::Steps;
 use crate::wait::gate::{LAST_LOOK, STALLED};
 use crate::wait::outcome::{NotReady, Stage};

@@ -9,7 +9,6 @@ mod host;
 #[cfg_attr(not(target_env = "musl"), path = "system.rs")]
 #[cfg_attr(target_env = "musl", path = "own.rs")]
 mod service;
-pub(crate) mod state;
 pub(crate) mod stub;
 mod trouble;
 pub(crate) mod wire;
@@ -18,10 +17,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::net::attempt::Attempt;
 use crate::net::interfaces::interface;
+use crate::net::resolver_state::ResolverState;
 use crate::net::steps::StepKind;
 use crate::wait::outcome::{Kind, NotReady, Stage};
 use host::{conf, read_file};
-use state::ResolverState;
 use trouble::Trouble;
 use wire::{Record, RecordType};
 

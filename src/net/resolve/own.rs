@@ -1,18 +1,28 @@
 //! The name service by the [resolver of our own](super::stub).
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use super::state::FRESH;
 use super::stub::NameLookup;
 use super::trouble::Trouble;
 use super::wire::Record;
 use crate::clock;
 use crate::net::attempt::Attempt;
+use crate::net::resolver_state::FRESH;
+
+/// The look-ups that an attempt's time did not suffice for, by name, with when each was left. Their sockets hear the
+/// answer that comes now.
+static UNFINISHED: LazyLock<Mutex<HashMap<String, (Instant, NameLookup)>>> = LazyLock::new(Mutex::default);
+
+fn unfinished() -> MutexGuard<'static, HashMap<String, (Instant, NameLookup)>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The addresses of a name, or why there are none; `None` if the attempt's time does not suffice.
 pub(super) fn look_up(host: &str, attempt: &Attempt) -> Option<Result<Vec<SocketAddr>, Trouble>> {
-    let begun = attempt.resolver.with(host, |name| name.begun.take());
-    let begun = begun.filter(|(left, _)| clock::now().saturating_duration_since(*left) <= FRESH);
+    let begun = unfinished().remove(host).filter(|(left, _)| clock::now().saturating_duration_since(*left) <= FRESH);
     let mut lookup = match begun.map_or_else(|| NameLookup::new(host), |(_, lookup)| Ok(lookup)) {
         Ok(lookup) => lookup,
         Err(trouble) => return Some(Err(trouble)),
@@ -23,8 +33,7 @@ pub(super) fn look_up(host: &str, attempt: &Attempt) -> Option<Result<Vec<Socket
             Some(end.map(|records| records.into_iter().filter_map(address).collect()))
         }
         None => {
-            // Its sockets hear the answer that comes now.
-            attempt.resolver.with(host, |name| name.begun = Some((clock::now(), lookup)));
+            unfinished().insert(host.to_owned(), (clock::now(), lookup));
             None
         }
     }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
 
-use super::state::ResolverState;
 use super::trouble::{Trouble, is_out_of_descriptors};
 use crate::clock;
 use crate::net::attempt::Attempt;
+use crate::net::resolver_state::ResolverState;
 use crate::os::dispositions;
 use crate::wait::outcome::Kind;
 

@@ -1,4 +1,4 @@
-//! What one attempt's look-ups leave to the attempts that follow.
+//! What one attempt's look-ups found, for the attempts that follow.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,9 +24,6 @@ pub(super) struct Remembered {
     pub(super) is_known: bool,
     /// Which name server answered, where somebody wants to know, and for which whole name.
     pub(super) answered: Option<String>,
-    /// The look-up that an attempt's time did not suffice for, with when it was left.
-    #[cfg(target_env = "musl")]
-    pub(super) begun: Option<(Instant, super::stub::NameLookup)>,
 }
 
 impl ResolverState {
