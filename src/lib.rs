@@ -16,6 +16,7 @@ mod exit_status;
 pub mod fuzzing;
 mod help;
 mod launch;
+mod mutex;
 mod net;
 mod options;
 mod os;

@@ -2,12 +2,13 @@
 
 use std::mem;
 use std::net::Shutdown;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
 use crate::clock;
+use crate::mutex::lock;
 use crate::net::place::Place;
 use crate::net::resolver_state::ResolverState;
 use crate::net::steps::Steps;
@@ -273,10 +274,6 @@ impl Attempt {
     pub(super) fn length(&self) -> Duration {
         self.end().saturating_duration_since(self.begun)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::mutex::lock;
 
 /// A late answer is used no later than this after it came.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
@@ -28,8 +29,7 @@ pub(super) struct Remembered {
 
 impl ResolverState {
     pub(super) fn with<T>(&self, host: &str, act: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        act(names.entry(host.to_owned()).or_default())
+        act(lock(&self.0).entry(host.to_owned()).or_default())
     }
 
     /// Keeps an answer that comes late, along with what else came late.

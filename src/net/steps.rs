@@ -1,12 +1,13 @@
 //! The steps of an attempt, kept for whoever wants to look at them (`--check -v`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::clock;
 use crate::duration::millis;
+use crate::mutex::lock;
 
 /// No attempt has more steps than this.
 const MOST: usize = 64;
@@ -87,7 +88,7 @@ impl Steps {
     /// The same with the step in words. What the step before has said already is not said again.
     fn push(&self, kind: StepKind, detail: String) {
         let Some(record) = &self.0 else { return };
-        let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = lock(record);
         let now = clock::now();
         let is_told = record.steps.last().is_some_and(|last| last.detail == detail);
         if record.steps.len() < MOST && !is_told {
@@ -99,8 +100,7 @@ impl Steps {
 
     /// All steps so far; none where nothing is recorded.
     pub(crate) fn taken(&self) -> Option<Vec<Step>> {
-        let record = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(record.steps.clone())
+        self.0.as_ref().map(|record| lock(record).steps.clone())
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::mutex::lock;
 
 /// `NETLINK_SOCK_DIAG`
 const SOCK_DIAG: i32 = 4;
@@ -22,7 +24,7 @@ const LENGTH: u32 = 16 + 56;
 /// the same: a port that is redirected has no listener, and a kernel without `sock_diag` says nothing.
 pub(crate) fn is_listening(address: SocketAddr) -> bool {
     static KERNEL: Mutex<Option<Socket>> = Mutex::new(None);
-    let mut kernel = KERNEL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kernel = lock(&KERNEL);
     let (domain, kind) = (Domain::from(libc::AF_NETLINK), Type::RAW.nonblocking().cloexec());
     let open = || Socket::new(domain, kind, Some(Protocol::from(SOCK_DIAG))).ok();
     let Some(mut socket) = kernel.take().or_else(open) else { return false };

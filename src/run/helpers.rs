@@ -8,13 +8,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use crate::config::Config;
 use crate::exit_status::Stop;
+use crate::mutex::{lock, wait};
 use crate::net::Attempt;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{Encryption, TlsOptions};
@@ -115,12 +116,6 @@ struct Shared {
     context: Arc<Context>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The helpers; there is none at first, nor a way to hear of one.
 #[derive(Debug)]
 pub(crate) struct Helpers {
@@ -142,7 +137,7 @@ impl Helpers {
             self.refused = None;
         }
         let Some((shared, _)) = &self.running else { return self.refused.is_none() };
-        let queue = shared.lock();
+        let queue = lock(&shared.queue);
         let most = if self.refused.is_some() { queue.threads } else { MAX_THREADS };
         queue.running + queue.jobs.len() < (most / among).max(1)
     }
@@ -162,7 +157,7 @@ impl Helpers {
             Some((shared, _)) => Arc::clone(shared),
             None => self.begin().map_err(|error| no_thread(&error))?,
         };
-        let mut queue = shared.lock();
+        let mut queue = lock(&shared.queue);
         queue.jobs.push_back(job);
         let may_start = self.room_again().is_none_or(|again| again <= now);
         let refusal = if may_start { self.start_threads(&shared, &mut queue, now) } else { None };
@@ -181,7 +176,7 @@ impl Helpers {
             && let Some((shared, _)) = &self.running
         {
             let shared = Arc::clone(shared);
-            self.start_threads(&shared, &mut shared.lock(), now);
+            self.start_threads(&shared, &mut lock(&shared.queue), now);
         }
     }
 
@@ -219,12 +214,12 @@ impl Helpers {
         let Some((shared, read)) = &mut self.running else { return Vec::new() };
         // The bell is rung by the first that leaves something: heard before it is all taken, it is never missed.
         drop(read.read(&mut [0; 64]));
-        std::mem::take(&mut shared.lock().done)
+        std::mem::take(&mut lock(&shared.queue).done)
     }
 
     /// Drops the jobs that no thread has taken yet; gives them back.
     pub(crate) fn drop_waiting(&mut self) -> VecDeque<Job> {
-        self.running.as_ref().map(|(shared, _)| std::mem::take(&mut shared.lock().jobs)).unwrap_or_default()
+        self.running.as_ref().map(|(shared, _)| std::mem::take(&mut lock(&shared.queue).jobs)).unwrap_or_default()
     }
 }
 
@@ -235,10 +230,10 @@ fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
 
 fn work(shared: &Shared) {
     let Context { targets, goal, tls } = &*shared.context;
-    let mut queue = shared.lock();
+    let mut queue = lock(&shared.queue);
     loop {
         let Some(Job { round, start, attempt }) = queue.jobs.pop_front() else {
-            queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = wait(&shared.wake, queue);
             continue;
         };
         queue.running += 1;
@@ -250,7 +245,7 @@ fn work(shared: &Shared) {
         };
         // Its connection, if the probe has not taken it.
         drop(attempt);
-        queue = shared.lock();
+        queue = lock(&shared.queue);
         queue.running -= 1;
         queue.done.push(Done { round, start, outcome });
         if queue.done.len() == 1 {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex};
 use std::time::Instant;
 
 use super::stub::NameLookup;
 use super::trouble::Trouble;
 use super::wire::Record;
 use crate::clock;
+use crate::mutex::lock;
 use crate::net::attempt::Attempt;
 use crate::net::resolver_state::FRESH;
 
@@ -16,13 +17,10 @@ use crate::net::resolver_state::FRESH;
 /// answer that comes now.
 static UNFINISHED: LazyLock<Mutex<HashMap<String, (Instant, NameLookup)>>> = LazyLock::new(Mutex::default);
 
-fn unfinished() -> MutexGuard<'static, HashMap<String, (Instant, NameLookup)>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The addresses of a name, or why there are none; `None` if the attempt's time does not suffice.
 pub(super) fn look_up(host: &str, attempt: &Attempt) -> Option<Result<Vec<SocketAddr>, Trouble>> {
-    let begun = unfinished().remove(host).filter(|(left, _)| clock::now().saturating_duration_since(*left) <= FRESH);
+    let begun =
+        lock(&UNFINISHED).remove(host).filter(|(left, _)| clock::now().saturating_duration_since(*left) <= FRESH);
     let mut lookup = match begun.map_or_else(|| NameLookup::new(host), |(_, lookup)| Ok(lookup)) {
         Ok(lookup) => lookup,
         Err(trouble) => return Some(Err(trouble)),
@@ -33,7 +31,7 @@ pub(super) fn look_up(host: &str, attempt: &Attempt) -> Option<Result<Vec<Socket
             Some(end.map(|records| records.into_iter().filter_map(address).collect()))
         }
         None => {
-            unfinished().insert(host.to_owned(), (clock::now(), lookup));
+            lock(&UNFINISHED).insert(host.to_owned(), (clock::now(), lookup));
             None
         }
     }

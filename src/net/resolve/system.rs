@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
 
 use super::trouble::{Trouble, is_out_of_descriptors};
 use crate::clock;
+use crate::mutex::{lock, wait};
 use crate::net::attempt::Attempt;
 use crate::net::resolver_state::ResolverState;
 use crate::os::dispositions;
@@ -85,13 +86,9 @@ struct Pool {
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 static WAKE: Condvar = Condvar::new();
 
-fn pool() -> MutexGuard<'static, Pool> {
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Has a thread ask; false if there is none.
 fn start(job: LookupJob) -> bool {
-    let mut pool = pool();
+    let mut pool = lock(&POOL);
     if pool.jobs.len() >= pool.idle {
         if pool.threads >= MAX_THREADS {
             return false;
@@ -110,16 +107,16 @@ fn start(job: LookupJob) -> bool {
 }
 
 fn work() {
-    let mut pool = pool();
+    let mut pool = lock(&POOL);
     loop {
         if let Some(job) = pool.jobs.pop_front() {
             pool.idle -= 1;
             drop(pool);
             job.run();
-            pool = self::pool();
+            pool = lock(&POOL);
             pool.idle += 1;
         } else {
-            pool = WAKE.wait(pool).unwrap_or_else(PoisonError::into_inner);
+            pool = wait(&WAKE, pool);
         }
     }
 }

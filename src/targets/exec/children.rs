@@ -6,7 +6,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::clock;
+use crate::mutex::lock;
 use crate::os::{self, dispositions};
 
 /// How long commands have between SIGTERM and SIGKILL when the wait ends: a signal ends it within 50 ms.
@@ -77,10 +78,6 @@ struct Children {
 
 static CHILDREN: Mutex<Children> = Mutex::new(Children { running: Vec::new(), starting: 0, closed: false });
 
-fn lock() -> MutexGuard<'static, Children> {
-    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Children {
     fn find(&mut self, id: u32) -> Option<&mut Running> {
         self.running.iter_mut().find(|running| running.child.id() == id)
@@ -111,7 +108,7 @@ impl Children {
 ///
 /// Errors of the system; [`io::ErrorKind::Interrupted`] once the wait has ended.
 pub(crate) fn start(command: &mut Command) -> io::Result<u32> {
-    let mut children = lock();
+    let mut children = lock(&CHILDREN);
     if children.closed {
         return Err(io::ErrorKind::Interrupted.into());
     }
@@ -121,7 +118,7 @@ pub(crate) fn start(command: &mut Command) -> io::Result<u32> {
     dispositions::keep_statuses_of_children();
     command.process_group(0);
     let spawned = dispositions::with_original_mask(|| command.spawn());
-    let mut children = lock();
+    let mut children = lock(&CHILDREN);
     children.starting -= 1;
     let is_late = children.closed;
     let running = Running { child: spawned?, status: None, is_awaited: !is_late, is_gone: false };
@@ -139,30 +136,30 @@ pub(crate) fn start(command: &mut Command) -> io::Result<u32> {
 ///
 /// Errors of the system: the status is not known then, and never will be.
 pub(crate) fn status(id: u32) -> io::Result<Option<ExitStatus>> {
-    lock().find(id).ok_or(io::ErrorKind::NotFound)?.ask()
+    lock(&CHILDREN).find(id).ok_or(io::ErrorKind::NotFound)?.ask()
 }
 
 /// Ends the command and all others of its group: SIGTERM, and SIGKILL after `grace`. It is not known any more then.
 pub(crate) fn end(id: u32, grace: Duration) {
     end_those(|running| running.child.id() == id, grace);
-    lock().running.retain(|running| running.child.id() != id);
+    lock(&CHILDREN).running.retain(|running| running.child.id() != id);
 }
 
 /// Ends all of them, and lets none begin until [`reopen`].
 pub(crate) fn end_all() {
-    lock().closed = true;
+    lock(&CHILDREN).closed = true;
     let until = clock::now() + GRACE;
-    while lock().starting > 0 && clock::now() < until {
+    while lock(&CHILDREN).starting > 0 && clock::now() < until {
         let _ = poll(&mut [], PollTimeout::from(TICK));
     }
     end_those(|_| true, until.saturating_duration_since(clock::now()));
     // Children that a thread waits for are ended by that thread.
-    lock().running.retain(|running| running.is_awaited);
+    lock(&CHILDREN).running.retain(|running| running.is_awaited);
 }
 
 /// Commands may begin again: for the next round of a watch.
 pub(crate) fn reopen() {
-    lock().closed = false;
+    lock(&CHILDREN).closed = false;
 }
 
 fn end_those(which: impl Fn(&Running) -> bool, grace: Duration) {
@@ -170,7 +167,7 @@ fn end_those(which: impl Fn(&Running) -> bool, grace: Duration) {
         let until = clock::now() + patience;
         let mut is_signalled = false;
         loop {
-            let mut children = lock();
+            let mut children = lock(&CHILDREN);
             children.reap_orphans();
             let mut is_over = true;
             for running in children.running.iter_mut().filter(|running| which(running)) {
