@@ -30,7 +30,7 @@ pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
 pub(crate) struct DnsName {
     name: String,
     /// `type=`
-    wanted: Option<&'static [RecordType; 1]>,
+    wanted: Option<RecordType>,
 }
 
 impl DnsName {
@@ -41,7 +41,7 @@ impl DnsName {
         }
         url::check_name(name)?;
         let wanted = reading.expectations.take("type")?.map(|text| {
-            let found = RecordType::ALL.iter().find(|[known]| known.name().eq_ignore_ascii_case(&text));
+            let found = RecordType::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(&text));
             found.ok_or("the value of `type` is no type of record that is known (try SRV, MX or TXT)")
         });
         Ok(Self { name: name.to_owned(), wanted: wanted.transpose()? })
@@ -61,7 +61,7 @@ impl Probe for DnsName {
             }
             Some(wanted) => {
                 let found = required_records(&self.name, wanted, attempt)?;
-                (format!("{} records:", wanted[0].name()), found.iter().map(ToString::to_string).collect())
+                (format!("{} records:", wanted.name()), found.iter().map(ToString::to_string).collect())
             }
         };
         let more = if found.len() > 3 { ", …" } else { "" };
@@ -83,7 +83,7 @@ mod tests {
     fn a_type_is_named_in_any_case() {
         let wanted = |url: &str| {
             let target = scripted::target(url);
-            target.as_kind::<DnsName>().and_then(|name| name.wanted).map(|[wanted]| wanted.name())
+            target.as_kind::<DnsName>().and_then(|name| name.wanted).map(RecordType::name)
         };
         assert_eq!(wanted("dns://_pg._tcp.db.example#type=srv"), Some("SRV"));
         assert_eq!(wanted("dns://example.org#type=MX"), Some("MX"));

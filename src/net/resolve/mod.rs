@@ -84,7 +84,7 @@ fn source(host: &str, attempt: &Attempt) -> String {
 /// # Errors
 ///
 /// [`Kind::Unresolved`] where the name service says nothing; [`Kind::TimedOut`]; [`Kind::LocalLimit`].
-pub(crate) fn records(name: &str, wanted: &'static [RecordType], attempt: &Attempt) -> Result<Vec<Record>, NotReady> {
+pub(crate) fn records(name: &str, wanted: RecordType, attempt: &Attempt) -> Result<Vec<Record>, NotReady> {
     attempt.enter(Stage::Resolving);
     let lookup = stub::NameLookup::of_records(name, wanted);
     let found = lookup.map_or_else(|trouble| Some(Err(trouble)), |mut lookup| lookup.run(attempt.ends));
@@ -103,13 +103,9 @@ pub(crate) fn records(name: &str, wanted: &'static [RecordType], attempt: &Attem
 /// # Errors
 ///
 /// The same; and where there are none, as [`resolve`].
-pub(crate) fn required_records(
-    name: &str,
-    wanted: &'static [RecordType],
-    attempt: &Attempt,
-) -> Result<Vec<Record>, NotReady> {
+pub(crate) fn required_records(name: &str, wanted: RecordType, attempt: &Attempt) -> Result<Vec<Record>, NotReady> {
     let found = records(name, wanted, attempt)?;
-    let kind = wanted[0].name();
+    let kind = wanted.name();
     let is_known = attempt.resolver.with(&format!("{kind} {name}"), |known| {
         known.is_known |= !found.is_empty();
         known.is_known

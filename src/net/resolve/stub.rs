@@ -37,7 +37,7 @@ const MAX_MESSAGE: usize = 65_535;
 #[derive(Debug)]
 pub(crate) struct NameLookup {
     conf: Conf,
-    wanted: &'static [RecordType],
+    wanted: Vec<RecordType>,
     candidates: std::vec::IntoIter<String>,
     ask: Option<Ask>,
     trouble: Option<Trouble>,
@@ -58,7 +58,7 @@ impl NameLookup {
             conf.servers.rotate_left(by);
         }
         let candidates = conf.candidates(name).into_iter();
-        let wanted = if conf.no_aaaa { &[RecordType::A][..] } else { &[RecordType::Aaaa, RecordType::A] };
+        let wanted = if conf.no_aaaa { vec![RecordType::A] } else { vec![RecordType::Aaaa, RecordType::A] };
         Ok(Self { conf, wanted, candidates, ask: None, trouble: None, answered: None })
     }
 
@@ -67,8 +67,8 @@ impl NameLookup {
     /// # Errors
     ///
     /// As [`NameLookup::new`].
-    pub(crate) fn of_records(name: &str, wanted: &'static [RecordType]) -> Result<Self, Trouble> {
-        Ok(Self { wanted, ..Self::new(name)? })
+    pub(crate) fn of_records(name: &str, wanted: RecordType) -> Result<Self, Trouble> {
+        Ok(Self { wanted: vec![wanted], ..Self::new(name)? })
     }
 
     /// Goes on until `until`, and gives the records, or why there are none; `None` if the time is up.
@@ -78,7 +78,7 @@ impl NameLookup {
             let ask = match &mut self.ask {
                 Some(ask) => ask,
                 None => match self.candidates.next() {
-                    Some(name) => self.ask.insert(Ask::new(&name, &self.conf, self.wanted, now)),
+                    Some(name) => self.ask.insert(Ask::new(&name, &self.conf, &self.wanted, now)),
                     None => return Some(Err(self.trouble.take().unwrap_or_else(Trouble::no_name))),
                 },
             };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Condvar, LazyLock, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType};
@@ -76,14 +76,13 @@ impl LookupJob {
 }
 
 /// The threads that ask. They stay: one that has just ended makes exec(2) slower than one that is parked.
-#[derive(Default)]
 struct Pool {
     jobs: VecDeque<LookupJob>,
     threads: usize,
     idle: usize,
 }
 
-static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+static POOL: Mutex<Pool> = Mutex::new(Pool { jobs: VecDeque::new(), threads: 0, idle: 0 });
 static WAKE: Condvar = Condvar::new();
 
 /// Has a thread ask; false if there is none.

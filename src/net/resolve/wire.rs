@@ -31,9 +31,9 @@ pub(crate) enum RecordType {
 }
 
 impl RecordType {
-    /// All of them, each as a list of one.
-    pub(crate) const ALL: &[[Self; 1]] =
-        &[[Self::A], [Self::Aaaa], [Self::Srv], [Self::Txt], [Self::Mx], [Self::Ns], [Self::Ptr], [Self::Cname]];
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::A, Self::Aaaa, Self::Srv, Self::Txt, Self::Mx, Self::Ns, Self::Ptr, Self::Cname];
 
     fn number(self) -> u16 {
         self as u16

@@ -17,7 +17,7 @@ pub(super) struct Options {
 /// The servers of a name: those of `_SERVICE._tcp.NAME`, in the order of their priorities.
 pub(super) fn servers(name: &str, service: &str, attempt: &Attempt) -> Result<Vec<Place>, NotReady> {
     let asked = format!("_{service}._tcp.{name}");
-    let found = records(&whole(&asked), &[RecordType::Srv], attempt)?;
+    let found = records(&whole(&asked), RecordType::Srv, attempt)?;
     if found.is_empty() {
         let reason =
             format!("DNS has no SRV records for {asked}: is the name spelt right, and does its cluster exist?");
@@ -58,7 +58,7 @@ fn parent(name: &str) -> &str {
 
 /// The options in the name's text, if it has one.
 pub(super) fn options(name: &str, attempt: &Attempt) -> Result<Options, NotReady> {
-    let texts: Vec<String> = records(&whole(name), &[RecordType::Txt], attempt)?
+    let texts: Vec<String> = records(&whole(name), RecordType::Txt, attempt)?
         .into_iter()
         .filter_map(|record| if let Record::Text(text) = record { Some(text) } else { None })
         .collect();
