@@ -3,8 +3,6 @@
 //! rustls-webpki reads version 3 alone, and refuses some of those before a verifier is asked. Here nothing
 //! is judged: a certificate of any version is taken apart, as far as it is needed.
 
-use std::borrow::Cow;
-
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512};
 
 /// A certificate, taken apart. The slices are the contents of DER values, without tag and length, unless
@@ -220,13 +218,13 @@ impl<'a> Certificate<'a> {
     }
 
     /// The common names of the subject, the most specific one last.
-    pub(crate) fn common_names(&self) -> Vec<Cow<'a, str>> {
+    pub(crate) fn common_names(&self) -> Vec<String> {
         attributes(self.subject).filter(|(oid, _)| *oid == COMMON_NAME).map(|(_, value)| value).collect()
     }
 }
 
 /// `Name ::= SEQUENCE OF SET OF SEQUENCE { type, value }`
-fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, str>)> {
+fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], String)> {
     Values(name).filter(|(tag, _)| *tag == SET).flat_map(|(_, set)| Values(set)).filter_map(|(_, attribute)| {
         let mut attribute = Values(attribute);
         let oid = attribute.tagged(OID)?;
@@ -237,17 +235,17 @@ fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, str>)> {
 /// The last common name in a `Name`, or else its last attribute: what people call it by.
 pub(crate) fn shown_name(name: &[u8]) -> Option<String> {
     let best = attributes(name).filter(|(oid, _)| *oid == COMMON_NAME).last().or_else(|| attributes(name).last());
-    best.map(|(_, value)| value.into_owned())
+    best.map(|(_, value)| value)
 }
 
 /// A `BMPString` has two bytes a character; the others are ASCII, Latin-1 or UTF-8.
-fn decoded((tag, bytes): (u8, &[u8])) -> Cow<'_, str> {
+fn decoded((tag, bytes): (u8, &[u8])) -> String {
     const BMP_STRING: u8 = 0x1e;
     if tag == BMP_STRING {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
-        return Cow::Owned(String::from_utf16_lossy(&units));
+        return String::from_utf16_lossy(&units);
     }
-    String::from_utf8_lossy(bytes)
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl<'a> Extensions<'a> {

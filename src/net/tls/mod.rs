@@ -245,9 +245,7 @@ fn described(connection: &TlsConnection) -> String {
 const READ: ReadFile<'static> = &|path| std::fs::read(path);
 
 fn roots_in(path: &Path, read: ReadFile<'_>) -> Result<Roots, String> {
-    let mut roots = Roots::default();
-    roots.add(&files::certificates(path, read)?);
-    Ok(roots)
+    Ok(Roots::of(files::certificates(path, read)?))
 }
 
 /// The versions within the limits that this build has.

@@ -52,7 +52,7 @@ pub(crate) fn names(certificate: &Certificate<'_>, host: &WantedHost) -> Named {
     if !others.is_empty() {
         return Named::Otherwise(others);
     }
-    let common: Vec<String> = certificate.common_names().into_iter().map(String::from).collect();
+    let common = certificate.common_names();
     let is_named = common.iter().any(|common| match host {
         WantedHost::Name(name) => matches(common.as_bytes(), name),
         WantedHost::Address(address) => common.parse() == Ok(*address),
@@ -63,7 +63,7 @@ pub(crate) fn names(certificate: &Certificate<'_>, host: &WantedHost) -> Named {
 /// All names of hosts that a certificate has; without any, its common names.
 pub(crate) fn all(certificate: &Certificate<'_>) -> Vec<String> {
     let names = alternatives(certificate);
-    if names.is_empty() { certificate.common_names().into_iter().map(String::from).collect() } else { names }
+    if names.is_empty() { certificate.common_names() } else { names }
 }
 
 /// The names of hosts in a certificate's subjectAltName.

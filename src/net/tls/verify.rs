@@ -1,6 +1,5 @@
 //! Whether a server's certificate is to be trusted, and whether the server holds its key.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -52,22 +51,24 @@ impl Limits {
 }
 
 impl Roots {
-    /// Trusts these too.
+    /// Those of a file.
     ///
     /// A certificate that may not issue others is no anchor: whoever holds the key of a server's certificate that was
     /// given as it is must not be able to speak for other names.
-    pub(crate) fn add(&mut self, certificates: &[CertificateDer<'static>]) {
+    pub(crate) fn of(certificates: Vec<CertificateDer<'static>>) -> Self {
+        let mut roots = Self::default();
         for der in certificates {
-            let Some(read) = Certificate::read(der) else { continue };
+            let Some(read) = Certificate::read(&der) else { continue };
             if read.is_trustworthy_issuer()
-                && let Ok(anchor) = webpki::anchor_from_trusted_cert(der)
+                && let Ok(anchor) = webpki::anchor_from_trusted_cert(&der)
             {
                 let path_length = read.extensions.basic.and_then(|basic| basic.path_length).unwrap_or(usize::MAX);
-                self.anchors.push(anchor.to_owned());
-                self.limits.push(Limits { not_before: read.not_before, not_after: read.not_after, path_length });
+                roots.anchors.push(anchor.to_owned());
+                roots.limits.push(Limits { not_before: read.not_before, not_after: read.not_after, path_length });
             }
-            self.given.push(der.clone());
+            roots.given.push(der);
         }
+        roots
     }
 
     /// Mozilla's, of which no more is known than what is needed.
@@ -236,7 +237,7 @@ impl Verifier {
         match self.own_chain(der, &leaf, presented, now) {
             Some(result) => {
                 drop(self.findings.voucher.set("a certificate that was given as trusted".to_owned()));
-                result
+                result.map(|()| false)
             }
             None => Err(self.describe(&error, &leaf, presented, now)),
         }
@@ -301,7 +302,7 @@ impl Verifier {
         leaf: &Certificate<'_>,
         presented: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Option<Result<bool, String>> {
+    ) -> Option<Result<(), String>> {
         let is_given = self.roots.given.iter().any(|given| given.as_ref() == der);
         let is_ca = leaf.extensions.basic.is_some_and(|basic| basic.is_ca);
         if !is_given && leaf.version != 1 && !is_ca {
@@ -314,11 +315,12 @@ impl Verifier {
             return Some(Err(NOT_FOR_SERVERS.to_owned()));
         }
         if is_given {
-            return Some(Ok(false));
+            return Some(Ok(()));
         }
         let presented = presented.iter().take(MAX_PRESENTED);
         let presented: Vec<_> = presented.filter_map(|der| Certificate::read(der)).collect();
-        self.climb(leaf, &presented, now, 0, &Cell::new(MAX_TRIES))
+        let mut tries_left = MAX_TRIES;
+        self.climb(leaf, &presented, now, 0, &mut tries_left)
     }
 
     /// From `below`, with `depth` certificates between it and the server's, to an anchor.
@@ -328,8 +330,8 @@ impl Verifier {
         presented: &[Certificate<'_>],
         now: UnixTime,
         depth: usize,
-        tries: &Cell<usize>,
-    ) -> Option<Result<bool, String>> {
+        tries_left: &mut usize,
+    ) -> Option<Result<(), String>> {
         let mut problem = None;
         for (anchor, limits) in self.roots.anchors.iter().zip(&self.roots.limits) {
             let spki = webpki::spki_for_anchor(anchor);
@@ -346,7 +348,7 @@ impl Verifier {
                 problem = Some(LIMITS_NAMES.to_owned());
                 continue;
             }
-            return Some(Ok(false));
+            return Some(Ok(()));
         }
         if depth == MAX_INTERMEDIATES {
             return problem.map(Err);
@@ -357,18 +359,18 @@ impl Verifier {
                 continue;
             }
             // Each may cost a verification, at each depth anew.
-            let Some(left) = tries.get().checked_sub(1) else { break };
-            tries.set(left);
+            let Some(left) = tries_left.checked_sub(1) else { break };
+            *tries_left = left;
             if !is_signed(below, issuer.public_key) {
                 continue;
             }
             let result = match dates(issuer, now, "a CA's certificate that the server sends") {
-                Ok(()) => self.climb(issuer, presented, now, depth + 1, tries),
+                Ok(()) => self.climb(issuer, presented, now, depth + 1, tries_left),
                 Err(problem) => Some(Err(problem)),
             };
             match result {
-                Some(Ok(_)) if issuer.extensions.limits_names => problem = Some(LIMITS_NAMES.to_owned()),
-                Some(Ok(limits_names)) => return Some(Ok(limits_names)),
+                Some(Ok(())) if issuer.extensions.limits_names => problem = Some(LIMITS_NAMES.to_owned()),
+                Some(Ok(())) => return Some(Ok(())),
                 Some(Err(other)) => problem = problem.or(Some(other)),
                 None => {}
             }
