@@ -1,6 +1,6 @@
 //! Connections whose every step ends at a deadline.
 
-pub(crate) mod attempt;
+mod attempt;
 mod closed;
 mod connect;
 mod connection;
@@ -11,7 +11,7 @@ mod place;
 mod race;
 pub(crate) mod resolve;
 mod resolver_state;
-pub(crate) mod steps;
+mod steps;
 mod stream;
 pub(crate) mod tls;
 pub(crate) mod tls_settings;

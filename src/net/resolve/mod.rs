@@ -9,7 +9,7 @@ mod host;
 #[cfg_attr(not(target_env = "musl"), path = "system.rs")]
 #[cfg_attr(target_env = "musl", path = "own.rs")]
 mod service;
-pub(crate) mod stub;
+mod stub;
 mod trouble;
 pub(crate) mod wire;
 

@@ -141,6 +141,19 @@ impl TlsConnection {
         }
     }
 
+    /// The data for tls-server-end-point channel binding (RFC 5929, section 4): the hash of the server's
+    /// certificate, by its signature's hash, or SHA-256 where that is MD5 or SHA-1.
+    ///
+    /// `None` where the algorithm leaves it undefined (Ed25519).
+    pub(crate) fn end_point(&self) -> Option<EndPoint> {
+        if !self.findings.is_key_proven.load(Ordering::Relaxed) {
+            return Some(EndPoint::Unproven);
+        }
+        let certificate = self.stream.conn.peer_certificates()?.first()?;
+        let algorithm = certificate::signature_hash(Certificate::read(certificate)?.algorithm)?;
+        Some(EndPoint::Hash(ring::digest::digest(algorithm, certificate).as_ref().to_vec()))
+    }
+
     /// Reads until a ticket has come, or content.
     fn hear(&mut self) -> io::Result<()> {
         loop {
@@ -216,17 +229,4 @@ impl Write for TlsConnection {
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush().map_err(|error| self.explained(error))
     }
-}
-
-/// The data for tls-server-end-point channel binding (RFC 5929, section 4): the hash of the server's
-/// certificate, by its signature's hash, or SHA-256 where that is MD5 or SHA-1.
-///
-/// `None` where the algorithm leaves it undefined (Ed25519).
-pub(crate) fn server_end_point(connection: &TlsConnection) -> Option<EndPoint> {
-    if !connection.findings.is_key_proven.load(Ordering::Relaxed) {
-        return Some(EndPoint::Unproven);
-    }
-    let certificate = connection.stream.conn.peer_certificates()?.first()?;
-    let algorithm = certificate::signature_hash(Certificate::read(certificate)?.algorithm)?;
-    Some(EndPoint::Hash(ring::digest::digest(algorithm, certificate).as_ref().to_vec()))
 }

@@ -170,7 +170,7 @@ fn handshake(
 
 fn end_point(stream: &Stream) -> Option<EndPoint> {
     match stream {
-        Stream::Tls(stream) => net::tls::connection::server_end_point(stream),
+        Stream::Tls(stream) => stream.end_point(),
         Stream::Plain(_) => None,
     }
 }
