@@ -15,10 +15,8 @@ pub(crate) struct Certificate<'a> {
     pub(crate) version: u8,
     /// The name of whoever signed it.
     pub(crate) issuer: &'a [u8],
-    /// Seconds since 1970: from when on it is valid.
-    pub(crate) not_before: i64,
-    /// Seconds since 1970: up to when it is valid.
-    pub(crate) not_after: i64,
+    /// From when to when it is valid.
+    pub(crate) validity: Validity,
     /// Its name.
     pub(crate) subject: &'a [u8],
     /// The subject's public key with its algorithm, with tag and length.
@@ -29,6 +27,37 @@ pub(crate) struct Certificate<'a> {
     pub(crate) signature: &'a [u8],
     /// The extensions, by which it says what it is for.
     pub(crate) extensions: Extensions<'a>,
+}
+
+/// From when to when a certificate is valid, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Validity {
+    /// The first second.
+    pub(crate) not_before: i64,
+    /// The last one.
+    pub(crate) not_after: i64,
+}
+
+/// Why a certificate is not valid at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    /// Its time has not come.
+    NotYet,
+    /// Its time is over.
+    Expired,
+}
+
+impl Validity {
+    /// Whether a certificate is valid `now`.
+    pub(crate) fn at(self, now: i64) -> Result<(), Invalid> {
+        if now > self.not_after {
+            Err(Invalid::Expired)
+        } else if now < self.not_before {
+            Err(Invalid::NotYet)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// The extensions that are looked at (RFC 5280, section 4.2).
@@ -157,8 +186,8 @@ impl<'a> Certificate<'a> {
             return None;
         }
         let issuer = fields.tagged(SEQUENCE)?;
-        let mut validity = Values(fields.tagged(SEQUENCE)?);
-        let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
+        let mut dates = Values(fields.tagged(SEQUENCE)?);
+        let validity = Validity { not_before: time(dates.next()?)?, not_after: time(dates.next()?)? };
         let subject = fields.tagged(SEQUENCE)?;
         let public_key = fields.whole(SEQUENCE)?;
         // issuerUniqueID and subjectUniqueID.
@@ -170,18 +199,7 @@ impl<'a> Certificate<'a> {
             Some(_) => return None,
             None => Extensions::default(),
         };
-        Some(Self {
-            signed,
-            version,
-            issuer,
-            not_before,
-            not_after,
-            subject,
-            public_key,
-            algorithm,
-            signature,
-            extensions,
-        })
+        Some(Self { signed, version, issuer, validity, subject, public_key, algorithm, signature, extensions })
     }
 
     /// Whether it may issue others where somebody trusts it for that: as OpenSSL's `check_ca` has it, but
@@ -448,7 +466,7 @@ mod tests {
         let read = Certificate::read(&der).unwrap();
         assert_eq!((read.version, read.issuer == read.subject), (3, true));
         // `date -u -d 2024-02-29 +%s`, and of 2050-01-01, which takes four digits for the year.
-        assert_eq!((read.not_before, read.not_after), (1_709_164_800, 2_524_608_000));
+        assert_eq!(read.validity, Validity { not_before: 1_709_164_800, not_after: 2_524_608_000 });
         assert!(read.is_trustworthy_issuer() && read.is_intermediate(3) && !read.is_intermediate(4));
         assert!(!read.is_servers(), "keyCertSign alone");
         assert_eq!(read.common_names(), ["db"]);

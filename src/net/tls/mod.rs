@@ -236,7 +236,7 @@ fn described(connection: &TlsConnection) -> String {
     let names = names::all(&leaf).join(", ");
     let issuer = certificate::shown_name(leaf.issuer).unwrap_or_default();
     let now = crate::clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let days = (leaf.not_after - i64::try_from(now).unwrap_or(i64::MAX)).div_euclid(24 * 60 * 60);
+    let days = (leaf.validity.not_after - i64::try_from(now).unwrap_or(i64::MAX)).div_euclid(24 * 60 * 60);
     let voucher = connection.findings.voucher.get().map_or("not verified", String::as_str);
     format!("{version}, a certificate for {names}, issued by {issuer}, {days} days left, vouched for by: {voucher}")
 }

@@ -12,7 +12,7 @@ use rustls::{CertificateError, DigitallySignedStruct, OtherError, PeerMisbehaved
 use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
 
 use super::algorithms::{ALGORITHMS, UNVERIFIED, is_for_tls13};
-use super::certificate::{self, Certificate, PublicKey, key_name, shown_name};
+use super::certificate::{self, Certificate, Invalid, PublicKey, Validity, key_name, shown_name};
 use super::failure::words;
 use super::names::{Named, WantedHost, names};
 use crate::net::tls_settings::CertificateCheck;
@@ -41,13 +41,13 @@ pub(crate) struct Roots {
 
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    not_before: i64,
-    not_after: i64,
+    validity: Validity,
     path_length: usize,
 }
 
 impl Limits {
-    const NONE: Self = Self { not_before: i64::MIN, not_after: i64::MAX, path_length: usize::MAX };
+    const NONE: Self =
+        Self { validity: Validity { not_before: i64::MIN, not_after: i64::MAX }, path_length: usize::MAX };
 }
 
 impl Roots {
@@ -64,7 +64,7 @@ impl Roots {
             {
                 let path_length = read.extensions.basic.and_then(|basic| basic.path_length).unwrap_or(usize::MAX);
                 roots.anchors.push(anchor.to_owned());
-                roots.limits.push(Limits { not_before: read.not_before, not_after: read.not_after, path_length });
+                roots.limits.push(Limits { validity: read.validity, path_length });
             }
             roots.given.push(der);
         }
@@ -251,17 +251,14 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<bool, webpki::Error> {
         let leaf = EndEntityCert::try_from(der)?;
-        let seconds = seconds(now);
         let is_valid = |path: &VerifiedPath<'_>| {
-            let limits = self.roots.limits_of(path.anchor());
-            let at = |seconds: i64| UnixTime::since_unix_epoch(Duration::from_secs(seconds.unsigned_abs()));
-            if seconds < limits.not_before {
-                return Err(webpki::Error::CertNotValidYet { time: now, not_before: at(limits.not_before) });
-            }
-            if seconds > limits.not_after {
-                return Err(webpki::Error::CertExpired { time: now, not_after: at(limits.not_after) });
-            }
-            if path.intermediate_certificates().count() > limits.path_length {
+            let Limits { validity, path_length } = self.roots.limits_of(path.anchor());
+            let time = |seconds: i64| UnixTime::since_unix_epoch(Duration::from_secs(seconds.unsigned_abs()));
+            validity.at(seconds(now)).map_err(|invalid| match invalid {
+                Invalid::NotYet => webpki::Error::CertNotValidYet { time: now, not_before: time(validity.not_before) },
+                Invalid::Expired => webpki::Error::CertExpired { time: now, not_after: time(validity.not_after) },
+            })?;
+            if path.intermediate_certificates().count() > path_length {
                 return Err(webpki::Error::PathLenConstraintViolated);
             }
             Ok(())
@@ -339,9 +336,8 @@ impl Verifier {
             {
                 continue;
             }
-            let seconds = seconds(now);
-            if seconds < limits.not_before || seconds > limits.not_after {
-                problem = Some(dates_of_ca(seconds > limits.not_after, below.issuer));
+            if let Err(invalid) = limits.validity.at(seconds(now)) {
+                problem = Some(dates_of_ca(invalid, below.issuer));
                 continue;
             }
             if anchor.name_constraints.is_some() {
@@ -419,8 +415,8 @@ impl Verifier {
             return problem;
         }
         match error {
-            Problem::CertExpired { .. } => dates_of_ca(true, leaf.issuer),
-            Problem::CertNotValidYet { .. } => dates_of_ca(false, leaf.issuer),
+            Problem::CertExpired { .. } => dates_of_ca(Invalid::Expired, leaf.issuer),
+            Problem::CertNotValidYet { .. } => dates_of_ca(Invalid::NotYet, leaf.issuer),
             Problem::NameConstraintViolation => LIMITS_NAMES.to_owned(),
             Problem::RequiredEkuNotFoundContext(_) | Problem::EmptyEkuExtension => NOT_FOR_SERVERS.to_owned(),
             Problem::PathLenConstraintViolated => {
@@ -523,14 +519,10 @@ fn seconds(now: UnixTime) -> i64 {
 }
 
 fn dates(certificate: &Certificate<'_>, now: UnixTime, whose: &str) -> Result<(), String> {
-    let now = seconds(now);
-    if now > certificate.not_after {
-        return Err(format!("{whose} has expired: renew it"));
-    }
-    if now < certificate.not_before {
-        return Err(format!("{whose} is not valid yet: is the clock right?"));
-    }
-    Ok(())
+    certificate.validity.at(seconds(now)).map_err(|invalid| match invalid {
+        Invalid::Expired => format!("{whose} has expired: renew it"),
+        Invalid::NotYet => format!("{whose} is not valid yet: is the clock right?"),
+    })
 }
 
 /// ` (Example CA)`
@@ -538,11 +530,12 @@ fn in_brackets(name: &[u8]) -> String {
     shown_name(name).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())))
 }
 
-fn dates_of_ca(is_past: bool, name: &[u8]) -> String {
+fn dates_of_ca(invalid: Invalid, name: &[u8]) -> String {
     let name = in_brackets(name);
-    if is_past {
-        format!("the certificate of the CA{name} above the server's has expired: renew that one")
-    } else {
-        format!("the certificate of the CA{name} above the server's is not valid yet: is the clock right?")
+    match invalid {
+        Invalid::Expired => format!("the certificate of the CA{name} above the server's has expired: renew that one"),
+        Invalid::NotYet => {
+            format!("the certificate of the CA{name} above the server's is not valid yet: is the clock right?")
+        }
     }
 }
