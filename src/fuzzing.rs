@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::net::resolve::files::{Conf, in_hosts, literal};
 use crate::net::resolve::wire::{DnsReply, Question, RecordType};
-use crate::net::{Attempt, Progress, ResolverState, TimedStream};
+use crate::net::{Attempt, TimedStream};
 use crate::targets::amqp::Amqp;
 use crate::targets::grpc::Grpc;
 use crate::targets::kafka::Kafka;
@@ -49,7 +49,7 @@ where
     S: Read + Write + fmt::Debug + Send + Sync + 'static,
 {
     let target = parsed(word, &|_| None).ok()?;
-    let attempt = Attempt::new(time, Progress::default(), ResolverState::default());
+    let attempt = Attempt::new(time);
     let outcome = without_secrets(converse(&target, stream, &attempt)?, &target);
     Some(outcome.map(|ready| ready.proof).map_err(|failure| failure.reason))
 }

@@ -131,7 +131,7 @@ impl Made {
 
 impl Attempt {
     /// An attempt that begins now.
-    pub(crate) fn new(time: Duration, progress: Progress, resolver: ResolverState) -> Self {
+    pub(crate) fn new(time: Duration) -> Self {
         let begun = clock::now();
         let ends = begun.checked_add(time).unwrap_or(begun);
         Self {
@@ -139,8 +139,8 @@ impl Attempt {
             ends,
             patience_ends: None,
             ended: Arc::default(),
-            progress,
-            resolver,
+            progress: Progress::default(),
+            resolver: ResolverState::default(),
             made: Arc::default(),
             steps: Steps::default(),
         }
@@ -153,6 +153,12 @@ impl Attempt {
         const MOST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         let ends = clock::now().checked_add(time.min(MOST));
         Self { patience_ends: ends.filter(|ends| *ends > self.ends), ..self }
+    }
+
+    /// The same attempt, which knows what others have looked up.
+    #[must_use]
+    pub(crate) fn knowing(self, resolver: ResolverState) -> Self {
+        Self { resolver, ..self }
     }
 
     /// The same attempt, recorded there.
@@ -288,7 +294,7 @@ mod tests {
             begun: now.checked_sub(6 * SECOND).unwrap(),
             ends: now.checked_sub(SECOND).unwrap(),
             patience_ends: Some(now + 60 * SECOND),
-            ..Attempt::new(SECOND, Progress::default(), ResolverState::default())
+            ..Attempt::new(SECOND)
         };
         for (part, seconds) in [(kept.clone(), 5), (kept.at_most(2 * SECOND), 2), (kept.share(2), 2)] {
             let left = part.going_on().ends.saturating_duration_since(clock::now());

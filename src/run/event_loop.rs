@@ -331,7 +331,7 @@ impl World for EventLoop<'_> {
     }
 
     fn start(&mut self, start: Start) -> Result<(), NotReady> {
-        let attempt = Attempt::new(start.budget, Progress::default(), self.resolver.clone());
+        let attempt = Attempt::new(start.budget).knowing(self.resolver.clone());
         let mut attempt = attempt.patient(start.patience.unwrap_or(Duration::MAX));
         if let Some(all) = &mut self.steps {
             all[start.target] = Steps::recording();

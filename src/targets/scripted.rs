@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use crate::net::{Attempt, Progress, ResolverState, TimedStream};
+use crate::net::{Attempt, TimedStream};
 use crate::targets::Surroundings;
 use crate::targets::shared::http_options::HttpDefaults;
 use crate::targets::shared::lookup::Lookup;
@@ -64,7 +64,7 @@ impl TimedStream for Scripted {}
 
 /// Time enough.
 pub(crate) fn attempt() -> Attempt {
-    Attempt::new(Duration::from_secs(60), Progress::default(), ResolverState::default())
+    Attempt::new(Duration::from_secs(60))
 }
 
 /// A target of a bare environment.

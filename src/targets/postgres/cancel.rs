@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
-use crate::net::{self, Attempt, Place, Progress, ResolverState};
+use crate::net::{self, Attempt, Place};
 use crate::targets::postgres::wire::SessionKey;
 
 /// How long a server has to take note that a query has outlived its attempt.
@@ -15,7 +15,7 @@ const CANCEL_TIME: Duration = Duration::from_millis(500);
 
 /// Asks for the end of the session's query, over a connection of its own ("Canceling Requests in Progress").
 pub(crate) fn cancel(place: &Place, key: SessionKey) {
-    let attempt = Attempt::new(CANCEL_TIME, Progress::default(), ResolverState::default());
+    let attempt = Attempt::new(CANCEL_TIME);
     let mut request = BytesMut::new();
     frontend::cancel_request(key.process, key.secret, &mut request);
     if let Ok(mut connection) = net::connect(place, &attempt) {
