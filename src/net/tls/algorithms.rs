@@ -14,6 +14,16 @@ struct Pss {
     verification: &'static dyn VerificationAlgorithm,
 }
 
+impl Pss {
+    const fn new(
+        key: AlgorithmIdentifier,
+        signature: AlgorithmIdentifier,
+        verification: &'static dyn VerificationAlgorithm,
+    ) -> Self {
+        Self { key, signature, verification }
+    }
+}
+
 impl SignatureVerificationAlgorithm for Pss {
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
         self.key
@@ -32,18 +42,17 @@ impl SignatureVerificationAlgorithm for Pss {
 const PSS_KEY: AlgorithmIdentifier =
     AlgorithmIdentifier::from_slice(&[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10]);
 
-macro_rules! pss {
-    ($any:ident, $own:ident, $signature:ident, $verification:ident) => {
-        static $any: &dyn SignatureVerificationAlgorithm =
-            &Pss { key: PSS_KEY, signature: alg_id::$signature, verification: &signature::$verification };
-        static $own: &dyn SignatureVerificationAlgorithm =
-            &Pss { key: alg_id::$signature, signature: alg_id::$signature, verification: &signature::$verification };
-    };
-}
+static PSS_SHA256: Pss = Pss::new(PSS_KEY, alg_id::RSA_PSS_SHA256, &signature::RSA_PSS_2048_8192_SHA256);
+static PSS_SHA384: Pss = Pss::new(PSS_KEY, alg_id::RSA_PSS_SHA384, &signature::RSA_PSS_2048_8192_SHA384);
+static PSS_SHA512: Pss = Pss::new(PSS_KEY, alg_id::RSA_PSS_SHA512, &signature::RSA_PSS_2048_8192_SHA512);
 
-pss!(PSS_SHA256, PSS_SHA256_ONLY, RSA_PSS_SHA256, RSA_PSS_2048_8192_SHA256);
-pss!(PSS_SHA384, PSS_SHA384_ONLY, RSA_PSS_SHA384, RSA_PSS_2048_8192_SHA384);
-pss!(PSS_SHA512, PSS_SHA512_ONLY, RSA_PSS_SHA512, RSA_PSS_2048_8192_SHA512);
+/// For keys that name the hash themselves.
+static PSS_SHA256_ONLY: Pss =
+    Pss::new(alg_id::RSA_PSS_SHA256, alg_id::RSA_PSS_SHA256, &signature::RSA_PSS_2048_8192_SHA256);
+static PSS_SHA384_ONLY: Pss =
+    Pss::new(alg_id::RSA_PSS_SHA384, alg_id::RSA_PSS_SHA384, &signature::RSA_PSS_2048_8192_SHA384);
+static PSS_SHA512_ONLY: Pss =
+    Pss::new(alg_id::RSA_PSS_SHA512, alg_id::RSA_PSS_SHA512, &signature::RSA_PSS_2048_8192_SHA512);
 
 /// `rsa_pss_pss_sha256` and its siblings (RFC 8446, section 4.2.3), which rustls has no name for.
 const RSA_PSS_PSS_SHA256: SignatureScheme = SignatureScheme::Unknown(0x0809);
@@ -67,12 +76,12 @@ pub(crate) static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorit
         known::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
         known::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
         known::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
-        PSS_SHA256,
-        PSS_SHA256_ONLY,
-        PSS_SHA384,
-        PSS_SHA384_ONLY,
-        PSS_SHA512,
-        PSS_SHA512_ONLY,
+        &PSS_SHA256,
+        &PSS_SHA256_ONLY,
+        &PSS_SHA384,
+        &PSS_SHA384_ONLY,
+        &PSS_SHA512,
+        &PSS_SHA512_ONLY,
     ],
     mapping: &[
         // TLS 1.3 takes the first of a line, TLS 1.2 the one that fits the key.
@@ -82,9 +91,9 @@ pub(crate) static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorit
         (SignatureScheme::RSA_PSS_SHA512, &[known::RSA_PSS_2048_8192_SHA512_LEGACY_KEY]),
         (SignatureScheme::RSA_PSS_SHA384, &[known::RSA_PSS_2048_8192_SHA384_LEGACY_KEY]),
         (SignatureScheme::RSA_PSS_SHA256, &[known::RSA_PSS_2048_8192_SHA256_LEGACY_KEY]),
-        (RSA_PSS_PSS_SHA512, &[PSS_SHA512, PSS_SHA512_ONLY]),
-        (RSA_PSS_PSS_SHA384, &[PSS_SHA384, PSS_SHA384_ONLY]),
-        (RSA_PSS_PSS_SHA256, &[PSS_SHA256, PSS_SHA256_ONLY]),
+        (RSA_PSS_PSS_SHA512, &[&PSS_SHA512, &PSS_SHA512_ONLY]),
+        (RSA_PSS_PSS_SHA384, &[&PSS_SHA384, &PSS_SHA384_ONLY]),
+        (RSA_PSS_PSS_SHA256, &[&PSS_SHA256, &PSS_SHA256_ONLY]),
         (SignatureScheme::RSA_PKCS1_SHA512, &[known::RSA_PKCS1_2048_8192_SHA512]),
         (SignatureScheme::RSA_PKCS1_SHA384, &[known::RSA_PKCS1_2048_8192_SHA384]),
         (SignatureScheme::RSA_PKCS1_SHA256, &[known::RSA_PKCS1_2048_8192_SHA256]),
