@@ -11,6 +11,9 @@ use super::certificate::{Certificate, INTEGER, OCTET_STRING, OID, SEQUENCE, Valu
 /// How files are read.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
+/// Files are read so in the middle of an attempt, which has a thread of its own.
+pub(super) const READ: ReadFile<'static> = &|path| std::fs::read(path);
+
 fn content(path: &Path, read: ReadFile<'_>) -> Result<Vec<u8>, String> {
     let unreadable = |error: io::Error| format!("{} cannot be read: {error}", path.display());
     read(path).map(without_mark).map_err(unreadable)

@@ -6,6 +6,7 @@ pub(crate) mod connection;
 mod failure;
 mod files;
 mod names;
+mod roots;
 mod verify;
 
 use std::collections::HashMap;
@@ -30,19 +31,10 @@ use crate::net::tls_settings::{CertificateCheck, Handshake, NamedFile, TlsFailur
 use crate::wait::outcome::{Kind, NotReady, Stage};
 use connection::{TlsConnection, handshake};
 use failure::words;
-use files::ReadFile;
+use files::{READ, ReadFile};
 use names::WantedHost;
-use verify::{Findings, Roots, Verifier};
-
-/// Where distributions keep their bundle of roots.
-const BUNDLES: [&str; 6] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/cacert.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+use roots::Roots;
+use verify::{Findings, Verifier};
 
 /// The TLS options, read.
 #[derive(Debug)]
@@ -74,7 +66,8 @@ impl Tls {
         read: ReadFile<'_>,
     ) -> Result<Self, String> {
         let provider = ring::default_provider();
-        let roots = |source: &str, path: &Path| roots_in(path, read).map_err(|problem| format!("{source}: {problem}"));
+        let roots =
+            |source: &str, path: &Path| Roots::in_file(path, read).map_err(|problem| format!("{source}: {problem}"));
         let extra = options.ca.as_deref().map(|path| roots("--tls-ca", path)).transpose()?.unwrap_or_default();
         let configured = options.roots.as_deref().map(|path| roots("SSL_CERT_FILE", path)).transpose()?;
         let identity = match (&options.cert, &options.key) {
@@ -106,7 +99,7 @@ impl Tls {
             if *is_optional && read(path).is_err_and(|error| is_missing(&error)) {
                 continue;
             }
-            let roots = roots_in(path, read).map_err(|problem| format!("`{key}`: {problem}"))?;
+            let roots = Roots::in_file(path, read).map_err(|problem| format!("`{key}`: {problem}"))?;
             self.of_targets.insert((*path).to_owned(), roots);
         }
         if let Some([cert, key]) = files.identity.as_ref().filter(|[cert, key]| !is_left_out(cert, key, read)) {
@@ -125,10 +118,7 @@ impl Tls {
     /// The roots: those of `SSL_CERT_FILE`, else the system's, else Mozilla's; and `--tls-ca`.
     fn roots(&self) -> Arc<Roots> {
         let load = || {
-            let mut roots = self.configured.clone().unwrap_or_else(|| {
-                let bundle = BUNDLES.iter().find_map(|path| roots_in(Path::new(path), READ).ok());
-                bundle.unwrap_or_else(Roots::built_in)
-            });
+            let mut roots = self.configured.clone().unwrap_or_else(Roots::of_system);
             roots.extend(&self.extra);
             Arc::new(roots)
         };
@@ -212,7 +202,7 @@ impl Tls {
 
     /// As they were read at the start; those that no target names (libpq's own in the home directory) as they are now.
     fn roots_in(&self, path: &Path) -> Result<Roots, String> {
-        self.of_targets.get(path).map_or_else(|| roots_in(path, READ), |roots| Ok(roots.clone()))
+        self.of_targets.get(path).map_or_else(|| Roots::in_file(path, READ), |roots| Ok(roots.clone()))
     }
 
     /// In the same way.
@@ -239,13 +229,6 @@ fn described(connection: &TlsConnection) -> String {
     let days = (leaf.validity.not_after - i64::try_from(now).unwrap_or(i64::MAX)).div_euclid(24 * 60 * 60);
     let voucher = connection.findings.voucher.get().map_or("not verified", String::as_str);
     format!("{version}, a certificate for {names}, issued by {issuer}, {days} days left, vouched for by: {voucher}")
-}
-
-/// Files are read so in the middle of an attempt, which has a thread of its own.
-const READ: ReadFile<'static> = &|path| std::fs::read(path);
-
-fn roots_in(path: &Path, read: ReadFile<'_>) -> Result<Roots, String> {
-    Ok(Roots::of(files::certificates(path, read)?))
 }
 
 /// The versions within the limits that this build has.

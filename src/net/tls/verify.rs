@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{
-    CertificateDer, ServerName, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime,
+    CertificateDer, ServerName, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime,
 };
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, PeerMisbehaved, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
 
 use super::algorithms::{ALGORITHMS, UNVERIFIED, is_for_tls13};
-use super::certificate::{self, Certificate, Invalid, PublicKey, Validity, key_name, shown_name};
+use super::certificate::{self, Certificate, Invalid, PublicKey, key_name, shown_name};
 use super::failure::words;
 use super::names::{Named, WantedHost, names};
+use super::roots::{Limits, Roots};
 use crate::net::tls_settings::CertificateCheck;
 use crate::text::peer_text;
 use crate::wait::outcome::{Kind, NotReady};
@@ -27,73 +28,6 @@ const MAX_PRESENTED: usize = 16;
 
 /// So many signatures of certificates that the server sends are verified in all.
 const MAX_TRIES: usize = 64;
-
-/// The certificates that somebody trusts.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Roots {
-    /// The certificates that may issue others.
-    anchors: Vec<TrustAnchor<'static>>,
-    /// How long each of them is valid, and how many may stand below it.
-    limits: Vec<Limits>,
-    /// All that were given, of CAs or not: what is trusted is trusted as it is.
-    given: Vec<CertificateDer<'static>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    validity: Validity,
-    path_length: usize,
-}
-
-impl Limits {
-    const NONE: Self =
-        Self { validity: Validity { not_before: i64::MIN, not_after: i64::MAX }, path_length: usize::MAX };
-}
-
-impl Roots {
-    /// Those of a file.
-    ///
-    /// A certificate that may not issue others is no anchor: whoever holds the key of a server's certificate that was
-    /// given as it is must not be able to speak for other names.
-    pub(crate) fn of(certificates: Vec<CertificateDer<'static>>) -> Self {
-        let mut roots = Self::default();
-        for der in certificates {
-            let Some(read) = Certificate::read(&der) else { continue };
-            if read.is_trustworthy_issuer()
-                && let Ok(anchor) = webpki::anchor_from_trusted_cert(&der)
-            {
-                let path_length = read.extensions.basic.and_then(|basic| basic.path_length).unwrap_or(usize::MAX);
-                roots.anchors.push(anchor.to_owned());
-                roots.limits.push(Limits { validity: read.validity, path_length });
-            }
-            roots.given.push(der);
-        }
-        roots
-    }
-
-    /// Mozilla's, of which no more is known than what is needed.
-    pub(crate) fn built_in() -> Self {
-        let anchors = webpki_roots::TLS_SERVER_ROOTS.to_vec();
-        Self { limits: vec![Limits::NONE; anchors.len()], anchors, given: Vec::new() }
-    }
-
-    /// Trusts those of `other` too.
-    pub(crate) fn extend(&mut self, other: &Self) {
-        self.anchors.extend_from_slice(&other.anchors);
-        self.limits.extend_from_slice(&other.limits);
-        self.given.extend_from_slice(&other.given);
-    }
-
-    /// Whether nothing is trusted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.anchors.is_empty() && self.given.is_empty()
-    }
-
-    fn limits_of(&self, anchor: &TrustAnchor<'_>) -> Limits {
-        let index = self.anchors.iter().position(|one| std::ptr::eq(one, anchor));
-        index.and_then(|index| self.limits.get(index)).copied().unwrap_or(Limits::NONE)
-    }
-}
 
 /// The findings of a handshake beside the keys, for messages and for channel binding.
 #[derive(Debug, Default)]
