@@ -308,6 +308,6 @@ impl ResolvesClientCert for ClientCertificate {
 
 /// The name that is sent; an address, and what is no name that can be sent, is not.
 fn server_name(host: &str) -> ServerName<'static> {
-    let host = host.split('%').next().unwrap_or(host).trim_end_matches('.');
-    ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into()))
+    ServerName::try_from(names::bare(host).to_owned())
+        .unwrap_or_else(|_| ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into()))
 }

@@ -20,9 +20,14 @@ pub(crate) enum WantedHost {
 impl WantedHost {
     /// From what stands in a target; a zone is of no interest to a certificate.
     pub(crate) fn new(text: &str) -> Self {
-        let text = text.split('%').next().unwrap_or(text).trim_end_matches('.');
+        let text = bare(text);
         text.parse().map_or_else(|_| Self::Name(text.to_ascii_lowercase()), Self::Address)
     }
+}
+
+/// A host without the zone of an address and the dot at the end of a name.
+pub(crate) fn bare(host: &str) -> &str {
+    host.split('%').next().unwrap_or(host).trim_end_matches('.')
 }
 
 /// Whether a certificate names a host.
