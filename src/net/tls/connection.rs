@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustls::{ClientConnection, ProtocolVersion, StreamOwned};
+use rustls::{ClientConnection, IoState, ProtocolVersion, StreamOwned};
 
 use super::certificate::{self, Certificate};
 use super::failure::Circumstances;
@@ -56,7 +56,7 @@ pub(super) fn handshake(
         name: settings.name,
         is_limited: settings.min_version.is_some() || settings.max_version.is_some(),
     };
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    match tls_error(&error) {
         Some(tls) => Err(context.failure(tls)),
         None if error.kind() == io::ErrorKind::TimedOut => Err(attempt.timed_out().into()),
         None => Err(TlsFailure { failure: context.closed(io_failure(&error, attempt)), fallback: Fallback::Allowed }),
@@ -80,12 +80,22 @@ fn drive(conn: &mut ClientConnection, watched: &mut Watched) -> io::Result<()> {
             (Err(error), None) => return Err(error),
             (Ok(_), _) => {}
         }
-        if let Err(error) = conn.process_new_packets() {
+        if let Err(error) = process(conn) {
             // The alert that tells the server why.
             drop(conn.write_tls(&mut watched.connection));
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            return Err(error);
         }
     }
+}
+
+/// Takes in what was read; an error carries the one of TLS: see [`tls_error`].
+fn process(conn: &mut ClientConnection) -> io::Result<IoState> {
+    conn.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The error of TLS that an I/O error carries.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
 /// A connection through TLS, whose handshake is done.
@@ -160,8 +170,7 @@ impl TlsConnection {
             if self.stream.conn.read_tls(&mut self.stream.sock)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let processed = self.stream.conn.process_new_packets();
-            let state = processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            let state = process(&mut self.stream.conn)?;
             if state.plaintext_bytes_to_read() > 0 || self.stream.conn.tls13_tickets_received() > 0 {
                 return Ok(());
             }
@@ -185,7 +194,7 @@ impl TlsConnection {
             name: "",
             is_limited: false,
         };
-        let explanation = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        let explanation = match tls_error(&error) {
             Some(tls) => context.failure(tls).failure,
             None if context.lacks_certificate
                 && !self.has_answered
@@ -201,8 +210,8 @@ impl TlsConnection {
     /// The alert that the server sent before it closed.
     fn last_words(&mut self) -> Option<io::Error> {
         while self.stream.conn.read_tls(&mut self.stream.sock).is_ok_and(|n| n > 0) {
-            if let Err(error) = self.stream.conn.process_new_packets() {
-                return Some(io::Error::new(io::ErrorKind::InvalidData, error));
+            if let Err(error) = process(&mut self.stream.conn) {
+                return Some(error);
             }
         }
         None
