@@ -22,6 +22,12 @@ pub(super) fn address_text(address: SocketAddr) -> String {
     }
 }
 
+/// Several of them, without their ports.
+pub(super) fn ip_list(addresses: &[SocketAddr]) -> String {
+    let all: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    all.join(", ")
+}
+
 fn interface_name(number: u32) -> Option<String> {
     let names = fs::read_dir("/sys/class/net").ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     names.into_iter().find(|name| interface(name) == Some(number))

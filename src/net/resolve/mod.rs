@@ -16,7 +16,7 @@ pub(crate) mod wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::net::attempt::Attempt;
-use crate::net::interfaces::interface;
+use crate::net::interfaces::{interface, ip_list};
 use crate::net::resolver_state::ResolverState;
 use crate::net::steps::StepKind;
 use crate::wait::outcome::{Kind, NotReady, Stage};
@@ -50,10 +50,7 @@ pub(crate) fn resolve(host: &str, port: u16, attempt: &Attempt) -> Result<Vec<So
 /// Notes what a look-up has found, and where.
 fn note_end(host: &str, found: &Result<Vec<SocketAddr>, NotReady>, attempt: &Attempt) {
     attempt.steps().note(StepKind::Resolve, || match found {
-        Ok(addresses) => {
-            let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-            format!("{host} is {} ({})", list.join(", "), source(host, attempt))
-        }
+        Ok(addresses) => format!("{host} is {} ({})", ip_list(addresses), source(host, attempt)),
         Err(failure) => format!("failed: {} ({})", failure.reason, source(host, attempt)),
     });
 }
@@ -74,8 +71,7 @@ fn source(host: &str, attempt: &Attempt) -> String {
         return answered;
     }
     let servers = conf().map_or(Vec::new(), |conf| conf.servers);
-    let servers: Vec<String> = servers.iter().map(|server| server.ip().to_string()).collect();
-    format!("name server {}", servers.join(", "))
+    format!("name server {}", ip_list(&servers))
 }
 
 /// The records of one type that a name has, by the [resolver of our own](stub) in every build: getaddrinfo knows
@@ -90,11 +86,11 @@ pub(crate) fn records(name: &str, wanted: RecordType, attempt: &Attempt) -> Resu
     let found = lookup.map_or_else(|trouble| Some(Err(trouble)), |mut lookup| lookup.run(attempt.ends));
     match found {
         None => Err(attempt.timed_out()),
+        Some(Ok(records)) => Ok(records),
         Some(Err(trouble)) if trouble.is_definite => Ok(Vec::new()),
         Some(Err(trouble)) => {
             Err(NotReady::new(trouble.kind, format!("{}: {}", name.trim_end_matches('.'), trouble.text)))
         }
-        Some(found) => Ok(found.unwrap_or_default()),
     }
 }
 

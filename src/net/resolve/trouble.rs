@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use nix::errno::Errno;
 
 use crate::net::errno::{OUT_OF_DESCRIPTORS, errno_of};
+use crate::net::interfaces::ip_list;
 use crate::wait::outcome::Kind;
 
 /// Why a name has no addresses, as a look-up knows it.
@@ -33,8 +34,7 @@ impl Trouble {
     }
 
     pub(super) fn silent(servers: &[SocketAddr], ends_search: bool) -> Self {
-        let servers: Vec<String> = servers.iter().map(|server| server.ip().to_string()).collect();
-        let text = format!("no answer from the name server {}", servers.join(", "));
+        let text = format!("no answer from the name server {}", ip_list(servers));
         Self { kind: Kind::Unresolved, text, is_definite: false, ends_search }
     }
 
