@@ -28,7 +28,7 @@ pub(super) fn look_up(host: &str, attempt: &Attempt) -> Option<Result<Vec<Socket
     match lookup.run(attempt.ends) {
         Some(end) => {
             attempt.resolver.with(host, |name| name.answered = lookup.answered.take());
-            Some(end.map(|records| records.into_iter().filter_map(address).collect()))
+            Some(end.map(|records| records.iter().filter_map(address).collect()))
         }
         None => {
             lock(&UNFINISHED).insert(host.to_owned(), (clock::now(), lookup));
@@ -37,6 +37,6 @@ pub(super) fn look_up(host: &str, attempt: &Attempt) -> Option<Result<Vec<Socket
     }
 }
 
-fn address(record: Record) -> Option<SocketAddr> {
-    if let Record::Address(ip) = record { Some((ip, 0).into()) } else { None }
+fn address(record: &Record) -> Option<SocketAddr> {
+    if let Record::Address(ip) = record { Some((*ip, 0).into()) } else { None }
 }
