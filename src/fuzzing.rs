@@ -33,8 +33,7 @@ use crate::wait::tracker::{Overlap, Reach, Rules, Tracker};
 pub const MAX_READ: usize = http::probe::MAX_READ;
 
 fn parsed(word: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Target, TargetError> {
-    let file = |_: &str| Err(io::ErrorKind::NotFound.into());
-    Target::parse(word, &Surroundings { lookup: Lookup { env, file: &file }, http: &HttpDefaults::default() })
+    Target::parse(word, &Surroundings { lookup: Lookup::without_files(env), http: &HttpDefaults::default() })
 }
 
 /// The text that is shown of a target, or of a word that is none.

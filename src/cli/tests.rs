@@ -7,9 +7,8 @@ use std::collections::HashMap;
 
 fn parse_with(env: &[(&str, &str)], args: &[&str]) -> Result<Parsed, UsageError> {
     let env: HashMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let lookup =
-        Lookup { env: &|name| env.get(name).map(Into::into), file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
-    parse(args.iter().map(OsString::from).collect(), &lookup)
+    let env = |name: &str| env.get(name).map(Into::into);
+    parse(args.iter().map(OsString::from).collect(), &Lookup::without_files(&env))
 }
 
 fn run(args: &[&str]) -> Config {
@@ -225,7 +224,7 @@ fn a_variable_that_is_no_text_is_an_error_that_names_it() {
         let is_set = ["WHEN_READY_TIMEOUT", "H", "PGUSER", "PGPASSWORD"].contains(&name);
         is_set.then(|| OsString::from_vec(b"p\xe4ss".to_vec()))
     };
-    let lookup = Lookup { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    let lookup = Lookup::without_files(&env);
     for (args, name) in [
         (vec!["postgres://db"], "WHEN_READY_TIMEOUT"),
         (vec!["-t", "1", "${H}:1"], "H"),

@@ -13,7 +13,7 @@ use crate::wait::outcome::{Outcome, Ready, Stage};
 const MS: Duration = Duration::from_millis(1);
 
 fn config(words: &str) -> Config {
-    let lookup = Lookup { env: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    let lookup = Lookup::without_files(&|_| None);
     match cli::parse(words.split(' ').map(Into::into).collect(), &lookup) {
         Ok(Parsed::Run(config)) => *config,
         other => panic!("{words} gave {other:?}"),

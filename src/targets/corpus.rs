@@ -38,9 +38,8 @@ fn parse(word: &str, row: &CorpusRow<'_>) -> Result<Target, String> {
         "HOME" => Some(OsString::from("/nonexistent")),
         name => row.expect["env"][name].as_str().map(OsString::from),
     };
-    let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     let http = HttpDefaults::default();
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
+    let context = Surroundings { lookup: Lookup::without_files(&env), http: &http };
     let targets = Target::parse_list(word, &context).map_err(|error| error.to_string())?;
     let [target] = targets.as_slice() else { return Err("several targets".to_owned()) };
     Ok(target.clone())

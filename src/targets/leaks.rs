@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::targets::scripted::{self, parse_in};
 use crate::targets::shared::http_options::HttpDefaults;
 use crate::targets::shared::lookup::Lookup;
 use crate::targets::shared::target::Target;
@@ -140,9 +141,7 @@ const WORDS: &[&str] = &[
 
 fn said(word: &str, secret: &str) -> String {
     let env = |name: &str| (name == "PW").then(|| OsString::from(secret));
-    let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
-    let http = HttpDefaults::default();
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
+    let context = Surroundings { lookup: Lookup::without_files(&env), http: &HttpDefaults::default() };
     let of_target = |target: &Target| format!("{target} {} {:?} {:?}", target.label(), target.ignored, target.doubts);
     match Target::parse_list(word, &context) {
         Ok(targets) => targets.iter().map(of_target).collect(),
@@ -193,14 +192,11 @@ fn no_message_holds_a_secret_wherever_it_stands() {
 #[test]
 fn a_variable_that_is_all_of_the_userinfo_shows_its_user_alone() {
     let env = |name: &str| (name == "CR").then(|| OsString::from("app:hunter2secret"));
-    let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
-    let http = HttpDefaults::default();
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &http };
     for word in ["postgres://${CR}@h/d", "redis://${CR}@h", "http://${CR}@h/", "mysql://${CR}@h/d", "amqp://${CR}@h"] {
-        let target = Target::parse(word, &context).unwrap();
+        let target = parse_in(&env, word).unwrap();
         assert!(!target.to_string().contains("hunter2"), "{target}");
     }
-    assert_eq!(Target::parse("postgres://${CR}@h/d", &context).unwrap().to_string(), "postgres://app@h:5432/d");
+    assert_eq!(parse_in(&env, "postgres://${CR}@h/d").unwrap().to_string(), "postgres://app@h:5432/d");
 }
 
 #[test]
@@ -238,9 +234,7 @@ fn what_is_shown_of_a_target_cannot_write_to_a_terminal() {
 
 #[test]
 fn a_short_value_of_a_query_is_a_secret_where_it_is_called_so() {
-    let (env, file) = (|_: &str| None, |_: &str| Err(std::io::ErrorKind::NotFound.into()));
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
-    let hides = |word: &str| !Target::parse(word, &context).unwrap().probe.secrets().is_empty();
+    let hides = |word: &str| !scripted::target(word).probe.secrets().is_empty();
     for query in ["token=hunter2", "api_key=abcd", "q=a1b2c3", "q=hunter2secret", "password=hunter2"] {
         assert!(hides(&format!("http://h/?{query}")), "{query}");
     }
@@ -251,13 +245,9 @@ fn a_short_value_of_a_query_is_a_secret_where_it_is_called_so() {
 
 #[test]
 fn what_a_variable_says_is_expected_of_a_body_is_a_secret() {
-    let (env, file) = (
-        |name: &str| (name == "PW").then(|| OsString::from("hunter2")),
-        |_: &str| Err(std::io::ErrorKind::NotFound.into()),
-    );
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
+    let env = |name: &str| (name == "PW").then(|| OsString::from("hunter2"));
     let hidden = |word: &str| {
-        let target = Target::parse(word, &context).unwrap();
+        let target = parse_in(&env, word).unwrap();
         target.probe.secrets().into_iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(hidden("http://h/#json=/a=${PW}"), ["hunter2"]);

@@ -70,10 +70,7 @@ mod tests {
 
     #[test]
     fn common_mistakes_are_recognised_and_what_is_right_is_left_alone() {
-        let lookup = Lookup {
-            env: &|name| (name == "EMPTY").then(|| "".into()),
-            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
-        };
+        let lookup = Lookup::without_files(&|name| (name == "EMPTY").then(|| "".into()));
         for (word, hint) in [
             ("#status=200", "a blank stands before `#`"),
             ("http://app/ #status=200", "a blank stands before its `#`"),

@@ -395,8 +395,7 @@ mod tests {
 
     #[test]
     fn a_scheme_that_says_tls_gets_tls() {
-        let server =
-            |url: &str| scripted::target(url).as_kind::<OtherServer>().cloned().unwrap_or_else(|| panic!("{url}"));
+        let server = scripted::of_kind::<OtherServer>;
         for scheme in SCHEMES.iter().flat_map(|scheme| scheme.names) {
             let says_tls = ["+s", "+ssc", "+ssl", "+tls", "-ssl"].iter().any(|end| scheme.ends_with(end))
                 || SCHEMES.iter().flat_map(|scheme| scheme.names).any(|name| *scheme == format!("{name}s"));
@@ -423,7 +422,7 @@ mod tests {
 
     #[test]
     fn the_fragment_says_more_about_tls_and_ssc_takes_any_certificate() {
-        let tls = |url: &str| scripted::target(url).as_kind::<OtherServer>().unwrap().tls.clone().unwrap();
+        let tls = |url: &str| scripted::of_kind::<OtherServer>(url).tls.unwrap();
         let given = tls("imaps://h#ca=/ca.pem&cert=/c.pem&cert-key=/k.pem&servername=mail.example");
         assert_eq!(given.ca, Some("/ca.pem".into()));
         assert_eq!(given.server_name.as_deref(), Some("mail.example"));

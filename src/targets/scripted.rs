@@ -1,13 +1,16 @@
 //! A peer that is nothing but bytes, for the tests of sessions.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use crate::net::{Attempt, TimedStream};
-use crate::targets::Surroundings;
 use crate::targets::shared::http_options::HttpDefaults;
+use crate::targets::shared::kind::Probe;
 use crate::targets::shared::lookup::Lookup;
+use crate::targets::shared::talk::Talk;
 use crate::targets::shared::target::Target;
+use crate::targets::{Surroundings, TargetError};
 
 /// What comes after the answer.
 #[derive(Debug, Clone, Copy)]
@@ -67,9 +70,30 @@ pub(crate) fn attempt() -> Attempt {
     Attempt::new(Duration::from_secs(60))
 }
 
+/// The talk of `converse` with a peer that gives its answer byte by byte and closes: what it comes to, and what the
+/// peer was sent.
+pub(crate) fn talked<T>(
+    answer: &[u8],
+    protocol: &'static str,
+    converse: impl FnOnce(&mut Talk<'_, Scripted>) -> T,
+) -> (T, Vec<u8>) {
+    let attempt = attempt();
+    let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), protocol, &attempt);
+    let end = converse(&mut talk);
+    (end, talk.into_stream().written)
+}
+
+/// Parses a word where there are these variables and no files.
+pub(crate) fn parse_in(env: &dyn Fn(&str) -> Option<OsString>, word: &str) -> Result<Target, TargetError> {
+    Target::parse(word, &Surroundings { lookup: Lookup::without_files(env), http: &HttpDefaults::default() })
+}
+
 /// A target of a bare environment.
 pub(crate) fn target(url: &str) -> Target {
-    let (env, file) = (|_: &str| None, |_: &str| Err(io::ErrorKind::NotFound.into()));
-    let context = Surroundings { lookup: Lookup { env: &env, file: &file }, http: &HttpDefaults::default() };
-    Target::parse(url, &context).expect("a target")
+    parse_in(&|_| None, url).expect("a target")
+}
+
+/// The same as one of its kind.
+pub(crate) fn of_kind<P: Probe + Clone>(url: &str) -> P {
+    target(url).as_kind::<P>().cloned().unwrap_or_else(|| panic!("{url}"))
 }

@@ -131,12 +131,11 @@ fn judge_reply(reply: &str, proof: &str) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::scripted::{End, Scripted, attempt, talked};
 
     fn outcome(answer: &[u8]) -> Result<Ready, Kind> {
-        let attempt = attempt();
-        let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), PROTOCOL, &attempt);
-        converse(&mut talk, "[127.0.0.1]").map_err(|failure| failure.kind)
+        let (outcome, _) = talked(answer, PROTOCOL, |talk| converse(talk, "[127.0.0.1]"));
+        outcome.map_err(|failure| failure.kind)
     }
 
     #[test]

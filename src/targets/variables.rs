@@ -357,8 +357,7 @@ mod tests {
             "URL" => Some(OsString::from("db:1")),
             _ => None,
         };
-        let file = |_: &str| Err(io::ErrorKind::NotFound.into());
-        let lookup = Lookup { env: &env, file: &file };
+        let lookup = Lookup::without_files(&env);
         for (template, expected) in [
             ("${EMPTY:-}", Some("EMPTY")),
             ("${NOPE:-}", Some("NOPE")),

@@ -282,7 +282,7 @@ fn refusal(step: Phase, arguments: &[u8]) -> NotReady {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::scripted::talked;
     use crate::targets::shared::server::Server;
 
     fn target(user: Option<&str>, password: Option<&str>) -> Amqp {
@@ -293,10 +293,7 @@ mod tests {
     }
 
     fn outcome(target: &Amqp, messages: &[Vec<u8>]) -> (Outcome, Vec<u8>) {
-        let attempt = attempt();
-        let mut talk = Talk::new(Scripted::new(&messages.concat(), 1, End::Close), PROTOCOL, &attempt);
-        let outcome = converse(&mut talk, target);
-        (outcome, talk.into_stream().written)
+        talked(&messages.concat(), PROTOCOL, |talk| converse(talk, target))
     }
 
     fn start() -> Vec<u8> {

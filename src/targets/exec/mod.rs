@@ -312,13 +312,10 @@ mod tests {
             "EMPTY" => Some("".into()),
             _ => None,
         };
-        let file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
         let (command, fragment) = split_fragment(text);
         let mut expectations = Expectations::parse(fragment.unwrap_or_default())?;
-        {
-            let lookup = Lookup { env: &env, file: &file };
-            Exec::parse(command, &mut expectations, &|variable| variables::expand(variable, &lookup), None)
-        }
+        let lookup = Lookup::without_files(&env);
+        Exec::parse(command, &mut expectations, &|variable| variables::expand(variable, &lookup), None)
     }
 
     fn words_of(text: &str) -> Vec<String> {

@@ -165,7 +165,7 @@ fn judge_health(answer: &HealthAnswer, target: &Grpc) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::scripted::talked;
     use crate::targets::shared::server::Server;
 
     fn outcome(frames: &[Vec<u8>]) -> Result<Ready, Kind> {
@@ -173,10 +173,8 @@ mod tests {
     }
 
     fn whole_outcome(frames: &[Vec<u8>]) -> Outcome {
-        let attempt = attempt();
         let target = Grpc { server: Server::at("grpc", Vec::new()), service: None };
-        let mut talk = Talk::new(Scripted::new(&frames.concat(), 1, End::Close), "gRPC", &attempt);
-        converse(&mut talk, &target, "db:1")
+        talked(&frames.concat(), PROTOCOL, |talk| converse(talk, &target, "db:1")).0
     }
 
     fn settings() -> Vec<u8> {

@@ -325,7 +325,7 @@ fn told(needed: &[Advertised]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::scripted::talked;
     use crate::targets::shared::server::Server;
 
     fn answer(number: i32, body: &[u8]) -> Vec<u8> {
@@ -366,11 +366,8 @@ mod tests {
     }
 
     fn outcome(target: &Kafka, bodies: &[Vec<u8>]) -> (Result<ReadyBroker, NotReady>, Vec<u8>) {
-        let attempt = attempt();
         let bytes: Vec<u8> = (1..).zip(bodies).flat_map(|(number, body)| answer(number, body)).collect();
-        let mut talk = Talk::new(Scripted::new(&bytes, 1, End::Close), "Kafka's protocol", &attempt);
-        let outcome = converse(&mut talk, target);
-        (outcome, talk.into_stream().written)
+        talked(&bytes, PROTOCOL, |talk| converse(talk, target))
     }
 
     fn kind(outcome: &Result<ReadyBroker, NotReady>) -> Option<Kind> {
@@ -501,9 +498,8 @@ mod tests {
     fn every_proper_prefix_of_an_exchange_ends_as_a_closed_connection() {
         let whole = [answer(1, &versions(12)), answer(2, &metadata(1, Some((0, &[1]))))].concat();
         for end in 0..whole.len() {
-            let attempt = attempt();
-            let mut talk = Talk::new(Scripted::new(&whole[..end], 1, End::Close), "x", &attempt);
-            assert_eq!(kind(&converse(&mut talk, &asked(Some("jobs")))), Some(Kind::ConnectionClosed), "{end}");
+            let (outcome, _) = talked(&whole[..end], PROTOCOL, |talk| converse(talk, &asked(Some("jobs"))));
+            assert_eq!(kind(&outcome), Some(Kind::ConnectionClosed), "{end}");
         }
     }
 }

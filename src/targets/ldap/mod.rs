@@ -207,21 +207,15 @@ fn failure(answer: &LdapAnswer, way_out: &str) -> NotReady {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::scripted::{self, End, Scripted, attempt};
-
-    fn target(url: &str) -> Ldap {
-        scripted::target(url).as_kind::<Ldap>().cloned().unwrap_or_else(|| panic!("{url}"))
-    }
+    use crate::targets::scripted::{of_kind, talked};
 
     fn anonymous() -> Ldap {
-        target("ldap://h")
+        of_kind("ldap://h")
     }
 
     fn outcome(target: &Ldap, answers: &[Vec<u8>]) -> (Result<String, Kind>, Vec<u8>) {
-        let attempt = attempt();
-        let mut talk = Talk::new(Scripted::new(&answers.concat(), 1, End::Close), PROTOCOL, &attempt);
-        let outcome = converse(&mut talk, target);
-        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), talk.into_stream().written)
+        let (outcome, written) = talked(&answers.concat(), PROTOCOL, |talk| converse(talk, target));
+        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), written)
     }
 
     fn entry(number: u8) -> Vec<u8> {
@@ -256,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_login_is_let_in_or_refused() {
-        let asked = &target("ldap://cn=app,dc=example,dc=com:hunter2secret@h");
+        let asked = &of_kind("ldap://cn=app,dc=example,dc=com:hunter2secret@h");
         let (found, heard) = outcome(asked, &[bound(0), entry(2), done(2, 0)]);
         assert_eq!(found, Ok("logged in as cn=app,dc=example,dc=com, the server answers".to_owned()));
         assert!(heard.ends_with(&ber::unbind(3)));
@@ -275,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_entry_that_the_url_names_must_exist() {
-        let asked = &target(&format!("ldap://h/{BASE}"));
+        let asked = &of_kind(&format!("ldap://h/{BASE}"));
         assert_eq!(outcome(asked, &[entry(1), done(1, 0)]).0, Ok(format!("the entry {BASE} exists")));
         for (code, kind) in [
             (0, Kind::Unexpected),

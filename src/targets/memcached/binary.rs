@@ -100,7 +100,8 @@ fn response(bytes: &[u8], opcode: u8) -> Decoded<Response> {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::memcached::PROTOCOL;
+    use crate::targets::scripted::talked;
 
     fn said(opcode: u8, status: u16, body: &[u8]) -> Vec<u8> {
         let mut out = request(opcode, b"", body);
@@ -110,13 +111,11 @@ mod tests {
     }
 
     fn outcome(password: Option<&str>, answer: &[u8]) -> (Result<String, Kind>, Vec<u8>) {
-        let attempt = attempt();
         let mut server = Server::at("memcached", Vec::new());
         server.user = Some("app".to_owned());
         server.password = password.map(Secret::new);
-        let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), "memcached's protocol", &attempt);
-        let outcome = converse(&mut talk, &server);
-        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), talk.into_stream().written)
+        let (outcome, written) = talked(answer, PROTOCOL, |talk| converse(talk, &server));
+        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), written)
     }
 
     #[test]

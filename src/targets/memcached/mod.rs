@@ -149,7 +149,7 @@ fn refused(answer: &str) -> NotReady {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::scripted::talked;
 
     fn server(credentials: Option<(&str, &str)>) -> Server {
         let mut server = Server::at("memcached", Vec::new());
@@ -159,11 +159,8 @@ mod tests {
     }
 
     fn outcome_as(credentials: Option<(&str, &str)>, answer: &[u8]) -> (Result<String, Kind>, String) {
-        let attempt = attempt();
-        let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), PROTOCOL, &attempt);
-        let outcome = super::answer(&mut talk, &server(credentials));
-        let heard = String::from_utf8(talk.into_stream().written).unwrap();
-        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), heard)
+        let (outcome, heard) = talked(answer, PROTOCOL, |talk| super::answer(talk, &server(credentials)));
+        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), String::from_utf8(heard).unwrap())
     }
 
     fn outcome(answer: &[u8]) -> Result<String, Kind> {

@@ -309,18 +309,11 @@ mod tests {
 
     use super::*;
     use crate::net::Address;
-    use crate::targets::scripted::{self, End, Scripted, attempt};
-
-    fn target(url: &str) -> Mongodb {
-        scripted::target(url).as_kind::<Mongodb>().cloned().unwrap_or_else(|| panic!("{url}"))
-    }
+    use crate::targets::scripted::{End, Scripted, attempt, of_kind, talked};
 
     fn outcome(target: &Mongodb, answers: Vec<Document>) -> (Outcome, Vec<u8>) {
-        let attempt = attempt();
         let bytes: Vec<u8> = answers.into_iter().flat_map(|answer| answer.message(1)).collect();
-        let mut talk = Talk::new(Scripted::new(&bytes, 1, End::Close), PROTOCOL, &attempt);
-        let outcome = converse(&mut talk, target);
-        (outcome, talk.into_stream().written)
+        talked(&bytes, PROTOCOL, |talk| converse(talk, target))
     }
 
     fn kind(outcome: &Outcome) -> Option<Kind> {
@@ -333,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_load_balancer_has_servers_that_know_of_it() {
-        let balanced = &target("mongodb://db/?loadBalanced=true");
+        let balanced = &of_kind("mongodb://db/?loadBalanced=true");
         let mongos = || Document::default().bool("ismaster", true).text("msg", "isdbgrid").int("ok", 1);
         let (ready, heard) = outcome(balanced, vec![mongos().text("serviceId", "x")]);
         assert!(ready.is_ok() && heard.windows(12).any(|window| window == b"loadBalanced"));
@@ -342,8 +335,8 @@ mod tests {
 
     #[test]
     fn the_state_of_a_server_is_told_apart() {
-        let of_set = &target("mongodb://db/?replicaSet=rs0");
-        let any = &target("mongodb://db");
+        let of_set = &of_kind("mongodb://db/?replicaSet=rs0");
+        let any = &of_kind("mongodb://db");
         let state = |fields: &[&str]| {
             fields
                 .iter()
@@ -378,7 +371,7 @@ mod tests {
     fn an_old_server_is_asked_by_the_old_name() {
         let unknown = Document::default().int("ok", 0).int("code", 59).text("errmsg", "no such command: 'hello'");
         let (outcome, heard) =
-            outcome(&target("mongodb://db"), vec![unknown, Document::default().bool("ismaster", true).int("ok", 1)]);
+            outcome(&of_kind("mongodb://db"), vec![unknown, Document::default().bool("ismaster", true).int("ok", 1)]);
         assert!(outcome.is_ok());
         assert!(heard.windows(8).any(|window| window == b"isMaster"));
     }
@@ -391,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_login_that_is_refused_or_not_possible_is_told() {
-        let asked = &target("mongodb://app:hunter2secret@db");
+        let asked = &of_kind("mongodb://app:hunter2secret@db");
         let refused = || Document::default().int("ok", 0).int("code", 18).text("errmsg", "Authentication failed.");
         let (outcome_of, heard) = outcome(asked, vec![primary(), refused()]);
         assert_eq!(kind(&outcome_of), Some(Kind::CredentialsRejected));
@@ -475,7 +468,7 @@ mod tests {
             let server = Asking { heard: Vec::new(), answers: Vec::new(), iterations };
             let mut talk = Talk::new(server, "x", &attempt);
             assert_eq!(
-                kind(&converse(&mut talk, &target("mongodb://app:hunter2secret@db"))),
+                kind(&converse(&mut talk, &of_kind("mongodb://app:hunter2secret@db"))),
                 Some(expected),
                 "{iterations}"
             );
@@ -488,9 +481,8 @@ mod tests {
     fn every_proper_prefix_of_an_answer_ends_as_a_closed_connection() {
         let whole = primary().message(1);
         for end in 0..whole.len() {
-            let attempt = attempt();
-            let mut talk = Talk::new(Scripted::new(&whole[..end], 1, End::Close), "x", &attempt);
-            assert_eq!(kind(&converse(&mut talk, &target("mongodb://db"))), Some(Kind::ConnectionClosed), "{end}");
+            let (outcome, _) = talked(&whole[..end], PROTOCOL, |talk| converse(talk, &of_kind("mongodb://db")));
+            assert_eq!(kind(&outcome), Some(Kind::ConnectionClosed), "{end}");
         }
     }
 
@@ -524,13 +516,13 @@ mod tests {
     fn the_primary_that_a_secondary_names_is_asked() {
         let secondary = || member("secondary", Some("db:2"));
         let found =
-            discovered(&target("mongodb://db"), vec![(1, vec![secondary()]), (2, vec![member("ismaster", None)])]);
+            discovered(&of_kind("mongodb://db"), vec![(1, vec![secondary()]), (2, vec![member("ismaster", None)])]);
         assert!(found.unwrap().proof.contains("primary of "));
-        let failure = discovered(&target("mongodb://db"), vec![(1, vec![secondary()])]).unwrap_err();
+        let failure = discovered(&of_kind("mongodb://db"), vec![(1, vec![secondary()])]).unwrap_err();
         assert_eq!(failure.kind, Kind::Unexpected);
         assert!(failure.reason.contains("db:2"), "{failure}");
         // Where a secondary does, it is asked again once the primary is known to be away.
-        let asked = &target("mongodb://db/?readPreference=primaryPreferred");
+        let asked = &of_kind("mongodb://db/?readPreference=primaryPreferred");
         let found = discovered(asked, vec![(1, vec![secondary(), secondary()])]);
         assert!(found.unwrap().proof.contains("secondary of "));
         assert_eq!(kind(&discovered(asked, vec![(1, vec![])])), Some(Kind::ConnectionRefused));

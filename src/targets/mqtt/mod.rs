@@ -104,14 +104,13 @@ fn refusal(code: u8) -> NotReady {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::scripted::talked;
 
     fn outcome(user: Option<&str>, password: Option<&str>, answer: &[u8]) -> (Result<String, Kind>, Vec<u8>) {
-        let (attempt, mut server) = (attempt(), Server::at("mqtt", Vec::new()));
+        let mut server = Server::at("mqtt", Vec::new());
         (server.user, server.password) = (user.map(str::to_owned), password.map(Secret::new));
-        let mut talk = Talk::new(Scripted::new(answer, 1, End::Close), PROTOCOL, &attempt);
-        let outcome = converse(&mut talk, &Mqtt { server });
-        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), talk.into_stream().written)
+        let (outcome, written) = talked(answer, PROTOCOL, |talk| converse(talk, &Mqtt { server }));
+        (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), written)
     }
 
     #[test]

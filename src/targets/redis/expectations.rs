@@ -218,12 +218,8 @@ mod tests {
         }
     }
 
-    fn target(url: &str) -> Redis {
-        scripted::target(url).as_kind::<Redis>().cloned().unwrap_or_else(|| panic!("{url}"))
-    }
-
     fn meet(url: &str, stream: Scripted, may_quit: bool) -> (Result<Met, NotReady>, Vec<u8>) {
-        let target = target(url);
+        let target = scripted::of_kind::<Redis>(url);
         let attempt: Attempt = scripted::attempt();
         let mut session = RedisSession::new(stream, &attempt);
         let outcome = session.meet(&target, target.role, may_quit);
@@ -283,7 +279,7 @@ mod tests {
             let failure = meet(url, broken, true).0.unwrap_err();
             assert_eq!(failure.kind, Kind::NotAccepting, "{url}");
         }
-        assert!(!target("redis://a").cluster);
+        assert!(!scripted::of_kind::<Redis>("redis://a").cluster);
     }
 
     #[test]

@@ -93,7 +93,7 @@ mod tests {
 
     fn master(name: Option<&str>, answer: &[u8]) -> Result<Address, Kind> {
         let url = format!("redis+sentinel://h/{}", name.unwrap_or_default());
-        let target = scripted::target(&url).as_kind::<Redis>().cloned().unwrap_or_else(|| panic!("{url}"));
+        let target = scripted::of_kind::<Redis>(&url);
         let sentinel = target.sentinel.as_ref().unwrap();
         let attempt = scripted::attempt();
         let mut session = RedisSession::new(Scripted::new(answer, 7, End::Close), &attempt);

@@ -1,6 +1,7 @@
 //! Where the values of variables come from, and what is odd about one.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 
 /// Where variables come from: the environment and files, injected so that tests need neither.
@@ -8,10 +9,15 @@ pub(crate) struct Lookup<'a> {
     /// The value of an environment variable, which is bytes and need not be text.
     pub(crate) env: &'a dyn Fn(&str) -> Option<OsString>,
     /// The content of a file, or why it cannot be read.
-    pub(crate) file: &'a dyn Fn(&str) -> std::io::Result<Vec<u8>>,
+    pub(crate) file: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
+    /// Variables alone: there are no files. For tests and the fuzzer.
+    pub(crate) fn without_files(env: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { env, file: &|_| Err(io::ErrorKind::NotFound.into()) }
+    }
+
     /// The value of an environment variable that must be text.
     ///
     /// # Errors
