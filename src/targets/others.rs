@@ -1,20 +1,17 @@
 //! Servers of well-known schemes whose protocol is not spoken here: a connection, or a TLS handshake where the scheme
 //! says TLS, at their usual port.
 
-use crate::text::{harmless, truth};
-use std::fmt;
-
 use crate::net::tls::Tls;
-use crate::net::tls_settings::{CertificateCheck, Encryption, Handshake, TargetTls, TlsFiles};
-use crate::net::{self, Attempt, Place, TimedStream};
+use crate::net::tls_settings::{CertificateCheck, Encryption};
+use crate::net::{self, Attempt, Place};
 use crate::secret::Secret;
 use crate::targets::shared::ado::{self, Pairs};
-use crate::targets::shared::hosts::first_ready;
-use crate::targets::shared::kind::{Layer, Probe, Scheme, TargetKind, Written};
+use crate::targets::shared::kind::{Probe, Scheme, TargetKind, Written};
 use crate::targets::shared::parameters::{ODBC_CONNECT, OTHER_SOCKETS};
 use crate::targets::shared::reading::Reading;
-use crate::targets::shared::server::Parts;
-use crate::targets::shared::{tls, url};
+use crate::targets::shared::server::{Parts, Server};
+use crate::targets::shared::url;
+use crate::text::truth;
 use crate::wait::outcome::{Outcome, Ready};
 use crate::wait::policy::Goal;
 
@@ -180,16 +177,12 @@ const SCHEMES: &[Scheme] = &[
 /// A server of a well-known kind whose protocol is not spoken here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OtherServer {
-    /// The scheme that it is shown with.
-    pub(crate) scheme: &'static str,
+    /// Where it listens, and how TLS is used. Nobody logs in: it has no user and no password.
+    server: Server,
     /// The words in messages: "a TCP connection; STOMP is not asked".
-    pub(crate) protocol: &'static str,
-    /// The hosts, tried in order until one takes a connection.
-    pub(crate) places: Vec<Place>,
-    /// How TLS is used, where the scheme says it.
-    pub(crate) tls: Option<TargetTls>,
+    protocol: &'static str,
     /// The secrets of the URL.
-    pub(crate) secrets: Vec<Secret>,
+    secrets: Vec<Secret>,
 }
 
 fn read(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Box<dyn Probe>, String> {
@@ -233,10 +226,10 @@ fn read(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Box<dyn Prob
 
 impl OtherServer {
     /// A server that is named by other means than a URL.
-    pub(crate) fn at(scheme: &'static Scheme, places: Vec<Place>, secrets: Vec<Secret>) -> Self {
-        let check = scheme.name().ends_with("+ssc").then_some(CertificateCheck::Nothing);
-        let tls = (scheme.layer == Layer::Tls).then(|| TargetTls { check, ..TargetTls::default() });
-        Self { scheme: scheme.name(), protocol: scheme.protocol, places, tls, secrets }
+    fn at(scheme: &'static Scheme, places: Vec<Place>, secrets: Vec<Secret>) -> Self {
+        let mut server = Server::at(scheme.name(), places);
+        server.tls.check = scheme.name().ends_with("+ssc").then_some(CertificateCheck::Nothing);
+        Self { server, protocol: scheme.protocol, secrets }
     }
 
     /// `SqlClient`'s string: `Server=tcp:host,1433` and `host\\instance`; Oracle's `Data Source=host:1521/service`.
@@ -275,25 +268,17 @@ impl OtherServer {
     }
 
     fn take_tls(&mut self, reading: &mut Reading<'_>) -> Result<(), String> {
-        let tls = self.tls.take().unwrap_or_default();
-        self.tls = Some(tls::take(tls, &mut reading.expectations)?);
-        Ok(())
+        self.server.encryption = Encryption::Always;
+        self.server.expect(reading)
     }
 
     fn ask(&self, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
-        let connection = net::connect(place, attempt)?;
-        let (name, plain) = match place {
-            Place::Tcp(address) => (address.host.as_str(), "a TCP connection"),
-            Place::Unix(_) => ("localhost", "a connection to the socket"),
-        };
-        let proof = match &self.tls {
-            Some(settings) => {
-                let mut stream = tls.connect(connection, &Handshake::new(name, settings), attempt)?;
-                stream.hear_refusal(attempt)?;
-                stream.close();
-                "a TLS handshake"
-            }
-            None => plain,
+        let proof = if self.server.encryption == Encryption::Always {
+            self.server.shake_hands(place, tls, attempt)?;
+            "a TLS handshake"
+        } else {
+            net::connect(place, attempt)?;
+            if let Place::Tcp(_) = place { "a TCP connection" } else { "a connection to the socket" }
         };
         Ok(Ready::new(format!("{proof}; {} is not asked", self.protocol)))
     }
@@ -304,37 +289,24 @@ impl Probe for OtherServer {
         &KINDS[0]
     }
 
+    fn server(&self) -> Option<&Server> {
+        Some(&self.server)
+    }
+
     fn run(&self, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
-        first_ready(&self.places, goal, attempt, |place, attempt| self.ask(place, tls, attempt))
-    }
-
-    fn only_place(&self) -> Option<Place> {
-        if let [place] = self.places.as_slice() { Some(place.clone()) } else { None }
-    }
-
-    fn places(&self) -> Vec<Place> {
-        self.places.clone()
+        self.server.first_ready(goal, attempt, |place, attempt| self.ask(place, tls, attempt))
     }
 
     fn wants_a_conversation(&self) -> bool {
-        self.tls.is_some()
+        self.server.encryption == Encryption::Always
     }
 
-    fn tls_use(&self) -> Encryption {
-        if self.tls.is_some() { Encryption::Always } else { Encryption::Never }
-    }
-
-    fn tls_files(&self) -> Vec<TlsFiles<'_>> {
-        self.tls.iter().map(TargetTls::files).collect()
+    fn knows_tls_keys(&self) -> bool {
+        self.server.encryption == Encryption::Always
     }
 
     fn secrets(&self) -> Vec<&Secret> {
         self.secrets.iter().collect()
-    }
-
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places: Vec<String> = self.places.iter().map(|place| harmless(&place.to_string())).collect();
-        write!(f, "{}://{}", self.scheme, places.join(","))
     }
 }
 
@@ -395,13 +367,13 @@ mod tests {
 
     #[test]
     fn a_scheme_that_says_tls_gets_tls() {
-        let server = scripted::of_kind::<OtherServer>;
+        let has_tls = |url: &str| scripted::of_kind::<OtherServer>(url).server.encryption == Encryption::Always;
         for scheme in SCHEMES.iter().flat_map(|scheme| scheme.names) {
             let says_tls = ["+s", "+ssc", "+ssl", "+tls", "-ssl"].iter().any(|end| scheme.ends_with(end))
                 || SCHEMES.iter().flat_map(|scheme| scheme.names).any(|name| *scheme == format!("{name}s"));
             let is_plain = ["redis", "tds"].contains(scheme);
             if says_tls && !is_plain {
-                assert!(server(&format!("{scheme}://h")).tls.is_some(), "{scheme}");
+                assert!(has_tls(&format!("{scheme}://h")), "{scheme}");
             }
         }
         let oracles = [
@@ -409,20 +381,20 @@ mod tests {
             "clickhouse://h?secure=True",
         ];
         for url in oracles {
-            assert!(server(url).tls.is_some(), "{url}");
+            assert!(has_tls(url), "{url}");
         }
-        assert!(server("vault://h?insecure=true").tls.is_none());
+        assert!(!has_tls("vault://h?insecure=true"));
         for url in ["activemq+ssl://h", "elasticsearch+https://h", "stomp+wss://h", "clickhouse+https://h"] {
-            assert!(server(url).tls.is_some(), "{url}");
+            assert!(has_tls(url), "{url}");
         }
         for url in ["stomp://h", "clickhouse+native://h", "elasticsearch+http://h"] {
-            assert!(server(url).tls.is_none(), "{url}");
+            assert!(!has_tls(url), "{url}");
         }
     }
 
     #[test]
     fn the_fragment_says_more_about_tls_and_ssc_takes_any_certificate() {
-        let tls = |url: &str| scripted::of_kind::<OtherServer>(url).tls.unwrap();
+        let tls = |url: &str| scripted::of_kind::<OtherServer>(url).server.tls;
         let given = tls("imaps://h#ca=/ca.pem&cert=/c.pem&cert-key=/k.pem&servername=mail.example");
         assert_eq!(given.ca, Some("/ca.pem".into()));
         assert_eq!(given.server_name.as_deref(), Some("mail.example"));

@@ -1,14 +1,12 @@
 //! `tls://HOST:PORT`: a handshake whose certificate verifies.
 
-use std::fmt;
-
 use crate::net::tls::Tls;
-use crate::net::tls_settings::{Encryption, Handshake, TargetTls, TlsFiles};
-use crate::net::{self, Address, Attempt, Place, TimedStream};
+use crate::net::tls_settings::Encryption;
+use crate::net::{Address, Attempt, Place};
 use crate::targets::redis::{self, Redis};
 use crate::targets::shared::kind::{Form, Probe, Scheme, TargetKind};
 use crate::targets::shared::reading::Reading;
-use crate::targets::shared::tls;
+use crate::targets::shared::server::Server;
 use crate::targets::shared::url::{self, Userinfo};
 use crate::wait::outcome::{Outcome, Ready};
 use crate::wait::policy::Goal;
@@ -28,10 +26,7 @@ pub(crate) static KINDS: &[TargetKind] = &[TargetKind {
 /// A server that must have a certificate which verifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsHandshake {
-    /// Where it listens.
-    pub(crate) address: Address,
-    /// The target's own TLS settings.
-    pub(crate) tls: TargetTls,
+    server: Server,
 }
 
 impl TlsHandshake {
@@ -42,7 +37,10 @@ impl TlsHandshake {
         }
         let (host, port) = url::host_and_port(parts.hosts)?;
         let port = port.ok_or("it has no port; write tls://HOST:PORT")?;
-        Ok(Self { address: Address { host, port }, tls: tls::take(TargetTls::default(), &mut reading.expectations)? })
+        let places = vec![Place::Tcp(Address { host, port })];
+        let mut server = Server { encryption: Encryption::Always, ..Server::at("tls", places) };
+        server.expect(reading)?;
+        Ok(Self { server })
     }
 }
 
@@ -51,27 +49,14 @@ impl Probe for TlsHandshake {
         &KINDS[0]
     }
 
-    fn run(&self, _: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
-        let connection = net::connect(&Place::Tcp(self.address.clone()), attempt)?;
-        let mut stream = tls.connect(connection, &Handshake::new(&self.address.host, &self.tls), attempt)?;
-        stream.hear_refusal(attempt)?;
-        stream.close();
-        Ok(Ready::new("the TLS handshake succeeded"))
+    fn server(&self) -> Option<&Server> {
+        Some(&self.server)
     }
 
-    fn only_place(&self) -> Option<Place> {
-        Some(Place::Tcp(self.address.clone()))
-    }
-
-    fn tls_use(&self) -> Encryption {
-        Encryption::Always
-    }
-
-    fn tls_files(&self) -> Vec<TlsFiles<'_>> {
-        vec![self.tls.files()]
-    }
-
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tls://{}", self.address)
+    fn run(&self, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
+        self.server.first_ready(goal, attempt, |place, attempt| {
+            self.server.shake_hands(place, tls, attempt)?;
+            Ok(Ready::new("the TLS handshake succeeded"))
+        })
     }
 }

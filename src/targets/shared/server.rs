@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption, Handshake, TargetTls};
-use crate::net::{self, Attempt, Place, Stream};
+use crate::net::{self, Attempt, Place, Stream, TimedStream};
 use crate::secret::Secret;
 use crate::targets::shared::hosts::first_ready;
 use crate::targets::shared::reading::Reading;
@@ -132,9 +132,17 @@ impl Server {
     ) -> Result<Talk<'a, Stream>, NotReady> {
         let (protocol, attempt) = (talk.protocol(), talk.attempt());
         let connection = talk.upgrade()?.plain().ok_or_else(net::closed)?;
-        let name = if let Place::Tcp(address) = place { &address.host } else { "localhost" };
-        let stream = tls.connect(connection, &Handshake::new(name, &self.tls), attempt)?;
+        let stream = tls.connect(connection, &Handshake::new(name_at(place), &self.tls), attempt)?;
         Ok(Talk::new(stream, protocol, attempt).over_tls(true))
+    }
+
+    /// A TLS handshake with one of the hosts, which it takes to the end, and nothing more.
+    pub(crate) fn shake_hands(&self, place: &Place, tls: &Tls, attempt: &Attempt) -> Result<(), NotReady> {
+        let connection = net::connect(place, attempt)?;
+        let mut stream = tls.connect(connection, &Handshake::new(name_at(place), &self.tls), attempt)?;
+        stream.hear_refusal(attempt)?;
+        stream.close();
+        Ok(())
     }
 
     /// Talks with one of the hosts in messages of `protocol`, and closes the connection in order.
@@ -175,6 +183,11 @@ impl Server {
         f.write_str(places)?;
         path.map_or(Ok(()), |path| write!(f, "/{path}"))
     }
+}
+
+/// The name of a server in its certificate. That of a socket has none of its own.
+fn name_at(place: &Place) -> &str {
+    if let Place::Tcp(address) = place { &address.host } else { "localhost" }
 }
 
 /// A connection to a place; over TLS as `own` says, but to a socket.
