@@ -9,6 +9,7 @@ use crate::net::tls_settings::{CertificateCheck, Encryption, TargetTls};
 use crate::targets::postgres::SslMode;
 use crate::targets::shared::http_options::HttpDefaults;
 use crate::targets::shared::lookup::Lookup;
+use crate::targets::shared::server::Server;
 use crate::targets::shared::target::Target;
 use crate::targets::{Http, Postgres, Redis, Surroundings};
 
@@ -78,6 +79,14 @@ fn tls_of(tls: Option<&TargetTls>) -> &'static str {
     }
 }
 
+fn tls_of_server(server: &Server) -> &'static str {
+    match server.encryption {
+        Encryption::Never => "never",
+        Encryption::IfOffered => "prefer",
+        Encryption::Always => tls_of(Some(&server.tls)),
+    }
+}
+
 /// What the data says, of a target.
 fn facts(target: &Target) -> Value {
     let mut facts = serde_json::Map::new();
@@ -92,15 +101,15 @@ fn facts(target: &Target) -> Value {
         set("host_header", http.authority.clone().into());
         vec![http.place.clone()]
     } else if let Some(redis) = target.as_kind::<Redis>() {
-        set("tls", tls_of(redis.tls.as_ref()).into());
+        set("tls", tls_of_server(&redis.server).into());
         set("db", redis.database.into());
-        let auth: Vec<String> = redis.user.iter().cloned().chain(secret(&redis.password)).collect();
+        let auth: Vec<String> = redis.server.user.iter().cloned().chain(secret(&redis.server.password)).collect();
         set("auth", if auth.is_empty() { Value::Null } else { auth.into() });
         if let Some(sentinel) = &redis.sentinel {
             set("master", text(&sentinel.master));
             set("sentinels", sentinel.places.iter().map(shown_place).collect());
         }
-        redis.places.clone()
+        redis.server.places.clone()
     } else if let Some(postgres) = target.as_kind::<Postgres>() {
         let is_socket = postgres.hosts.iter().all(|host| matches!(host.place, Place::Unix(_)));
         set(
@@ -122,15 +131,7 @@ fn facts(target: &Target) -> Value {
     } else {
         if let Some(server) = target.probe.server() {
             set("login", serde_json::json!([server.user, secret(&server.password)]));
-            set(
-                "tls",
-                match server.encryption {
-                    Encryption::Never => "never",
-                    Encryption::IfOffered => "prefer",
-                    Encryption::Always => tls_of(Some(&server.tls)),
-                }
-                .into(),
-            );
+            set("tls", tls_of_server(server).into());
         }
         target.probe.places()
     };

@@ -400,7 +400,7 @@ fn the_tables_are_as_long_as_they_should_be() {
 #[test]
 fn passwords_hold_any_character() {
     assert_eq!(postgres("postgres://me:${PASSWORD}@db").password.unwrap().expose(), "p@s/s:%#?&=");
-    assert_eq!(redis("redis://:${PASSWORD}@db").password.unwrap().expose(), "p@s/s:%#?&=");
+    assert_eq!(redis("redis://:${PASSWORD}@db").server.password.unwrap().expose(), "p@s/s:%#?&=");
     assert_eq!(postgres("jdbc:postgresql://db/x?password=${PASSWORD}").password.unwrap().expose(), "p@s/s:%#?&=");
     assert_eq!(postgres("postgres://me:a@b@db").password.unwrap().expose(), "a@b");
     assert_eq!(postgres("postgres://me:${file:/run/secrets/pw}@db").password.unwrap().expose(), "from file");
@@ -576,9 +576,9 @@ fn parameters_about_security_are_taken_or_refused() {
     ] {
         assert!(parse(word).is_err(), "{word}");
     }
-    let tls =
-        redis("rediss://h?ssl_cert_reqs=required&ssl_check_hostname=false&ssl_ca_certs=/ca#cert=/c&cert-key=/k").tls;
-    let tls = tls.unwrap();
+    let tls = redis("rediss://h?ssl_cert_reqs=required&ssl_check_hostname=false&ssl_ca_certs=/ca#cert=/c&cert-key=/k")
+        .server
+        .tls;
     assert_eq!((tls.check, tls.ca.is_some(), tls.key.is_some()), (Some(CertificateCheck::Chain), true, true));
 }
 

@@ -27,8 +27,9 @@ impl<S: TimedStream> RedisSession<'_, S> {
     /// Whether the server is as the target expects it; what was proven. With `may_quit`, QUIT is sent along with
     /// the last command, if that is PING.
     pub(crate) fn meet(&mut self, target: &Redis, role: Option<Role>, may_quit: bool) -> Result<Met, NotReady> {
-        self.log_in(target.user.as_deref(), target.password.as_ref())?;
-        self.talk.attempt().steps().note(StepKind::Login, || match (&target.user, &target.password) {
+        let (user, password) = (&target.server.user, &target.server.password);
+        self.log_in(user.as_deref(), password.as_ref())?;
+        self.talk.attempt().steps().note(StepKind::Login, || match (user, password) {
             (None, None) => "without a login".to_owned(),
             (None, Some(_)) => "by AUTH with a password alone".to_owned(),
             (Some(_), None) => "by AUTH with one word".to_owned(),

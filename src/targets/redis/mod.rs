@@ -10,16 +10,17 @@ mod session;
 mod stackexchange;
 mod url;
 
-use crate::text::harmless;
 use std::fmt;
 
 use crate::net::tls::Tls;
-use crate::net::tls_settings::{Encryption, TargetTls, TlsFiles};
+use crate::net::tls_settings::Encryption;
 use crate::net::{Attempt, Place};
 use crate::secret::Secret;
 use crate::targets::shared::expectations::Expectations;
 use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind};
+use crate::targets::shared::server::Server;
 use crate::targets::shared::url::decode;
+use crate::text::harmless;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
 
@@ -124,18 +125,13 @@ const SENTINEL_PORT: u16 = 26379;
 /// A Redis server and what is expected of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Redis {
-    /// Where it listens; of several nodes, tried in order, one is wanted. Empty where sentinels are asked.
-    pub(crate) places: Vec<Place>,
+    /// Where it listens, and who logs in. Of several nodes one is wanted; there is none where sentinels are asked. An
+    /// ACL user without a password may be a password itself (`redis://PASSWORD@host`).
+    pub(crate) server: Server,
+    /// The user, where it may be a password.
+    word: Option<Secret>,
     /// The sentinels that name the place.
     pub(crate) sentinel: Option<Sentinel>,
-    /// How TLS is used, where it is: rediss.
-    pub(crate) tls: Option<TargetTls>,
-    /// The ACL user; one without a password may be a password itself (`redis://PASSWORD@host`).
-    pub(crate) user: Option<String>,
-    /// The same, where it may be a password.
-    word: Option<Secret>,
-    /// The password, from the URL or `REDISCLI_AUTH`.
-    pub(crate) password: Option<Secret>,
     /// The database to select.
     pub(crate) database: u32,
     /// `key=`: a key that must exist.
@@ -150,7 +146,7 @@ pub(crate) struct Redis {
     pub(crate) cluster: bool,
 }
 
-/// Sentinels, of which one is asked where the master is (`SENTINEL GET-MASTER-ADDR-BY-NAME`).
+/// Sentinels, of which one is asked where the master is (`SENTINEL GET-MASTER-ADDR-BY-NAME`), over TLS where the master is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sentinel {
     /// The sentinels, tried in order.
@@ -161,8 +157,6 @@ pub(crate) struct Sentinel {
     pub(crate) user: Option<String>,
     /// The password at the sentinels.
     pub(crate) password: Option<Secret>,
-    /// How TLS is used with the sentinels, where it is.
-    pub(crate) tls: Option<TargetTls>,
 }
 
 /// The role that the ROLE command tells.
@@ -194,7 +188,7 @@ fn take_key(expectations: &mut Expectations) -> Result<(Option<String>, Option<S
 impl Probe for Redis {
     /// A word that stands alone may be a password.
     fn names(&self) -> Vec<String> {
-        self.user.clone().filter(|_| self.password.is_some()).into_iter().collect()
+        self.server.user.clone().filter(|_| self.server.password.is_some()).into_iter().collect()
     }
 
     fn is_led_by_peers(&self) -> bool {
@@ -205,30 +199,21 @@ impl Probe for Redis {
         &KINDS[0]
     }
 
+    fn server(&self) -> Option<&Server> {
+        Some(&self.server)
+    }
+
     fn run(&self, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
         probe::probe(self, goal, tls, attempt)
     }
 
-    fn only_place(&self) -> Option<Place> {
-        match self.places.as_slice() {
-            [place] if self.sentinel.is_none() => Some(place.clone()),
-            _ => None,
-        }
-    }
-
-    fn tls_use(&self) -> Encryption {
-        let sentinel_tls = self.sentinel.as_ref().and_then(|sentinel| sentinel.tls.as_ref());
-        if self.tls.is_some() || sentinel_tls.is_some() { Encryption::Always } else { Encryption::Never }
-    }
-
-    fn tls_files(&self) -> Vec<TlsFiles<'_>> {
-        let sentinel_tls = self.sentinel.as_ref().and_then(|sentinel| sentinel.tls.as_ref());
-        self.tls.iter().chain(sentinel_tls).map(TargetTls::files).collect()
+    fn knows_tls_keys(&self) -> bool {
+        self.server.encryption == Encryption::Always
     }
 
     fn secrets(&self) -> Vec<&Secret> {
         let sentinel = self.sentinel.iter().flat_map(|sentinel| &sentinel.password);
-        self.password.iter().chain(&self.word).chain(sentinel).chain(&self.hidden).collect()
+        self.server.password.iter().chain(&self.word).chain(sentinel).chain(&self.hidden).collect()
     }
 
     fn hide_expected(&mut self, is_written: &dyn Fn(&str) -> bool) {
@@ -238,26 +223,25 @@ impl Probe for Redis {
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |places: &[Place]| places.iter().map(Place::to_string).collect::<Vec<_>>().join(",");
-        let s = if self.tls.is_some() { "s" } else { "" };
+        let scheme = self.server.scheme;
         let database = |f: &mut fmt::Formatter<'_>, sign: &str| match self.database {
             0 => Ok(()),
             database => write!(f, "{sign}{database}"),
         };
         if let Some(sentinel) = &self.sentinel {
-            let s = if sentinel.tls.is_some() { "s" } else { s };
-            write!(f, "redis{s}+sentinel://{}", list(&sentinel.places))?;
+            write!(f, "{scheme}+sentinel://{}", list(&sentinel.places))?;
             if let Some(master) = &sentinel.master {
                 write!(f, "/{}", harmless(master))?;
             }
             return database(f, "/");
         }
-        match self.places.as_slice() {
+        match self.server.places.as_slice() {
             [Place::Unix(path)] => {
                 write!(f, "redis+unix://{}", path.display())?;
                 database(f, "?db=")
             }
             places => {
-                write!(f, "redis{s}://{}", list(places))?;
+                write!(f, "{scheme}://{}", list(places))?;
                 database(f, "/")
             }
         }

@@ -6,12 +6,12 @@ use super::expectations::Met;
 use super::resp::Reply;
 use super::session::RedisSession;
 use crate::net::tls::Tls;
+use crate::net::tls_settings::Encryption;
 use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::targets::Redis;
 use crate::targets::redis::{Role, Sentinel};
 use crate::targets::shared::advertised::reach_all;
 use crate::targets::shared::hosts::first_ready;
-use crate::targets::shared::server::connect;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use crate::wait::policy::Goal;
 
@@ -23,9 +23,9 @@ const FAREWELL: Duration = Duration::from_millis(20);
 pub(crate) fn probe(target: &Redis, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
     match &target.sentinel {
         Some(sentinel) => probe_master(target, sentinel, goal, tls, attempt),
-        None => first_ready(&target.places, goal, attempt, |place, attempt| {
-            probe_place(target, place, target.role, goal, tls, attempt)
-        }),
+        None => target
+            .server
+            .first_ready(goal, attempt, |place, attempt| probe_place(target, place, target.role, goal, tls, attempt)),
     }
 }
 
@@ -34,7 +34,7 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
     // Silent sentinels leave the master its share of the time.
     let asking = attempt.share(2);
     let master = first_ready(&sentinel.places, goal, &asking, |place, attempt| {
-        let mut session = RedisSession::new(connect(place, sentinel.tls.as_ref(), None, tls, attempt)?, attempt);
+        let mut session = RedisSession::new(target.server.connect(place, None, tls, attempt)?, attempt);
         let master = session.master(target, sentinel);
         session.talk.close();
         master
@@ -62,10 +62,11 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
 
 fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
     let mut place = place.clone();
+    let is_tls = target.server.encryption == Encryption::Always;
     let mut may_quit = !attempt.steps().are_recorded();
     for _ in 0..=MAX_REDIRECTS {
         let farewell;
-        let mut session = RedisSession::new(connect(&place, target.tls.as_ref(), None, tls, attempt)?, attempt);
+        let mut session = RedisSession::new(target.server.connect(&place, None, tls, attempt)?, attempt);
         let outcome = session.meet(target, role, may_quit);
         let masters = match (&outcome, &place) {
             (Ok(Met::Ready(_)), Place::Tcp(address)) if target.cluster && goal != Goal::Down => {
@@ -90,10 +91,10 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
             other => other,
         };
         session.talk.close();
-        match outcome.map_err(|failure| if target.tls.is_some() { net::over_tls(failure) } else { failure })? {
+        match outcome.map_err(|failure| if is_tls { net::over_tls(failure) } else { failure })? {
             Met::Ready(proof) | Met::ReadyAndQuit(proof) => {
                 reach_all(&masters?, &place, "cluster-announce-ip", attempt, |place, attempt| {
-                    connect(place, target.tls.as_ref(), None, tls, attempt).map(Stream::close)
+                    target.server.connect(place, None, tls, attempt).map(Stream::close)
                 })?;
                 return Ok(Ready::new(proof));
             }

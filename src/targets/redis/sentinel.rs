@@ -18,9 +18,9 @@ impl<S: TimedStream> RedisSession<'_, S> {
             Err(failure)
                 if failure.kind == Kind::CredentialsRejected
                     && sentinel.password.is_none()
-                    && target.password.is_some() =>
+                    && target.server.password.is_some() =>
             {
-                self.log_in(target.user.as_deref(), target.password.as_ref()).map_err(|_| failure)?;
+                self.log_in(target.server.user.as_deref(), target.server.password.as_ref()).map_err(|_| failure)?;
                 self.named(sentinel)
             }
             other => other,

@@ -1,6 +1,5 @@
 //! Sentinels' URLs, as lettuce, Celery, kombu, Django and Node's clients have them.
 
-use crate::net::Place;
 use crate::targets::redis::url::{Credentials, Parameters};
 use crate::targets::redis::{Redis, Sentinel};
 use crate::targets::shared::kind::Written;
@@ -37,15 +36,15 @@ impl Redis {
             master: parameters.master.or(master).or(master_of_fragment),
             user: parameters.sentinel_user,
             password: parameters.sentinel_password,
-            tls: redis.tls.clone(),
         };
         Ok(Self { sentinel: Some(sentinel), ..redis })
     }
 
-    /// The same, made of options.
-    pub(crate) fn of_sentinels(self, places: Vec<Place>, master: String) -> Self {
-        let sentinel = Sentinel { places, master: Some(master), user: None, password: None, tls: self.tls.clone() };
-        Self { places: Vec::new(), sentinel: Some(sentinel), ..self }
+    /// The same of a server that an option has named a master for: its places are the sentinels'.
+    pub(crate) fn of_sentinels(mut self, master: String) -> Self {
+        let places = std::mem::take(&mut self.server.places);
+        let sentinel = Sentinel { places, master: Some(master), user: None, password: None };
+        Self { sentinel: Some(sentinel), ..self }
     }
 }
 

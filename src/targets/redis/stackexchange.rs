@@ -75,9 +75,9 @@ impl Redis {
             .filter(|password: &Secret| !password.expose_bytes().is_empty())
             .or_else(|| reading.password_in("REDISCLI_AUTH"));
         let tls = is_tls.then_some(tls);
-        let redis = Self::assemble(places.clone(), Credentials { user, password }, database.as_deref(), tls, reading)?;
+        let redis = Self::assemble(places, Credentials { user, password }, database.as_deref(), tls, reading)?;
         Ok(match master {
-            Some(master) => redis.of_sentinels(places, master),
+            Some(master) => redis.of_sentinels(master),
             None => redis,
         })
     }

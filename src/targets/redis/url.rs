@@ -1,11 +1,12 @@
 //! Redis' URLs, in the forms of redis-cli's `-u`, redis-py, ioredis, go-redis, kombu and Predis.
 
 use crate::net::Place;
-use crate::net::tls_settings::{CertificateCheck, TargetTls};
+use crate::net::tls_settings::{CertificateCheck, Encryption, TargetTls};
 use crate::secret::Secret;
 use crate::targets::redis::{DEFAULT_PORT, Redis, take_key, take_role};
 use crate::targets::shared::kind::Written;
 use crate::targets::shared::reading::Reading;
+use crate::targets::shared::server::Server;
 use crate::targets::shared::url::{self, Percent, Url, Userinfo};
 use crate::text::truth;
 
@@ -162,17 +163,12 @@ impl Redis {
         let says_cluster = written.scheme.name().ends_with("-cluster") || parameters.is_cluster;
         let places = url::places(&hosts, written.scheme.port.unwrap_or(DEFAULT_PORT))
             .map_err(|problem| url::blame_password(&rest, problem))?;
-        let redis = Self::assemble(
-            places.clone(),
-            credentials,
-            database.as_deref(),
-            is_tls.then_some(parameters.tls),
-            reading,
-        )?;
+        let redis =
+            Self::assemble(places, credentials, database.as_deref(), is_tls.then_some(parameters.tls), reading)?;
         let redis = Self { cluster: redis.cluster || says_cluster, ..redis };
         // go-redis' way to name sentinels.
         Ok(match parameters.master {
-            Some(master) => redis.of_sentinels(places, master),
+            Some(master) => redis.of_sentinels(master),
             None => redis,
         })
     }
@@ -199,17 +195,17 @@ impl Redis {
         let role = take_role(&mut reading.expectations)?;
         let (key, value) = take_key(&mut reading.expectations)?;
         let cluster = reading.expectations.take_flag("cluster")?;
+        let Credentials { user, password } = credentials;
+        let word = user.as_ref().filter(|_| password.is_none()).map(|word| Secret::new(word.as_str()));
+        let mut server = Server { user, password, ..Server::at("redis", places) };
+        if let Some(tls) = tls {
+            server = Server { scheme: "rediss", encryption: Encryption::Always, tls, ..server };
+            server.expect(reading)?;
+        }
         Ok(Self {
-            places,
+            server,
+            word,
             sentinel: None,
-            tls: tls.map(|tls| crate::targets::shared::tls::take(tls, &mut reading.expectations)).transpose()?,
-            word: credentials
-                .user
-                .as_ref()
-                .filter(|_| credentials.password.is_none())
-                .map(|word| Secret::new(word.as_str())),
-            user: credentials.user,
-            password: credentials.password,
             database: number(database)?,
             key,
             value,

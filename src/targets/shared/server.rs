@@ -111,8 +111,8 @@ impl Server {
         first_ready(&self.places, goal, attempt, ask)
     }
 
-    /// A connection to one of the hosts, with TLS from its first byte where the URL says so; `alpn` is the protocol
-    /// that TLS agrees on (RFC 7301), where one must be.
+    /// A connection to one of the hosts, with TLS from its first byte where the URL says so, but to a socket; `alpn` is
+    /// the protocol that TLS agrees on (RFC 7301), where one must be.
     pub(crate) fn connect(
         &self,
         place: &Place,
@@ -120,7 +120,14 @@ impl Server {
         tls: &Tls,
         attempt: &Attempt,
     ) -> Result<Stream, NotReady> {
-        connect(place, Some(&self.tls).filter(|_| self.encryption == Encryption::Always), alpn, tls, attempt)
+        let connection = net::connect(place, attempt)?;
+        match place {
+            Place::Tcp(address) if self.encryption == Encryption::Always => {
+                let settings = Handshake { protocol: alpn, ..Handshake::new(&address.host, &self.tls) };
+                Ok(tls.connect(connection, &settings, attempt)?)
+            }
+            _ => Ok(Stream::Plain(connection)),
+        }
     }
 
     /// The same conversation over TLS, which begins in the middle of it.
@@ -188,24 +195,6 @@ impl Server {
 /// The name of a server in its certificate. That of a socket has none of its own.
 fn name_at(place: &Place) -> &str {
     if let Place::Tcp(address) = place { &address.host } else { "localhost" }
-}
-
-/// A connection to a place; over TLS as `own` says, but to a socket.
-pub(crate) fn connect(
-    place: &Place,
-    own: Option<&TargetTls>,
-    alpn: Option<&'static [u8]>,
-    tls: &Tls,
-    attempt: &Attempt,
-) -> Result<Stream, NotReady> {
-    let connection = net::connect(place, attempt)?;
-    match (place, own) {
-        (Place::Tcp(address), Some(own)) => {
-            let settings = Handshake { protocol: alpn, ..Handshake::new(&address.host, own) };
-            Ok(tls.connect(connection, &settings, attempt)?)
-        }
-        _ => Ok(Stream::Plain(connection)),
-    }
 }
 
 /// The parts of a server's URL that most protocols have.
