@@ -150,38 +150,36 @@ pub(crate) fn client_properties() -> Vec<u8> {
 ///
 /// When the arguments are cut short.
 pub(crate) fn mechanisms(start: &[u8]) -> Result<String, ProtocolError> {
-    let rest = start.get(2..).ok_or(ProtocolError)?;
-    let (_, rest) = split_long(rest)?;
-    let (mechanisms, _) = split_long(rest)?;
-    Ok(String::from_utf8_lossy(mechanisms).into_owned())
+    let mut rest = start.get(2..).ok_or(ProtocolError)?;
+    take_long(&mut rest)?;
+    Ok(String::from_utf8_lossy(take_long(&mut rest)?).into_owned())
 }
 
 /// A text among the server's properties, of which `connection.start` has a table.
 pub(crate) fn property<'a>(start: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
-    let (mut rest, _) = split_long(start.get(2..)?).ok()?;
+    let mut table = take_long(&mut start.get(2..)?).ok()?;
     loop {
-        let (length, behind) = rest.split_first()?;
-        let (name, behind) = behind.split_at_checked(usize::from(*length))?;
-        let (kind, behind) = behind.split_first()?;
-        rest = match kind {
+        let length = usize::from(*table.split_off_first()?);
+        let name = table.split_off(..length)?;
+        let kind = table.split_off_first()?;
+        let value = match kind {
             // Texts, tables and lists have their length before them.
-            b'S' | b'F' | b'A' => {
-                let (value, behind) = split_long(behind).ok()?;
-                if *kind == b'S' && name == wanted.as_bytes() {
-                    return Some(value);
-                }
-                behind
-            }
-            b't' => behind.get(1..)?,
+            b'S' | b'F' | b'A' => take_long(&mut table).ok()?,
+            b't' => table.split_off(..1)?,
             _ => return None,
         };
+        if *kind == b'S' && name == wanted.as_bytes() {
+            return Some(value);
+        }
     }
 }
 
-fn split_long(bytes: &[u8]) -> Result<(&[u8], &[u8]), ProtocolError> {
+/// Takes a long string, or a table, from the front.
+fn take_long<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], ProtocolError> {
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or(ProtocolError)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| ProtocolError)?;
-    rest.split_at_checked(length).ok_or(ProtocolError)
+    *bytes = rest;
+    bytes.split_off(..length).ok_or(ProtocolError)
 }
 
 /// The limits of `connection.tune`: how many channels, how long a frame.

@@ -67,9 +67,7 @@ struct AnswerFields<'a>(&'a [u8]);
 
 impl<'a> AnswerFields<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], ProtocolError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(ProtocolError)?;
-        self.0 = rest;
-        Ok(taken)
+        self.0.split_off(..length).ok_or(ProtocolError)
     }
 
     fn short(&mut self) -> Result<i16, ProtocolError> {
