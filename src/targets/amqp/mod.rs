@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::net::{Attempt, StepKind, TimedStream};
 use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
-use crate::targets::shared::server::NOT_TRIED;
+use crate::targets::shared::server::{NOT_TRIED, sasl_plain};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -125,7 +125,7 @@ fn credentials(target: &Amqp) -> Option<(&str, Vec<u8>)> {
         (None, None) => GUEST.as_bytes(),
         (None, Some(_)) => return None,
     };
-    Some((user, [b"\0", user.as_bytes(), b"\0", password].concat()))
+    Some((user, sasl_plain(user, password)))
 }
 
 /// Takes the server's limits and opens the virtual host.

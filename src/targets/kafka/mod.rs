@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::targets::shared::advertised::{Advertised, reach_all, reach_any};
 use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
 use crate::targets::shared::scram::{self, ScramHash};
-use crate::targets::shared::server::WANTS_LOGIN;
+use crate::targets::shared::server::{WANTS_LOGIN, sasl_plain};
 use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -205,8 +205,7 @@ impl<S: TimedStream> KafkaSession<'_, '_, S> {
         if let Some(hash) = hash {
             return self.log_in_by_scram(hash, user, password);
         }
-        let credentials = [b"\0", user.as_bytes(), b"\0", password.expose_bytes()].concat();
-        self.authenticate(&credentials).map(drop)
+        self.authenticate(&sasl_plain(user, password.expose_bytes())).map(drop)
     }
 
     /// RFC 5802 in `SaslAuthenticate`'s bytes. Kafka's own client does not prepare passwords (`SASLprep`).

@@ -95,7 +95,7 @@ impl<S: TimedStream> LdapSession<'_, '_, S> {
 
     fn ask(&mut self, target: &Ldap) -> Outcome {
         let mut proof = String::new();
-        let credentials = target.server.user.as_deref().zip(target.server.password.as_ref());
+        let credentials = target.server.credentials();
         if let Some((user, password)) = credentials {
             self.bind(user, password)?;
             proof = format!("logged in as {user}");

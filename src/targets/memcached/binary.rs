@@ -3,7 +3,7 @@
 
 use super::refused;
 use crate::net::TimedStream;
-use crate::targets::shared::server::{NOT_TRIED, Server};
+use crate::targets::shared::server::{NOT_TRIED, Server, sasl_plain};
 use crate::targets::shared::talk::{Decoded, ProtocolError, Talk};
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -46,12 +46,11 @@ pub(super) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) 
     outcome
 }
 
-/// SASL PLAIN (RFC 4616); what is to be said of it.
+/// SASL PLAIN; what is to be said of it.
 fn log_in<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) -> Result<String, NotReady> {
     let Some(password) = &server.password else { return Ok(String::new()) };
     let user = server.user_or("");
-    let message = [b"\0", user.as_bytes(), b"\0", password.expose_bytes()].concat();
-    let answer = ask(talk, SASL_AUTH, b"PLAIN", &message)?;
+    let answer = ask(talk, SASL_AUTH, b"PLAIN", &sasl_plain(user, password.expose_bytes()))?;
     match answer.status {
         OK => Ok(format!("logged in as {user}, ")),
         AUTH_ERROR => Err(refused(&peer_text(&answer.body))),

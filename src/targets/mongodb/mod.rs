@@ -122,7 +122,7 @@ impl<S: TimedStream> MongodbSession<'_, '_, S> {
             if target.is_balanced {
                 command = command.bool("loadBalanced", true);
             }
-            if let Some((user, _)) = target.credentials() {
+            if let Some((user, _)) = target.server.credentials() {
                 command = command.text("saslSupportedMechs", &format!("{}.{user}", target.source()));
             }
             answer = self.command(command, "admin")?;
@@ -162,7 +162,7 @@ impl<S: TimedStream> MongodbSession<'_, '_, S> {
     }
 
     fn log_in(&mut self, target: &Mongodb, state: &MemberState, role: &str) -> Outcome {
-        let Some((user, password)) = target.credentials() else {
+        let Some((user, password)) = target.server.credentials() else {
             self.introduce("without a login");
             return Ok(Ready::new(format!("accepting connections ({role}); no password given, login not tried")));
         };

@@ -5,7 +5,6 @@ use std::fmt;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption};
 use crate::net::{Attempt, Place};
-use crate::secret::Secret;
 use crate::targets::mongodb::ReadPreference;
 use crate::targets::mongodb::srv::{self, Options};
 use crate::targets::shared::hosts::first_ready;
@@ -19,7 +18,7 @@ use crate::wait::policy::Goal;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mongodb {
     /// Where it listens, and who logs in.
-    server: Server,
+    pub(super) server: Server,
     /// The name whose SRV records are the servers (`mongodb+srv://`), and the name of the service.
     discovery: Option<(String, String)>,
     /// The database that the URL names.
@@ -80,11 +79,6 @@ impl Mongodb {
         }
         target.server.expect(reading)?;
         Ok(target)
-    }
-
-    /// User and password, where a login is tried.
-    pub(super) fn credentials(&self) -> Option<(&str, &Secret)> {
-        self.server.user.as_deref().zip(self.server.password.as_ref())
     }
 
     /// The database that knows the user.

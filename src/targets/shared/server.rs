@@ -25,6 +25,11 @@ pub(crate) const NOT_TRIED: &str = "accepting connections; no password given, lo
 /// The proof of a server that lets nobody in without one.
 pub(crate) const WANTS_LOGIN: &str = "accepting connections; it wants a login, no password given";
 
+/// The message of a login by SASL's PLAIN (RFC 4616).
+pub(crate) fn sasl_plain(user: &str, password: &[u8]) -> Vec<u8> {
+    [b"\0", user.as_bytes(), b"\0", password].concat()
+}
+
 /// A server that is asked in its own protocol: what all such kinds have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
@@ -89,6 +94,11 @@ impl Server {
     pub(crate) fn expect(&mut self, reading: &mut Reading<'_>) -> Result<(), String> {
         self.tls = tls::take(std::mem::take(&mut self.tls), &mut reading.expectations)?;
         Ok(())
+    }
+
+    /// User and password, where a login is tried with both.
+    pub(crate) fn credentials(&self) -> Option<(&str, &Secret)> {
+        self.user.as_deref().zip(self.password.as_ref())
     }
 
     /// The user's name, or `default`.
