@@ -23,7 +23,8 @@ pub(crate) struct Grpc {
 
 impl Grpc {
     pub(super) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
-        let (server, path) = Server::read(written, reading)?;
+        let (mut server, path) = Server::read(written, reading)?;
+        server.alpn = Some(ALPN);
         Ok(Self { server, service: Some(path).filter(|path| !path.is_empty()) })
     }
 
@@ -33,7 +34,7 @@ impl Grpc {
             Place::Tcp(address) => address.to_string(),
             Place::Unix(_) => "localhost".to_owned(),
         };
-        let mut talk = Talk::new(self.server.connect(place, Some(ALPN), tls, attempt)?, super::PROTOCOL, attempt);
+        let mut talk = Talk::new(self.server.connect(place, tls, attempt)?, super::PROTOCOL, attempt);
         let outcome = super::converse(&mut talk, self, &authority);
         talk.close();
         outcome

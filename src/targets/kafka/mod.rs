@@ -76,7 +76,7 @@ pub(crate) struct ReadyBroker {
 
 /// The conversation with one broker, and whether those are there that a client goes on to.
 pub(crate) fn probe(target: &Kafka, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
-    let connect = |place: &Place, attempt: &Attempt| target.server.connect(place, None, tls, attempt);
+    let connect = |place: &Place, attempt: &Attempt| target.server.connect(place, tls, attempt);
     let mut talk = Talk::new(connect(place, attempt)?, PROTOCOL, attempt);
     let found = converse(&mut talk, target);
     talk.close();

@@ -80,7 +80,7 @@ const BEGINNINGS: [&str; 4] = ["VERSION ", "ERROR", "CLIENT_ERROR ", "SERVER_ERR
 
 fn ask(target: &Memcached, place: &Place, tls: &Tls, attempt: &Attempt) -> Outcome {
     let server = &target.server;
-    let mut talk = Talk::new(server.connect(place, None, tls, attempt)?, PROTOCOL, attempt);
+    let mut talk = Talk::new(server.connect(place, tls, attempt)?, PROTOCOL, attempt);
     talk.send(b"version\r\n");
     let is_silent = talk.speaks_within(FIRST_ANSWER) == Ok(false);
     if is_silent {

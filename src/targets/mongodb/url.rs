@@ -99,7 +99,7 @@ impl Mongodb {
                 self.server.talk_with(place, super::PROTOCOL, tls, attempt, |talk| super::converse(talk, &target))
             });
         }
-        let connect = |place: &Place, attempt: &Attempt| self.server.connect(place, None, tls, attempt);
+        let connect = |place: &Place, attempt: &Attempt| self.server.connect(place, tls, attempt);
         super::discover(seeds, &target, goal, attempt, connect)
     }
 

@@ -34,7 +34,7 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
     // Silent sentinels leave the master its share of the time.
     let asking = attempt.share(2);
     let master = first_ready(&sentinel.places, goal, &asking, |place, attempt| {
-        let mut session = RedisSession::new(target.server.connect(place, None, tls, attempt)?, attempt);
+        let mut session = RedisSession::new(target.server.connect(place, tls, attempt)?, attempt);
         let master = session.master(target, sentinel);
         session.talk.close();
         master
@@ -66,7 +66,7 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
     let mut may_quit = !attempt.steps().are_recorded();
     for _ in 0..=MAX_REDIRECTS {
         let farewell;
-        let mut session = RedisSession::new(target.server.connect(&place, None, tls, attempt)?, attempt);
+        let mut session = RedisSession::new(target.server.connect(&place, tls, attempt)?, attempt);
         let outcome = session.meet(target, role, may_quit);
         let masters = match (&outcome, &place) {
             (Ok(Met::Ready(_)), Place::Tcp(address)) if target.cluster && goal != Goal::Down => {
@@ -94,7 +94,7 @@ fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tl
         match outcome.map_err(|failure| if is_tls { net::over_tls(failure) } else { failure })? {
             Met::Ready(proof) | Met::ReadyAndQuit(proof) => {
                 reach_all(&masters?, &place, "cluster-announce-ip", attempt, |place, attempt| {
-                    target.server.connect(place, None, tls, attempt).map(Stream::close)
+                    target.server.connect(place, tls, attempt).map(Stream::close)
                 })?;
                 return Ok(Ready::new(proof));
             }

@@ -45,12 +45,22 @@ pub(crate) struct Server {
     pub(crate) encryption: Encryption,
     /// How TLS is used.
     pub(crate) tls: TargetTls,
+    /// The protocol that TLS agrees on (RFC 7301), where one must be.
+    pub(crate) alpn: Option<&'static [u8]>,
 }
 
 impl Server {
     /// A server at `places` of which no more is known.
     pub(crate) fn at(scheme: &'static str, places: Vec<Place>) -> Self {
-        Self { scheme, places, user: None, password: None, encryption: Encryption::Never, tls: TargetTls::default() }
+        Self {
+            scheme,
+            places,
+            user: None,
+            password: None,
+            encryption: Encryption::Never,
+            tls: TargetTls::default(),
+            alpn: None,
+        }
     }
 
     /// Reads a URL; gives its path and query too, which mean something to its kind alone.
@@ -121,19 +131,12 @@ impl Server {
         first_ready(&self.places, goal, attempt, ask)
     }
 
-    /// A connection to one of the hosts, with TLS from its first byte where the URL says so, but to a socket; `alpn` is
-    /// the protocol that TLS agrees on (RFC 7301), where one must be.
-    pub(crate) fn connect(
-        &self,
-        place: &Place,
-        alpn: Option<&'static [u8]>,
-        tls: &Tls,
-        attempt: &Attempt,
-    ) -> Result<Stream, NotReady> {
+    /// A connection to one of the hosts, with TLS from its first byte where the URL says so, but to a socket.
+    pub(crate) fn connect(&self, place: &Place, tls: &Tls, attempt: &Attempt) -> Result<Stream, NotReady> {
         let connection = net::connect(place, attempt)?;
         match place {
             Place::Tcp(address) if self.encryption == Encryption::Always => {
-                let settings = Handshake { protocol: alpn, ..Handshake::new(&address.host, &self.tls) };
+                let settings = Handshake { protocol: self.alpn, ..Handshake::new(&address.host, &self.tls) };
                 Ok(tls.connect(connection, &settings, attempt)?)
             }
             _ => Ok(Stream::Plain(connection)),
@@ -171,7 +174,7 @@ impl Server {
         attempt: &Attempt,
         converse: impl FnOnce(&mut Talk<'_, Stream>) -> Outcome,
     ) -> Outcome {
-        let stream = self.connect(place, None, tls, attempt)?;
+        let stream = self.connect(place, tls, attempt)?;
         let is_tls = matches!(stream, Stream::Tls(_));
         let mut talk = Talk::new(stream, protocol, attempt).over_tls(is_tls);
         let outcome = converse(&mut talk);
