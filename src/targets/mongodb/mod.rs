@@ -80,9 +80,9 @@ pub(crate) fn discover<S: TimedStream>(
         let mut session = MongodbSession { talk: &mut talk, number: 0 };
         let state = session.hello(target);
         let is_used = topology.hear(&place, state.clone());
-        let outcome = state.and_then(|state| session.log_in_if(is_used, target, &state, &place));
+        let outcome = is_used.then(|| state.and_then(|state| session.log_in_at(&place, target, &state)));
         talk.close();
-        if is_used {
+        if let Some(outcome) = outcome {
             return outcome;
         }
     }
@@ -93,7 +93,7 @@ pub(crate) fn discover<S: TimedStream>(
     };
     let mut talk = Talk::new(connect(&place, attempt)?, PROTOCOL, attempt);
     let mut session = MongodbSession { talk: &mut talk, number: 0 };
-    let outcome = session.hello(target).and_then(|state| session.log_in_if(true, target, &state, &place));
+    let outcome = session.hello(target).and_then(|state| session.log_in_at(&place, target, &state));
     talk.close();
     outcome
 }
@@ -151,14 +151,14 @@ impl<S: TimedStream> MongodbSession<'_, '_, S> {
         }
     }
 
-    /// Logs in to the server that is used, which has these credentials to prove; to the others it does not.
-    fn log_in_if(&mut self, is_used: bool, target: &Mongodb, state: &MemberState, place: &Place) -> Outcome {
+    /// Logs in to the server that a driver would use; the others are given no credentials.
+    fn log_in_at(&mut self, place: &Place, target: &Mongodb, state: &MemberState) -> Outcome {
         let role = state.role.name();
         let role = match &state.set {
             Some(set) => format!("{role} of {}, at {place}", excerpt(&peer_text(set.as_bytes()))),
             None => role.to_owned(),
         };
-        if is_used { self.log_in(target, state, &role) } else { Ok(Ready::new(role)) }
+        self.log_in(target, state, &role)
     }
 
     fn log_in(&mut self, target: &Mongodb, state: &MemberState, role: &str) -> Outcome {
