@@ -25,6 +25,11 @@ pub(crate) fn excerpt(text: &str) -> String {
     format!("{OPEN}{text}{CLOSE}")
 }
 
+/// What a peer said, as part of a reason.
+pub(crate) fn peer_excerpt(said: impl AsRef<[u8]>) -> String {
+    excerpt(&peer_text(said.as_ref()))
+}
+
 /// The first bytes of an answer, of which at most 40 characters are shown.
 pub(crate) fn first_bytes(bytes: &[u8]) -> String {
     format!("{OPEN}{OPEN}{}{CLOSE}", peer_text(bytes))

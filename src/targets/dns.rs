@@ -9,7 +9,7 @@ use crate::net::{self, Attempt};
 use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::url;
-use crate::text::{excerpt, peer_text};
+use crate::text::peer_excerpt;
 use crate::wait::outcome::{Outcome, Ready};
 use crate::wait::policy::Goal;
 
@@ -66,7 +66,7 @@ impl Probe for DnsName {
         };
         let more = if found.len() > 3 { ", …" } else { "" };
         let shown = found[..found.len().min(3)].join(", ");
-        Ok(Ready::new(format!("{what} {}{more}", excerpt(&peer_text(shown.as_bytes())))))
+        Ok(Ready::new(format!("{what} {}{more}", peer_excerpt(shown))))
     }
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

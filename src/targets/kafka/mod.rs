@@ -19,7 +19,7 @@ use crate::targets::shared::kind::{Form, Key, Scheme, TargetKind};
 use crate::targets::shared::scram::{self, ScramHash};
 use crate::targets::shared::server::{WANTS_LOGIN, sasl_plain};
 use crate::targets::shared::talk::Talk;
-use crate::text::{excerpt, peer_text};
+use crate::text::{excerpt, peer_excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use wire::api;
 
@@ -227,7 +227,7 @@ impl<S: TimedStream> KafkaSession<'_, '_, S> {
             return Ok(bytes);
         }
         let kind = if error == LOGIN_FAILED { Kind::CredentialsRejected } else { Kind::ServerError };
-        let text = excerpt(&peer_text(&text));
+        let text = peer_excerpt(&text);
         Err(NotReady::new(kind, format!("{text} ({error}): check user, password and sasl_mechanism")))
     }
 }
@@ -236,7 +236,7 @@ impl<S: TimedStream> KafkaSession<'_, '_, S> {
 fn no_such_login(error: i16, mechanism: &str, offered: &[String]) -> NotReady {
     match error {
         NO_SUCH_LOGIN if !offered.iter().any(|one| one == mechanism) => {
-            let offered = excerpt(&peer_text(offered.join(", ").as_bytes()));
+            let offered = peer_excerpt(offered.join(", "));
             let reason = format!(
                 "the broker has no {mechanism} login, but {offered}: name one with ?sasl_mechanism= in the URL"
             );

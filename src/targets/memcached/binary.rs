@@ -5,7 +5,7 @@ use super::refused;
 use crate::net::TimedStream;
 use crate::targets::shared::server::{NOT_TRIED, Server, sasl_plain};
 use crate::targets::shared::talk::{Decoded, ProtocolError, Talk};
-use crate::text::{excerpt, peer_text};
+use crate::text::{peer_excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 
 const QUIT: u8 = 0x07;
@@ -39,7 +39,7 @@ pub(super) fn converse<S: TimedStream>(talk: &mut Talk<'_, S>, server: &Server) 
         if login.is_empty() && ask(talk, NOOP, b"", b"")?.status == AUTH_ERROR {
             return Ok(Ready::new(NOT_TRIED));
         }
-        let version = excerpt(&peer_text(&version.body));
+        let version = peer_excerpt(&version.body);
         Ok(Ready::new(format!("{login}memcached {version} (the binary protocol)")))
     });
     talk.send(&request(QUIT, b"", b""));
@@ -65,7 +65,7 @@ fn ask<S: TimedStream>(talk: &mut Talk<'_, S>, opcode: u8, key: &[u8], value: &[
 }
 
 fn failure(response: &Response) -> NotReady {
-    let reason = format!("{} (status {:#x})", excerpt(&peer_text(&response.body)), response.status);
+    let reason = format!("{} (status {:#x})", peer_excerpt(&response.body), response.status);
     NotReady::new(Kind::ServerError, reason)
 }
 

@@ -13,7 +13,7 @@ use crate::targets::shared::kind::{Form, Scheme, TargetKind};
 use crate::targets::shared::scram::{self, ScramError, ScramHash};
 use crate::targets::shared::talk::Talk;
 use crate::targets::shared::{advertised, hosts};
-use crate::text::{excerpt, peer_text};
+use crate::text::{excerpt, peer_excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use crate::wait::policy::Goal;
 use bson::{BsonValue, Document, get, text_at};
@@ -155,7 +155,7 @@ impl<S: TimedStream> MongodbSession<'_, '_, S> {
     fn log_in_at(&mut self, place: &Place, target: &Mongodb, state: &MemberState) -> Outcome {
         let role = state.role.name();
         let role = match &state.set {
-            Some(set) => format!("{role} of {}, at {place}", excerpt(&peer_text(set.as_bytes()))),
+            Some(set) => format!("{role} of {}, at {place}", peer_excerpt(set)),
             None => role.to_owned(),
         };
         self.log_in(target, state, &role)
@@ -242,7 +242,7 @@ fn mechanism(wanted: Option<&str>, offered: &[String]) -> Result<ScramHash, NotR
         let reason = format!(
             "the login wants {}, which is not supported (SCRAM-SHA-256 and SCRAM-SHA-1 are): leave the password out to \
              wait only until the server accepts connections",
-            excerpt(&peer_text(wanted.as_bytes()))
+            peer_excerpt(wanted)
         );
         NotReady::new(Kind::Forbidden, reason)
     })

@@ -4,7 +4,7 @@
 use crate::net::resolve::records;
 use crate::net::resolve::wire::{Record, RecordType};
 use crate::net::{Address, Attempt, Place};
-use crate::text::{excerpt, peer_text};
+use crate::text::peer_excerpt;
 use crate::wait::outcome::{Kind, NotReady};
 
 /// The options that a text in DNS may hold; others are refused.
@@ -39,7 +39,7 @@ fn of_records(records: Vec<Record>, name: &str) -> Result<Vec<Place>, NotReady> 
     // Whoever can write the records of a name must not lead to another's servers.
     let parent = parent(name).to_ascii_lowercase();
     if let Some((_, host, _)) = servers.iter().find(|(_, host, _)| !host.ends_with(&format!(".{parent}"))) {
-        let host = excerpt(&peer_text(host.as_bytes()));
+        let host = peer_excerpt(host);
         let reason = format!("the SRV records of {name} name {host}, which is outside {parent}: drivers refuse it");
         return Err(NotReady::new(Kind::Unexpected, reason));
     }
@@ -78,7 +78,7 @@ fn of_text(text: &str, name: &str) -> Result<Options, NotReady> {
             "replicaset" => options.replica_set = Some(value.to_owned()),
             "loadbalanced" => {}
             _ => {
-                let key = excerpt(&peer_text(key.as_bytes()));
+                let key = peer_excerpt(key);
                 let reason = format!(
                     "the TXT record of {name} holds {key}, and drivers refuse all but authSource and replicaSet"
                 );

@@ -4,7 +4,7 @@
 use crate::net::Place;
 use crate::targets::mongodb::bson::{self, BsonValue, get, text_at};
 use crate::targets::shared::advertised::Advertised;
-use crate::text::{excerpt, peer_text};
+use crate::text::{excerpt, peer_excerpt};
 use crate::wait::outcome::{Kind, NotReady};
 
 /// No more servers than this are asked in one attempt.
@@ -333,8 +333,7 @@ impl Topology {
         let (Some(advertised), Some(Err(failure))) = (&server.advertised, &server.heard) else { return None };
         let advertised = excerpt(&advertised.to_string());
         let whose = if is_primary(server) { "the primary" } else { "a member" };
-        let set = self.set.as_deref().unwrap_or_default();
-        let set = excerpt(&peer_text(set.as_bytes()));
+        let set = peer_excerpt(self.set.as_deref().unwrap_or_default());
         let reason = if is_primary(server) || !wants_primary {
             format!(
                 "{whose} of the replica set {set} is advertised as {advertised} ({SETTING}), which cannot be reached from here: {}",
@@ -352,7 +351,7 @@ impl Topology {
     }
 
     fn no_such_member(&self) -> NotReady {
-        let set = excerpt(&peer_text(self.set.as_deref().unwrap_or_default().as_bytes()));
+        let set = peer_excerpt(self.set.as_deref().unwrap_or_default());
         let role = |server: &Member| {
             let state = server.heard.as_ref()?.as_ref().ok()?;
             Some(format!("{} is {}", server.place, state.role.name()))
@@ -373,7 +372,7 @@ impl Topology {
 
 /// The failure of a member of another set than the one that is wanted.
 pub(super) fn of_another_set(found: Option<&str>, wanted: &str) -> NotReady {
-    let found = found.map_or("none".to_owned(), |set| excerpt(&peer_text(set.as_bytes())));
+    let found = found.map_or("none".to_owned(), peer_excerpt);
     NotReady::new(Kind::Unexpected, format!("it is a member of another replica set ({found}, not {wanted})"))
 }
 

@@ -7,7 +7,7 @@ use crate::targets::redis::errors::{error_reply, is_unknown_command, unexpected}
 use crate::targets::redis::resp::{self, Reply};
 use crate::targets::redis::session::RedisSession;
 use crate::targets::shared::advertised::Advertised;
-use crate::text::{excerpt, peer_text};
+use crate::text::{excerpt, peer_excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady};
 
 /// The outcome of a session.
@@ -81,8 +81,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
                 let role = self.command(&["ROLE"]);
                 let is_sentinel = matches!(role, Ok(Reply::Array(fields)) if string_at(&fields, 0) == b"sentinel");
                 let advice = "a sentinel has no databases; leave the number out, or write redis+sentinel://HOST/MASTER";
-                let reason =
-                    if is_sentinel { format!("{}: {advice}", excerpt(&peer_text(&text))) } else { failure.reason };
+                let reason = if is_sentinel { format!("{}: {advice}", peer_excerpt(&text)) } else { failure.reason };
                 Err(NotReady { reason, ..failure })
             }
             Reply::Error(text) => Err(error_reply(&text)),
@@ -188,12 +187,12 @@ pub(crate) fn expect_role(wanted: Role, reply: &Reply) -> Result<&'static str, N
         (Role::Master, b"master") => Ok(", role master"),
         (Role::Replica, b"slave") if link == b"connected" => Ok(", role replica"),
         (Role::Replica, b"slave") => {
-            let reason = format!("it is a replica whose link to its master is `{}`", excerpt(&peer_text(link)));
+            let reason = format!("it is a replica whose link to its master is `{}`", peer_excerpt(link));
             Err(NotReady::new(Kind::NotAccepting, reason))
         }
         (Role::Master, b"slave") => Err(NotReady::new(Kind::Unexpected, "it is a replica, not a master")),
         (Role::Replica, b"master") => Err(NotReady::new(Kind::Unexpected, "it is a master, not a replica")),
-        (_, other) => Err(NotReady::new(Kind::Unexpected, format!("its role is `{}`", excerpt(&peer_text(other))))),
+        (_, other) => Err(NotReady::new(Kind::Unexpected, format!("its role is `{}`", peer_excerpt(other)))),
     }
 }
 
