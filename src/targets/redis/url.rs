@@ -56,11 +56,8 @@ impl Parameters {
                 }
             }
         }
-        match found.checks_name {
-            Some(false) if matches!(found.tls.check, None | Some(CertificateCheck::ChainAndName)) => {
-                found.tls.check = Some(CertificateCheck::Chain);
-            }
-            _ => {}
+        if found.checks_name == Some(false) && found.tls.check != Some(CertificateCheck::Nothing) {
+            found.tls.check = Some(CertificateCheck::Chain);
         }
         Ok(found)
     }
@@ -125,12 +122,9 @@ impl Credentials {
         found: &mut Parameters,
         reading: &mut Reading<'_>,
     ) -> Result<Self, String> {
-        let some = |text: String| Some(text).filter(|text| !text.is_empty());
         let own = userinfo.map(|userinfo| url::user_and_password(userinfo, Percent::Lenient)).transpose()?;
-        let (user, password) = match own {
-            Some((user, password)) => (some(user), password),
-            None => (None, None),
-        };
+        let (user, password) = own.unwrap_or_default();
+        let user = Some(user).filter(|user| !user.is_empty());
         let is_word = password.is_none() && user.is_some();
         let password = password.filter(|password| !password.expose_bytes().is_empty());
         let user = user.or(found.user.take());
@@ -163,9 +157,9 @@ impl Redis {
         let says_cluster = written.scheme.name().ends_with("-cluster") || parameters.is_cluster;
         let places = url::places(&hosts, written.scheme.port.unwrap_or(DEFAULT_PORT))
             .map_err(|problem| url::blame_password(&rest, problem))?;
-        let redis =
+        let mut redis =
             Self::assemble(places, credentials, database.as_deref(), is_tls.then_some(parameters.tls), reading)?;
-        let redis = Self { cluster: redis.cluster || says_cluster, ..redis };
+        redis.cluster |= says_cluster;
         // go-redis' way to name sentinels.
         Ok(match parameters.master {
             Some(master) => redis.of_sentinels(master),
