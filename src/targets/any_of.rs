@@ -9,6 +9,7 @@ use crate::secret::Secret;
 use crate::targets::registry;
 use crate::targets::shared::hosts::first_ready;
 use crate::targets::shared::kind::{Probe, TargetKind};
+use crate::targets::shared::server::shown;
 use crate::targets::shared::url::split_name;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
@@ -72,8 +73,7 @@ struct Listed<'a>(&'a dyn Probe);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places: Vec<String> = self.0.places().iter().map(Place::to_string).collect();
-        f.write_str(&places.join(","))
+        f.write_str(&shown(&self.0.places()))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::net::{Attempt, Place};
 use crate::secret::Secret;
 use crate::targets::shared::expectations::Expectations;
 use crate::targets::shared::kind::{Form, Key, Probe, Scheme, TargetKind};
-use crate::targets::shared::server::Server;
+use crate::targets::shared::server::{Server, shown};
 use crate::targets::shared::url::decode;
 use crate::text::harmless;
 use crate::wait::outcome::Outcome;
@@ -222,14 +222,13 @@ impl Probe for Redis {
     }
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |places: &[Place]| places.iter().map(Place::to_string).collect::<Vec<_>>().join(",");
         let scheme = self.server.scheme;
         let database = |f: &mut fmt::Formatter<'_>, sign: &str| match self.database {
             0 => Ok(()),
             database => write!(f, "{sign}{database}"),
         };
         if let Some(sentinel) = &self.sentinel {
-            write!(f, "{scheme}+sentinel://{}", list(&sentinel.places))?;
+            write!(f, "{scheme}+sentinel://{}", shown(&sentinel.places))?;
             if let Some(master) = &sentinel.master {
                 write!(f, "/{}", harmless(master))?;
             }
@@ -241,7 +240,7 @@ impl Probe for Redis {
                 database(f, "?db=")
             }
             places => {
-                write!(f, "{scheme}://{}", list(places))?;
+                write!(f, "{scheme}://{}", shown(places))?;
                 database(f, "/")
             }
         }

@@ -184,8 +184,7 @@ impl Server {
 
     /// The URL without password and query, with what stands in its path.
     pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>, path: Option<&str>) -> fmt::Result {
-        let places: Vec<String> = self.places.iter().map(Place::to_string).collect();
-        self.write_as(f, self.scheme, &places.join(","), path)
+        self.write_as(f, self.scheme, &shown(&self.places), path)
     }
 
     /// The same with another scheme, and other places than those that are connected to.
@@ -203,6 +202,11 @@ impl Server {
         f.write_str(places)?;
         path.map_or(Ok(()), |path| write!(f, "/{path}"))
     }
+}
+
+/// Places as they are shown: with commas between them.
+pub(crate) fn shown(places: &[Place]) -> String {
+    places.iter().map(Place::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The name of a server in its certificate. That of a socket has none of its own.
