@@ -9,7 +9,7 @@ use crate::targets::any_of::{self, AnyOf};
 use crate::targets::exec::{self, Exec};
 use crate::targets::http::Http;
 use crate::targets::mysql::{self, Mysql};
-use crate::targets::others::OtherServer;
+use crate::targets::others::{self, OtherServer};
 use crate::targets::postgres::{self, PairStyle, Postgres, keywords};
 use crate::targets::redacted::{self, Own, redact_word};
 use crate::targets::redis::{self, Redis};
@@ -271,7 +271,7 @@ fn parts_of_list(text: &str) -> Vec<&str> {
 
 /// The probe of a URL, or of what stands in its place.
 fn of_url<'a>(url: &str, own: Own<'_>, context: &'a Surroundings<'_>) -> Result<(Box<dyn Probe>, Reading<'a>), String> {
-    let plain = url::with_plain_hosts(url);
+    let plain = others::failover_as_list(url).or_else(|| url::with_plain_hosts(url));
     let url = plain.as_deref().unwrap_or(url);
     let Some((name, _)) = scheme_of(url) else {
         let (text, fragment) = split_fragment(url, Userinfo::AndPathWithAt);

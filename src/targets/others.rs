@@ -310,6 +310,21 @@ impl Probe for OtherServer {
     }
 }
 
+/// `ActiveMQ`'s `failover:(tcp://a:61616,ssl://b:61617)` as a list of whole URLs.
+pub(crate) fn failover_as_list(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("failover:")?;
+    let (list, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+    if !list.contains("://") {
+        return None;
+    }
+    let list = list.trim_start_matches('/');
+    let list = list.strip_prefix('(').and_then(|list| list.rsplit_once(')')).map_or(list, |(list, _)| list);
+    // Options stand behind each broker, and do not say where it is.
+    let brokers: Vec<&str> = list.split(',').filter_map(|broker| broker.split('?').next()).collect();
+    let list = brokers.join(",").replace("nio://", "tcp://").replace("tcp://", "activemq://");
+    Some(list.replace("ssl://", "activemq+ssl://") + fragment)
+}
+
 /// The URL without the properties that SQL Server has behind a `;`. In a path or a query it is theirs.
 fn without_properties(rest: &str) -> &str {
     let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
@@ -390,6 +405,13 @@ mod tests {
         for url in ["stomp://h", "clickhouse+native://h", "elasticsearch+http://h"] {
             assert!(!has_tls(url), "{url}");
         }
+    }
+
+    #[test]
+    fn brokers_of_a_failover_are_a_list_of_urls() {
+        let list = failover_as_list("failover:(nio://a:1,ssl://b:2)?x=1#timeout=1s");
+        assert_eq!(list.as_deref(), Some("activemq://a:1,activemq+ssl://b:2#timeout=1s"));
+        assert_eq!(failover_as_list("failover:a"), None);
     }
 
     #[test]

@@ -221,18 +221,9 @@ pub(crate) fn places(hosts: &str, default: u16) -> Result<Vec<Place>, String> {
         .collect()
 }
 
-/// Symfony's `redis:?host[a:6380]&host[b]&timeout=5` as `redis://a:6380,b?timeout=5`, and `ActiveMQ`'s
-/// `failover:(tcp://a:61616,ssl://b:61617)` as a list of whole URLs.
+/// Symfony's `redis:?host[a:6380]&host[b]&timeout=5` as `redis://a:6380,b?timeout=5`.
 pub(crate) fn with_plain_hosts(url: &str) -> Option<String> {
     let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
-    if let Some(list) = url.strip_prefix("failover:").filter(|list| list.contains("://")) {
-        let list = list.trim_start_matches('/');
-        let list = list.strip_prefix('(').and_then(|list| list.rsplit_once(')')).map_or(list, |(list, _)| list);
-        // Options stand behind each broker, and do not say where it is.
-        let brokers: Vec<&str> = list.split(',').filter_map(|broker| broker.split('?').next()).collect();
-        let list = brokers.join(",").replace("nio://", "tcp://").replace("tcp://", "activemq://");
-        return Some(list.replace("ssl://", "activemq+ssl://") + fragment);
-    }
     let (scheme, rest) = url.split_once(':')?;
     let (userinfo, query) = rest.split_once('?')?;
     let userinfo = userinfo.trim_start_matches('/');
@@ -332,8 +323,7 @@ mod tests {
         let plain = |url: &str| with_plain_hosts(url).unwrap_or_default();
         assert_eq!(plain("redis:?host[a:1]&host[b]&timeout=5#cluster"), "redis://a:1,b?timeout=5#cluster");
         assert_eq!(plain("redis://pw@?host[/run/r.sock:]"), "redis://pw@%2Frun%2Fr.sock?");
-        assert_eq!(plain("failover:(nio://a:1,ssl://b:2)?x=1"), "activemq://a:1,activemq+ssl://b:2");
-        for url in ["failover:a", "redis://h?x=1", "redis:pw?host[a]", "postgres://h/d?host=a"] {
+        for url in ["redis://h?x=1", "redis:pw?host[a]", "postgres://h/d?host=a"] {
             assert_eq!(with_plain_hosts(url), None, "{url}");
         }
     }
