@@ -178,7 +178,7 @@ fn string_at(fields: &[Reply], index: usize) -> &[u8] {
 }
 
 /// The ROLE command: `master`, or `slave` with the state of its link as fourth element.
-pub(crate) fn expect_role(wanted: Role, reply: &Reply) -> Result<&'static str, NotReady> {
+fn expect_role(wanted: Role, reply: &Reply) -> Result<&'static str, NotReady> {
     let Reply::Array(fields) = reply else {
         return Err(unexpected("ROLE", reply));
     };

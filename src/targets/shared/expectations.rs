@@ -27,11 +27,11 @@ impl Expectations {
 
     /// The same before they are decoded, for values in which a sign has a meaning that it has not where it is encoded.
     pub(crate) fn take_raw(&mut self, key: &str) -> Result<Vec<String>, String> {
-        let taken: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).collect();
+        let taken = self.extract(key);
         self.has_taken |= !taken.is_empty();
         taken
             .into_iter()
-            .map(|(_, value)| value.filter(|v| !v.is_empty()).ok_or_else(|| format!("`{key}` needs a value: {key}=…")))
+            .map(|value| value.filter(|v| !v.is_empty()).ok_or_else(|| format!("`{key}` needs a value: {key}=…")))
             .collect()
     }
 
@@ -42,11 +42,7 @@ impl Expectations {
 
     /// The same before it is decoded.
     pub(crate) fn take_raw_once(&mut self, key: &str) -> Result<Option<String>, String> {
-        let mut values = self.take_raw(key)?;
-        if values.len() > 1 {
-            return Err(format!("`{key}` is given twice"));
-        }
-        Ok(values.pop())
+        at_most_one(key, self.take_raw(key)?)
     }
 
     /// The same as `read` takes it, or that it is not `what`.
@@ -62,25 +58,33 @@ impl Expectations {
 
     /// Whether a key that takes no value is there.
     pub(crate) fn take_flag(&mut self, key: &str) -> Result<bool, String> {
-        let given: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).collect();
-        match given.as_slice() {
+        match self.extract(key).as_slice() {
             [] => Ok(false),
-            all if all.iter().all(|(_, value)| value.is_none()) => Ok(true),
+            all if all.iter().all(Option::is_none) => Ok(true),
             _ => Err(format!("`{key}` takes no value")),
         }
     }
 
     /// A key that may be given once, with a value or without, which is an empty one.
     pub(crate) fn take_either(&mut self, key: &str) -> Result<Option<String>, String> {
-        let mut given: Vec<_> = self.pairs.extract_if(.., |(name, _)| name == key).map(|(_, value)| value).collect();
-        if given.len() > 1 {
-            return Err(format!("`{key}` is given twice"));
-        }
-        given.pop().map(|value| url::decode(&value.unwrap_or_default())).transpose()
+        let given = at_most_one(key, self.extract(key))?;
+        given.map(|value| url::decode(&value.unwrap_or_default())).transpose()
+    }
+
+    /// Takes the values of a key out, as they are written.
+    fn extract(&mut self, key: &str) -> Vec<Option<String>> {
+        self.pairs.extract_if(.., |(name, _)| name == key).map(|(_, value)| value).collect()
     }
 
     /// The first key that nobody has taken, and whether any other was.
     pub(crate) fn left(&self) -> Option<(&str, bool)> {
         self.pairs.first().map(|(key, _)| (key.as_str(), self.has_taken))
     }
+}
+
+fn at_most_one<T>(key: &str, mut values: Vec<T>) -> Result<Option<T>, String> {
+    if values.len() > 1 {
+        return Err(format!("`{key}` is given twice"));
+    }
+    Ok(values.pop())
 }

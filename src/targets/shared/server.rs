@@ -291,7 +291,7 @@ impl Parts {
 }
 
 /// Takes the path out of Go's `user:password@unix(/run/mysqld.sock)/database`: it is no URL's.
-pub(crate) fn without_go_socket(rest: &str) -> (Cow<'_, str>, Option<&str>) {
+fn without_go_socket(rest: &str) -> (Cow<'_, str>, Option<&str>) {
     match rest.split_once("unix(").and_then(|(before, after)| Some((before, after.split_once(')')?))) {
         Some((before, (path, after))) => (Cow::Owned(format!("{before}{after}")), Some(path)),
         None => (Cow::Borrowed(rest), None),
