@@ -1,6 +1,6 @@
 //! Sentinels' URLs, as lettuce, Celery, kombu, Django and Node's clients have them.
 
-use crate::targets::redis::url::{Credentials, Parameters};
+use crate::targets::redis::url::Parameters;
 use crate::targets::redis::{Redis, Sentinel};
 use crate::targets::shared::kind::Written;
 use crate::targets::shared::reading::Reading;
@@ -12,8 +12,7 @@ impl Redis {
     pub(crate) fn from_sentinel_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let list = of_one_list(written.rest);
         let parts = url::split(&list, Userinfo::UntilSlashOrQuery)?;
-        let mut parameters = Parameters::read(parts.query.unwrap_or_default(), reading)?;
-        let credentials = Credentials::of(parts.userinfo, &mut parameters, reading)?;
+        let mut found = Parameters::read(parts.userinfo, parts.query, reading)?;
         let mut segments: Vec<&str> = parts.path.split('/').filter(|segment| !segment.is_empty()).collect();
         let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let database = match segments.len() {
@@ -28,16 +27,13 @@ impl Redis {
         };
         let hosts = if parts.hosts.is_empty() { "localhost" } else { parts.hosts };
         let master_of_fragment = written.bare_fragment.map(url::decode).transpose()?.filter(|text| !text.is_empty());
-        let tls = (written.is_tls() || parameters.is_tls).then_some(parameters.tls.clone());
-        let database = parameters.database.or(database);
-        let redis = Self::assemble(Vec::new(), credentials, database.as_deref(), tls, reading)?;
-        let sentinel = Sentinel {
-            places: url::places(hosts, written.default_port())?,
-            master: parameters.master.or(master).or(master_of_fragment),
-            user: parameters.sentinel_user,
-            password: parameters.sentinel_password,
-        };
-        Ok(Self { sentinel: Some(sentinel), ..redis })
+        let master = found.master.take().or(master).or(master_of_fragment);
+        let (user, password) = (found.sentinel_user.take(), found.sentinel_password.take());
+        found.is_tls |= written.is_tls();
+        found.database = found.database.or(database);
+        let redis = Self::assemble(Vec::new(), found, reading)?;
+        let places = url::places(hosts, written.default_port())?;
+        Ok(Self { sentinel: Some(Sentinel { places, master, user, password }), ..redis })
     }
 
     /// The same of a server that an option has named a master for: its places are the sentinels'.

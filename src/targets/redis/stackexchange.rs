@@ -1,9 +1,8 @@
 //! StackExchange.Redis' `host:6380,password=…,ssl=True` ("Configuration" in its manual).
 
-use crate::net::tls_settings::TargetTls;
 use crate::secret::Secret;
-use crate::targets::redis::url::Credentials;
-use crate::targets::redis::{DEFAULT_PORT, Redis};
+use crate::targets::redis::url::Parameters;
+use crate::targets::redis::{DEFAULT_PORT, Redis, SENTINEL_PORT};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::url::{self, split_name};
 
@@ -37,9 +36,8 @@ impl Redis {
     /// Reads such a string.
     pub(crate) fn from_stackexchange(text: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
         let mut hosts: Vec<&str> = Vec::new();
-        let (mut user, mut password, mut database, mut master) = (None, None, None, None);
-        let mut tls = TargetTls::default();
-        let (mut is_tls, mut names_tls_host) = (false, false);
+        let mut found = Parameters::default();
+        let mut names_tls_host = false;
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let Some((key, value)) = part.split_once('=') else {
                 hosts.push(part);
@@ -48,34 +46,34 @@ impl Redis {
             let is =
                 |value: &str| matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "enabled");
             match key.trim().to_ascii_lowercase().as_str() {
-                "password" => password = Some(Secret::new(value)),
-                "user" => user = Some(value.to_owned()).filter(|user| !user.is_empty()),
+                "password" => found.password = Some(Secret::new(value)),
+                "user" => found.user = Some(value.to_owned()).filter(|user| !user.is_empty()),
                 "defaultdatabase" => {
-                    database = Some(value.to_owned()).filter(|text| !text.trim().is_empty() && text.trim() != "-1");
+                    found.database =
+                        Some(value.to_owned()).filter(|text| !text.trim().is_empty() && text.trim() != "-1");
                 }
-                "servicename" => master = Some(value.to_owned()).filter(|name| !name.is_empty()),
-                "ssl" => is_tls = is(value),
+                "servicename" => found.master = Some(value.to_owned()).filter(|name| !name.is_empty()),
+                "ssl" => found.is_tls = is(value),
                 "sslhost" => {
                     names_tls_host = true;
-                    tls.server_name = Some(value.to_owned()).filter(|name| !name.is_empty());
+                    found.tls.server_name = Some(value.to_owned()).filter(|name| !name.is_empty());
                 }
                 // Revocation is checked by the operating system there; a chain is verified all the same.
                 other => reading.ignored.add(other),
             }
         }
         // `sslHost` means TLS by itself.
-        let is_tls = is_tls || names_tls_host;
+        found.is_tls |= names_tls_host;
         if hosts.is_empty() {
             return Err("it has no host; write HOST:6379,password=…".to_owned());
         }
-        let port = if is_tls { TLS_PORT } else { DEFAULT_PORT };
-        let port = if master.is_some() { crate::targets::redis::SENTINEL_PORT } else { port };
+        let port = if found.is_tls { TLS_PORT } else { DEFAULT_PORT };
+        let port = if found.master.is_some() { SENTINEL_PORT } else { port };
         let places = url::places(&hosts.join(","), port)?;
-        let password = password
-            .filter(|password: &Secret| !password.expose_bytes().is_empty())
-            .or_else(|| reading.password_in("REDISCLI_AUTH"));
-        let tls = is_tls.then_some(tls);
-        let redis = Self::assemble(places, Credentials { user, password }, database.as_deref(), tls, reading)?;
+        let given = found.password.filter(|password| !password.expose_bytes().is_empty());
+        found.password = given.or_else(|| reading.password_in("REDISCLI_AUTH"));
+        let master = found.master.take();
+        let redis = Self::assemble(places, found, reading)?;
         Ok(match master {
             Some(master) => redis.of_sentinels(master),
             None => redis,

@@ -10,7 +10,7 @@ use crate::targets::shared::server::Server;
 use crate::targets::shared::url::{self, Percent, Url, Userinfo};
 use crate::text::truth;
 
-/// The parameters of the query.
+/// What a URL, or another string, says beside its places.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     pub(crate) database: Option<String>,
@@ -36,9 +36,10 @@ pub(crate) fn has_parameters(query: &str) -> bool {
 }
 
 impl Parameters {
-    pub(crate) fn read(query: &str, reading: &mut Reading<'_>) -> Result<Self, String> {
+    /// Reads the userinfo and the query of a URL.
+    pub(crate) fn read(userinfo: Option<&str>, query: Option<&str>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let mut found = Self::default();
-        for (key, value) in url::raw_pairs(query) {
+        for (key, value) in url::raw_pairs(query.unwrap_or_default()) {
             let key = url::decode_as(key, Percent::Lenient)?;
             let secret = Secret::new(url::decode_bytes(value.unwrap_or_default(), Percent::Lenient)?);
             // As redis-py: an empty value counts for nothing.
@@ -59,7 +60,23 @@ impl Parameters {
         if found.checks_name == Some(false) && found.tls.check != Some(CertificateCheck::Nothing) {
             found.tls.check = Some(CertificateCheck::Chain);
         }
+        found.take_userinfo(userinfo, reading)?;
         Ok(found)
+    }
+
+    /// As redis-py, the userinfo wins over the query. A user with a `:` and no password has an empty one; what is
+    /// meant by a word alone, only the server knows.
+    fn take_userinfo(&mut self, userinfo: Option<&str>, reading: &mut Reading<'_>) -> Result<(), String> {
+        let own = userinfo.map(|userinfo| url::user_and_password(userinfo, Percent::Lenient)).transpose()?;
+        let (user, password) = own.unwrap_or_default();
+        let is_word = password.is_none() && !user.is_empty();
+        let password = password.filter(|password| !password.expose_bytes().is_empty());
+        self.user = Some(user).filter(|user| !user.is_empty()).or(self.user.take());
+        self.password = password.or(self.password.take()).or_else(|| reading.password_in("REDISCLI_AUTH"));
+        if self.user.is_some() && !is_word {
+            self.password.get_or_insert_with(|| Secret::new(""));
+        }
+        Ok(())
     }
 
     fn set(&mut self, key: &str, value: String, reading: &mut Reading<'_>) -> Result<(), String> {
@@ -108,60 +125,32 @@ fn cert_reqs(value: &str) -> Result<CertificateCheck, String> {
     }
 }
 
-/// The user and the password of AUTH.
-pub(crate) struct Credentials {
-    pub(crate) user: Option<String>,
-    pub(crate) password: Option<Secret>,
-}
-
-impl Credentials {
-    /// As redis-py, the userinfo wins over the query. A user with a `:` and no password has an empty one; what is
-    /// meant by a word alone, only the server knows.
-    pub(crate) fn of(
-        userinfo: Option<&str>,
-        found: &mut Parameters,
-        reading: &mut Reading<'_>,
-    ) -> Result<Self, String> {
-        let own = userinfo.map(|userinfo| url::user_and_password(userinfo, Percent::Lenient)).transpose()?;
-        let (user, password) = own.unwrap_or_default();
-        let user = Some(user).filter(|user| !user.is_empty());
-        let is_word = password.is_none() && user.is_some();
-        let password = password.filter(|password| !password.expose_bytes().is_empty());
-        let user = user.or(found.user.take());
-        let password = password.or(found.password.take()).or_else(|| reading.password_in("REDISCLI_AUTH"));
-        let password = password.or_else(|| (user.is_some() && !is_word).then(|| Secret::new("")));
-        Ok(Self { user, password })
-    }
-}
-
 impl Redis {
     /// A URL, of which `rest` stands behind `://`.
     pub(crate) fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
         let rest = same_credentials(written.rest);
         let parts = url::split(&rest, Userinfo::UntilSlashOrQuery)?;
-        let mut parameters = Parameters::read(parts.query.unwrap_or_default(), reading)?;
-        let credentials = Credentials::of(parts.userinfo, &mut parameters, reading)?;
-        let database = parameters.database.take();
+        let mut found = Parameters::read(parts.userinfo, parts.query, reading)?;
         let path = parts.path.trim_matches('/');
         if parts.hosts.is_empty() && path.contains('/') {
             return Err("a path in the host's place is a socket: write redis+unix:///path/to/redis.sock".to_owned());
         }
         // Behind the number Rails and Django have a prefix of keys.
         let number = path.split('/').next().filter(|number| !number.is_empty());
-        let database = database.or_else(|| number.map(str::to_owned));
+        found.database = found.database.or_else(|| number.map(str::to_owned));
         let hosts =
             if parts.hosts.starts_with(':') { format!("localhost{}", parts.hosts) } else { parts.hosts.to_owned() };
         let hosts = if hosts.is_empty() { "localhost".to_owned() } else { hosts };
-        let hosts = [vec![hosts], std::mem::take(&mut parameters.hosts)].concat().join(",");
-        let is_tls = written.is_tls() || parameters.is_tls;
-        let says_cluster = written.scheme.name().ends_with("-cluster") || parameters.is_cluster;
+        let hosts = [vec![hosts], std::mem::take(&mut found.hosts)].concat().join(",");
+        found.is_tls |= written.is_tls();
+        let says_cluster = written.scheme.name().ends_with("-cluster") || found.is_cluster;
+        let master = found.master.take();
         let places = url::places(&hosts, written.scheme.port.unwrap_or(DEFAULT_PORT))
             .map_err(|problem| url::blame_password(&rest, problem))?;
-        let mut redis =
-            Self::assemble(places, credentials, database.as_deref(), is_tls.then_some(parameters.tls), reading)?;
+        let mut redis = Self::assemble(places, found, reading)?;
         redis.cluster |= says_cluster;
         // go-redis' way to name sentinels.
-        Ok(match parameters.master {
+        Ok(match master {
             Some(master) => redis.of_sentinels(master),
             None => redis,
         })
@@ -173,26 +162,20 @@ impl Redis {
         if !matches!(hosts, "" | "localhost") || matches!(path, "" | "/") {
             return Err("its path is not absolute; write redis+unix:///path/to/redis.sock".to_owned());
         }
-        let mut parameters = Parameters::read(query.unwrap_or_default(), reading)?;
-        let credentials = Credentials::of(userinfo, &mut parameters, reading)?;
+        let found = Parameters { is_tls: false, ..Parameters::read(userinfo, query, reading)? };
         let place = Place::Unix(url::decode(path)?.into());
-        Self::assemble(vec![place], credentials, parameters.database.as_deref(), None, reading)
+        Self::assemble(vec![place], found, reading)
     }
 
-    pub(crate) fn assemble(
-        places: Vec<Place>,
-        credentials: Credentials,
-        database: Option<&str>,
-        tls: Option<TargetTls>,
-        reading: &mut Reading<'_>,
-    ) -> Result<Self, String> {
+    /// A server at `places`, with what the fragment says.
+    pub(crate) fn assemble(places: Vec<Place>, found: Parameters, reading: &mut Reading<'_>) -> Result<Self, String> {
         let role = take_role(&mut reading.expectations)?;
         let (key, value) = take_key(&mut reading.expectations)?;
         let cluster = reading.expectations.take_flag("cluster")?;
-        let Credentials { user, password } = credentials;
+        let Parameters { user, password, database, tls, is_tls, .. } = found;
         let word = user.as_ref().filter(|_| password.is_none()).map(|word| Secret::new(word.as_str()));
         let mut server = Server { user, password, ..Server::at("redis", places) };
-        if let Some(tls) = tls {
+        if is_tls {
             server = Server { scheme: "rediss", encryption: Encryption::Always, tls, ..server };
             server.expect(reading)?;
         }
@@ -200,7 +183,7 @@ impl Redis {
             server,
             word,
             sentinel: None,
-            database: number(database)?,
+            database: number(database.as_deref())?,
             key,
             value,
             hidden: Vec::new(),
