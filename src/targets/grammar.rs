@@ -297,7 +297,7 @@ fn of_url<'a>(url: &str, own: Own<'_>, context: &'a Surroundings<'_>) -> Result<
     let is_bare = |text: &&str| !text.contains(['=', '&']) && !registry::is_key(text);
     let bare_fragment = fragment.filter(|text| found.kind.bare_fragment && is_bare(text));
     let mut reading = Reading::new(fragment.filter(|_| bare_fragment.is_none()), context)?;
-    let probe = (found.kind.read)(&found.written(rest, bare_fragment), &mut reading)?;
+    let probe = found.read(rest, bare_fragment, &mut reading)?;
     Ok((probe, reading))
 }
 
@@ -313,7 +313,7 @@ fn of_list<'a>(
         let mut reading = Reading::new(fragment, context)?;
         let (name, rest) = url.split_once("://").ok_or("it has no `://`")?;
         let found = registry::find(name).ok_or("its scheme is not known")?;
-        servers.push((found.kind.read)(&found.written(rest, None), &mut reading)?);
+        servers.push(found.read(rest, None, &mut reading)?);
         // A key that any of the URLs took is taken.
         common.expectations = reading.expectations;
     }
@@ -371,7 +371,7 @@ fn without_scheme(text: &str, own: Own<'_>, reading: &mut Reading<'_>) -> Result
         && path.starts_with('/')
         && let Some(found) = registry::find(scheme)
     {
-        return (found.kind.read)(&found.written(path, None), reading);
+        return found.read(path, None, reading);
     }
     if mysql::strings::is_go(text) {
         return Ok(Box::new(Mysql::from_go(text, reading)?));

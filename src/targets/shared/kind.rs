@@ -193,8 +193,13 @@ pub(crate) struct FoundScheme {
 }
 
 impl FoundScheme {
-    /// The URL, of which `rest` stands behind `://`.
-    pub(crate) fn written<'a>(&self, rest: &'a str, bare_fragment: Option<&'a str>) -> Written<'a> {
-        Written { scheme: self.scheme, dialect: self.dialect, rest, bare_fragment }
+    /// Reads the URL, of which `rest` stands behind `://`.
+    pub(crate) fn read(
+        &self,
+        rest: &str,
+        bare_fragment: Option<&str>,
+        reading: &mut Reading<'_>,
+    ) -> Result<Box<dyn Probe>, String> {
+        (self.kind.read)(&Written { scheme: self.scheme, dialect: self.dialect, rest, bare_fragment }, reading)
     }
 }
