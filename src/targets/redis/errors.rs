@@ -4,8 +4,11 @@ use crate::targets::redis::resp::Reply;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady};
 
-/// An answer that the command does not have.
+/// The meaning of a reply that is not what the command was sent for: an error, or what it does not answer.
 pub(crate) fn unexpected(command: &str, reply: &Reply) -> NotReady {
+    if let Reply::Error(text) = reply {
+        return error_reply(text);
+    }
     NotReady::new(Kind::WrongProtocol, format!("an answer to {command} that Redis does not give ({})", reply.shape()))
 }
 

@@ -48,7 +48,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
             proof.push_str(", cluster formed");
         }
         if let Some(role) = role {
-            let reply = self.ask(&["ROLE"])?;
+            let reply = self.command(&["ROLE"])?;
             proof.push_str(expect_role(role, &reply)?);
         }
         if let Some(key) = &target.key {
@@ -66,7 +66,6 @@ impl<S: TimedStream> RedisSession<'_, S> {
                     return missing("the key is there, and has another value");
                 }
                 (Reply::Error(text), _) if text.starts_with(b"MOVED ") => return moved(&text),
-                (Reply::Error(text), _) => return Err(error_reply(&text)),
                 (other, _) => return Err(unexpected(command, &other)),
             }
         }
@@ -84,7 +83,6 @@ impl<S: TimedStream> RedisSession<'_, S> {
                 let reason = if is_sentinel { format!("{}: {advice}", peer_excerpt(&text)) } else { failure.reason };
                 Err(NotReady { reason, ..failure })
             }
-            Reply::Error(text) => Err(error_reply(&text)),
             other => Err(unexpected("SELECT", &other)),
         }
     }
@@ -107,7 +105,6 @@ impl<S: TimedStream> RedisSession<'_, S> {
         match reply {
             Reply::Simple(text) if text == b"PONG" => Ok(Met::ReadyAndQuit("PONG".to_owned())),
             Reply::Error(text) if is_unknown_command(&peer_text(&text)) => Ok(Met::Renamed),
-            Reply::Error(text) => Err(error_reply(&text)),
             other => Err(unexpected("PING", &other)),
         }
     }
@@ -117,11 +114,10 @@ impl<S: TimedStream> RedisSession<'_, S> {
     pub(crate) fn ping(&mut self) -> Result<String, NotReady> {
         match self.command(&["PING"])? {
             Reply::Simple(text) if text == b"PONG" => Ok("PONG".to_owned()),
-            Reply::Error(text) if is_unknown_command(&peer_text(&text)) => match self.ask(&["DBSIZE"])? {
+            Reply::Error(text) if is_unknown_command(&peer_text(&text)) => match self.command(&["DBSIZE"])? {
                 Reply::Integer(_) => Ok("DBSIZE is answered (the server has renamed PING)".to_owned()),
                 other => Err(unexpected("DBSIZE", &other)),
             },
-            Reply::Error(text) => Err(error_reply(&text)),
             other => Err(unexpected("PING", &other)),
         }
     }
@@ -150,7 +146,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
     }
 
     fn expect_cluster(&mut self) -> Result<(), NotReady> {
-        match self.ask(&["CLUSTER", "INFO"])? {
+        match self.command(&["CLUSTER", "INFO"])? {
             Reply::Bulk(Some(info)) if line_of(&info, "cluster_state") == Some("ok") => Ok(()),
             Reply::Bulk(Some(_)) => Err(NotReady::new(Kind::NotAccepting, "the cluster is not formed")),
             other => Err(unexpected("CLUSTER INFO", &other)),

@@ -29,7 +29,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
 
     fn named(&mut self, sentinel: &Sentinel) -> Result<Address, NotReady> {
         let Some(name) = &sentinel.master else { return self.only_master() };
-        let reply = self.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name])?;
+        let reply = self.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name])?;
         let items = match &reply {
             Reply::Array(items) => items.as_slice(),
             Reply::Bulk(None) => &[],
@@ -45,7 +45,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
 
     /// The one master that the sentinel watches, where the target names none.
     fn only_master(&mut self) -> Result<Address, NotReady> {
-        let masters = match self.ask(&["SENTINEL", "MASTERS"])? {
+        let masters = match self.command(&["SENTINEL", "MASTERS"])? {
             Reply::Array(masters) => masters,
             other => return Err(unexpected("SENTINEL MASTERS", &other)),
         };

@@ -2,7 +2,7 @@
 
 use crate::net::{Attempt, TimedStream};
 use crate::secret::Secret;
-use crate::targets::redis::errors::{error_reply, unexpected};
+use crate::targets::redis::errors::unexpected;
 use crate::targets::redis::resp::{self, Reply};
 use crate::targets::shared::talk::Talk;
 use crate::wait::outcome::{Kind, NotReady};
@@ -45,17 +45,9 @@ impl<'a, S: TimedStream> RedisSession<'a, S> {
 
     /// Sends a command whose only good answer is OK.
     pub(crate) fn ok<W: AsRef<[u8]>>(&mut self, name: &str, words: &[W]) -> Result<(), NotReady> {
-        match self.ask(words)? {
+        match self.command(words)? {
             Reply::Simple(text) if text == b"OK" => Ok(()),
             other => Err(unexpected(name, &other)),
-        }
-    }
-
-    /// Sends a command; an error reply is a failure.
-    pub(crate) fn ask<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Result<Reply, NotReady> {
-        match self.command(words)? {
-            Reply::Error(text) => Err(error_reply(&text)),
-            other => Ok(other),
         }
     }
 
