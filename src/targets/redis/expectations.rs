@@ -26,7 +26,7 @@ pub(crate) enum Met {
 impl<S: TimedStream> RedisSession<'_, S> {
     /// Whether the server is as the target expects it; what was proven. With `may_quit`, QUIT is sent along with
     /// the last command, if that is PING.
-    pub(crate) fn meet(&mut self, target: &Redis, role: Option<Role>, may_quit: bool) -> Result<Met, NotReady> {
+    pub(crate) fn meet(&mut self, target: &Redis, may_quit: bool) -> Result<Met, NotReady> {
         let (user, password) = (&target.server.user, &target.server.password);
         self.log_in(user.as_deref(), password.as_ref())?;
         self.talk.attempt().steps().note(StepKind::Login, || match (user, password) {
@@ -38,6 +38,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
         if target.database != 0 {
             self.select(target.database)?;
         }
+        let role = target.wanted_role();
         let expects_more = target.cluster || role.is_some() || target.key.is_some();
         if !expects_more && may_quit {
             return self.ping_and_quit();
@@ -218,7 +219,7 @@ mod tests {
         let target = scripted::of_kind::<Redis>(url);
         let attempt: Attempt = scripted::attempt();
         let mut session = RedisSession::new(stream, &attempt);
-        let outcome = session.meet(&target, target.role, may_quit);
+        let outcome = session.meet(&target, may_quit);
         (outcome, session.talk.into_stream().written)
     }
 

@@ -141,7 +141,7 @@ pub(crate) struct Redis {
     /// The two, where a variable contributed to them: the server repeats them in its errors.
     hidden: Vec<Secret>,
     /// `role=`: what the server must be.
-    pub(crate) role: Option<Role>,
+    role: Option<Role>,
     /// `cluster`: the cluster must be formed.
     pub(crate) cluster: bool,
 }
@@ -183,6 +183,14 @@ fn take_key(expectations: &mut Expectations) -> Result<(Option<String>, Option<S
     let Some(written) = expectations.take_raw_once("key")? else { return Ok((None, None)) };
     let (key, value) = written.split_once('=').map_or((&*written, None), |(key, value)| (key, Some(value)));
     Ok((Some(decode(key)?), value.map(decode).transpose()?))
+}
+
+impl Redis {
+    /// The role that the server must have. What a sentinel calls the master may be a replica by now: then its word was
+    /// old.
+    fn wanted_role(&self) -> Option<Role> {
+        self.role.or(self.sentinel.is_some().then_some(Role::Master))
+    }
 }
 
 impl Probe for Redis {

@@ -9,7 +9,7 @@ use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
 use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
 use crate::targets::Redis;
-use crate::targets::redis::{Role, Sentinel};
+use crate::targets::redis::Sentinel;
 use crate::targets::shared::advertised::reach_all;
 use crate::targets::shared::hosts::first_ready;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
@@ -23,9 +23,9 @@ const FAREWELL: Duration = Duration::from_millis(20);
 pub(crate) fn probe(target: &Redis, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
     match &target.sentinel {
         Some(sentinel) => probe_master(target, sentinel, goal, tls, attempt),
-        None => target
-            .server
-            .first_ready(goal, attempt, |place, attempt| probe_place(target, place, target.role, goal, tls, attempt)),
+        None => {
+            target.server.first_ready(goal, attempt, |place, attempt| probe_place(target, place, goal, tls, attempt))
+        }
     }
 }
 
@@ -49,9 +49,7 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
     };
     let place = Place::Tcp(master);
     attempt.steps().note(StepKind::Advertised, || format!("the master by the sentinel's word: {place}"));
-    // The master may be a replica by now: then the sentinel's answer was old.
-    let role = Some(target.role.unwrap_or(Role::Master));
-    match probe_place(target, &place, role, goal, tls, attempt) {
+    match probe_place(target, &place, goal, tls, attempt) {
         Ok(ready) => Ok(Ready::new(format!("{} ({place}, named by the sentinel)", ready.proof))),
         Err(failure) => {
             let reason = format!("the master at {place}, which the sentinel names: {}", failure.reason);
@@ -60,14 +58,14 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
     }
 }
 
-fn probe_place(target: &Redis, place: &Place, role: Option<Role>, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
+fn probe_place(target: &Redis, place: &Place, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
     let mut place = place.clone();
     let is_tls = target.server.encryption == Encryption::Always;
     let mut may_quit = !attempt.steps().are_recorded();
     for _ in 0..=MAX_REDIRECTS {
         let farewell;
         let mut session = RedisSession::new(target.server.connect(&place, tls, attempt)?, attempt);
-        let outcome = session.meet(target, role, may_quit);
+        let outcome = session.meet(target, may_quit);
         let masters = match (&outcome, &place) {
             (Ok(Met::Ready(_)), Place::Tcp(address)) if target.cluster && goal != Goal::Down => {
                 session.masters(&address.host)
@@ -137,7 +135,7 @@ pub(crate) fn converse<S: TimedStream>(target: &Redis, stream: S, attempt: &Atte
     if let Some(sentinel) = &target.sentinel {
         return session.master(target, sentinel).map(|master| Ready::new(format!("the master is {master}")));
     }
-    match session.meet(target, target.role, true)? {
+    match session.meet(target, true)? {
         Met::ReadyAndQuit(proof) => Ok(Ready::new(format!("{proof}{}", session.farewell()))),
         Met::Ready(proof) => Ok(Ready::new(proof)),
         Met::Renamed => Err(NotReady::new(Kind::Forbidden, "the server has renamed PING")),
