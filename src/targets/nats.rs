@@ -232,24 +232,17 @@ fn refusal(line: &str, info: &Value) -> NotReady {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::scripted::{End, Scripted, attempt};
+    use crate::targets::scripted::{End, Scripted, attempt, of_kind};
 
-    fn outcome(credentials: (Option<&str>, Option<&str>), answer: &[u8]) -> (Result<Ready, Kind>, String) {
-        outcome_then(End::Close, credentials, answer)
+    fn outcome(url: &str, answer: &[u8]) -> (Result<Ready, Kind>, String) {
+        outcome_then(End::Close, url, answer)
     }
 
-    fn outcome_then(
-        end: End,
-        credentials: (Option<&str>, Option<&str>),
-        answer: &[u8],
-    ) -> (Result<Ready, Kind>, String) {
+    fn outcome_then(end: End, url: &str, answer: &[u8]) -> (Result<Ready, Kind>, String) {
         let attempt = attempt();
-        let mut target = Nats { server: Server::at("nats", Vec::new()) };
-        target.server.user = credentials.0.map(str::to_owned);
-        target.server.password = credentials.1.map(Secret::new);
         let mut talk =
             Talk::new(Scripted::new(answer, if answer.len() > 1000 { 4096 } else { 1 }, end), PROTOCOL, &attempt);
-        let outcome = converse(&mut talk, &target);
+        let outcome = converse(&mut talk, &of_kind(url));
         let heard = String::from_utf8(talk.into_stream().written).unwrap();
         (outcome.map_err(|failure| failure.kind), heard)
     }
@@ -257,54 +250,54 @@ mod tests {
     #[test]
     fn a_pong_is_ready_and_refusals_are_told_apart() {
         let open = b"INFO {\"server_id\":\"x\",\"max_payload\":1048576} \r\nPONG\r\n";
-        assert_eq!(outcome((None, None), open).0, Ok(Ready::new("PONG")));
+        assert_eq!(outcome("nats://h", open).0, Ok(Ready::new("PONG")));
         for end in 0..open.len() {
-            assert_eq!(outcome((None, None), &open[..end]).0, Err(Kind::ConnectionClosed), "{end}");
+            assert_eq!(outcome("nats://h", &open[..end]).0, Err(Kind::ConnectionClosed), "{end}");
         }
         let closed = b"INFO {\"auth_required\":true}\r\n-ERR 'Authorization Violation'\r\n";
-        assert!(outcome((None, None), closed).0.unwrap().proof.contains("login not tried"));
-        let (refused, heard) = outcome((Some("app"), Some("p\"w")), closed);
+        assert!(outcome("nats://h", closed).0.unwrap().proof.contains("login not tried"));
+        let (refused, heard) = outcome("nats://app:p%22w@h", closed);
         assert_eq!(refused, Err(Kind::CredentialsRejected));
         assert!(heard.contains(r#""pass":"p\"w""#) && heard.contains(r#""user":"app""#), "{heard}");
-        assert!(outcome((None, Some("t0ken")), closed).1.contains(r#""auth_token":"t0ken""#));
-        assert_eq!(outcome((None, None), b"INFO {\"ldm\":true}\r\n").0, Err(Kind::NotAccepting));
-        assert_eq!(outcome((None, None), b"INFO {x\r\n").0, Err(Kind::WrongProtocol));
-        assert_eq!(outcome((None, None), b"-ERR 'maximum connections exceeded'\r\n").0, Err(Kind::TooManyConnections));
-        assert_eq!(outcome((None, None), b"HTTP/1.1 400\r\n").0, Err(Kind::WrongProtocol));
+        assert!(outcome("nats://t0ken@h", closed).1.contains(r#""auth_token":"t0ken""#));
+        assert_eq!(outcome("nats://h", b"INFO {\"ldm\":true}\r\n").0, Err(Kind::NotAccepting));
+        assert_eq!(outcome("nats://h", b"INFO {x\r\n").0, Err(Kind::WrongProtocol));
+        assert_eq!(outcome("nats://h", b"-ERR 'maximum connections exceeded'\r\n").0, Err(Kind::TooManyConnections));
+        assert_eq!(outcome("nats://h", b"HTTP/1.1 400\r\n").0, Err(Kind::WrongProtocol));
     }
 
     #[test]
     fn a_refusal_that_comes_with_the_greeting_is_heard() {
         let info = |fields: &str| format!("INFO {{\"auth_required\":true{fields}}}\r\n").into_bytes();
         let full = b"-ERR 'maximum connections exceeded'\r\n";
-        assert_eq!(outcome((None, None), &[&info("")[..], full].concat()).0, Err(Kind::TooManyConnections));
+        assert_eq!(outcome("nats://h", &[&info("")[..], full].concat()).0, Err(Kind::TooManyConnections));
         // Also behind a long greeting, and where it is the end.
         let names: Vec<String> = (0..2000).map(|n| format!("\"10.0.{}.{}:4222\"", n / 256, n % 256)).collect();
         let long = info(&format!(",\"connect_urls\":[{}]", names.join(",")));
         assert!(long.len() > 30_000);
-        assert_eq!(outcome((None, None), &[&long[..], full].concat()).0, Err(Kind::TooManyConnections));
-        assert_eq!(outcome((None, None), &info("")).0, Err(Kind::ConnectionClosed));
+        assert_eq!(outcome("nats://h", &[&long[..], full].concat()).0, Err(Kind::TooManyConnections));
+        assert_eq!(outcome("nats://h", &info("")).0, Err(Kind::ConnectionClosed));
         // It says no more for now, or that nobody has logged in: a client with credentials would be let in.
-        assert!(outcome_then(End::Silence, (None, None), &info("")).0.is_ok());
-        assert!(outcome_then(End::Silence, (None, None), &long).0.is_ok());
-        assert!(outcome((None, None), &[&info("")[..], b"-ERR 'Authentication Timeout'\r\n"].concat()).0.is_ok());
+        assert!(outcome_then(End::Silence, "nats://h", &info("")).0.is_ok());
+        assert!(outcome_then(End::Silence, "nats://h", &long).0.is_ok());
+        assert!(outcome("nats://h", &[&info("")[..], b"-ERR 'Authentication Timeout'\r\n"].concat()).0.is_ok());
     }
 
     #[test]
     fn a_long_greeting_is_read_whole() {
         for length in [4000, 4096, 5000, 20_000, 200_000] {
             let info = format!("INFO {{\"server_name\":\"{}\"}}\r\nPONG\r\n", "n".repeat(length));
-            assert_eq!(outcome((None, None), info.as_bytes()).0, Ok(Ready::new("PONG")), "{length}");
+            assert_eq!(outcome("nats://h", info.as_bytes()).0, Ok(Ready::new("PONG")), "{length}");
         }
         let endless = vec![b'n'; 3 << 20];
-        assert_eq!(outcome((None, None), &[b"INFO {", &endless[..]].concat()).0, Err(Kind::WrongProtocol));
+        assert_eq!(outcome("nats://h", &[b"INFO {", &endless[..]].concat()).0, Err(Kind::WrongProtocol));
     }
 
     #[test]
     fn a_server_that_wants_nkeys_says_so() {
         let closed = b"INFO {\"auth_required\":true,\"nonce\":\"x\"}\r\n-ERR 'Authorization Violation'\r\n";
-        assert!(outcome((None, None), closed).0.unwrap().proof.contains("nkeys"));
-        assert_eq!(outcome((Some("app"), Some("pw")), closed).0, Err(Kind::CredentialsRejected));
+        assert!(outcome("nats://h", closed).0.unwrap().proof.contains("nkeys"));
+        assert_eq!(outcome("nats://app:pw@h", closed).0, Err(Kind::CredentialsRejected));
         let info = json!({"nonce": "x"});
         assert!(refusal("-ERR 'Authorization Violation'", &info).reason.contains(".creds"));
         assert!(!refusal("-ERR 'Authorization Violation'", &json!({})).reason.contains(".creds"));

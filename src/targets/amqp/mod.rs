@@ -281,19 +281,13 @@ fn refusal(step: Phase, arguments: &[u8]) -> NotReady {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
-    use crate::targets::scripted::talked;
-    use crate::targets::shared::server::Server;
+    use crate::targets::scripted::{of_kind, talked};
 
-    fn target(user: Option<&str>, password: Option<&str>) -> Amqp {
-        let mut server = Server::at("amqp", Vec::new());
-        server.user = user.map(str::to_owned);
-        server.password = password.map(Secret::new);
-        Amqp { server, virtual_host: None, queue: None, mechanism: None }
-    }
+    /// A user with a password, and a queue that must be there.
+    const JOBS: &str = "amqp://app:secret@h#queue=jobs";
 
-    fn outcome(target: &Amqp, messages: &[Vec<u8>]) -> (Outcome, Vec<u8>) {
-        talked(&messages.concat(), PROTOCOL, |talk| converse(talk, target))
+    fn outcome(url: &str, messages: &[Vec<u8>]) -> (Outcome, Vec<u8>) {
+        talked(&messages.concat(), PROTOCOL, |talk| converse(talk, &of_kind(url)))
     }
 
     fn start() -> Vec<u8> {
@@ -335,9 +329,7 @@ mod tests {
     fn a_login_ends_in_order() {
         let mut messages = opened();
         messages.extend([returned(), reply(0, method::CLOSE_OK)]);
-        let mut target = target(Some("app"), Some("secret"));
-        target.virtual_host = Some("prod/eu".to_owned());
-        let (outcome, heard) = outcome(&target, &messages);
+        let (outcome, heard) = outcome("amqp://app:secret@h/prod%2Feu", &messages);
         assert_eq!(outcome.unwrap().proof, "logged in as app to the virtual host prod/eu");
         assert!(heard.starts_with(&wire::HEADER));
         assert!(holds(&heard, b"\0\0\0\x0b\0app\0secret"));
@@ -347,14 +339,14 @@ mod tests {
 
     #[test]
     fn without_a_password_it_is_enough_that_the_server_greets() {
-        let (outcome_of, _) = outcome(&target(Some("app"), None), &[start()]);
+        let (outcome_of, _) = outcome("amqp://app@h", &[start()]);
         assert!(outcome_of.unwrap().proof.contains("login not tried"));
         // Without a user, clients are guest.
         let refused = closed(0, 403, "ACCESS_REFUSED - Login was refused");
-        let (outcome_of, heard) = outcome(&target(None, None), &[start(), refused.clone()]);
+        let (outcome_of, heard) = outcome("amqp://h", &[start(), refused.clone()]);
         assert!(outcome_of.unwrap().proof.contains("login as guest refused"));
         assert!(holds(&heard, b"\0guest\0guest"));
-        let (outcome_of, _) = outcome(&target(Some("app"), Some("wrong")), &[start(), refused]);
+        let (outcome_of, _) = outcome("amqp://app:wrong@h", &[start(), refused]);
         assert_eq!(kind(&outcome_of), Some(Kind::CredentialsRejected));
     }
 
@@ -381,9 +373,7 @@ mod tests {
             (vec![b"HTTP/1.1 400 Bad Request".to_vec()], Kind::WrongProtocol),
             (vec![tune()], Kind::WrongProtocol),
         ] {
-            let mut target = target(Some("app"), Some("secret"));
-            target.queue = Some("jobs".to_owned());
-            let (outcome, _) = outcome(&target, &messages);
+            let (outcome, _) = outcome(JOBS, &messages);
             assert_eq!(kind(&outcome), Some(expected), "{outcome:?}");
         }
     }
@@ -392,7 +382,7 @@ mod tests {
     fn who_may_not_publish_is_ready_all_the_same() {
         let mut messages = opened();
         messages.extend([closed(1, 403, "ACCESS_REFUSED - write access"), reply(0, method::CLOSE_OK)]);
-        assert!(outcome(&target(Some("app"), Some("secret")), &messages).0.is_ok());
+        assert!(outcome("amqp://app:secret@h", &messages).0.is_ok());
     }
 
     #[test]
@@ -400,18 +390,17 @@ mod tests {
         let whole = [opened(), vec![returned()]].concat().concat();
         let complete = whole.len() - wire::empty_content(1).len();
         for end in 0..complete {
-            let (outcome, _) = outcome(&target(Some("app"), Some("secret")), &[whole[..end].to_vec()]);
+            let (outcome, _) = outcome("amqp://app:secret@h", &[whole[..end].to_vec()]);
             assert_eq!(kind(&outcome), Some(Kind::ConnectionClosed), "{end}");
         }
     }
 
     #[test]
     fn a_certificate_that_is_refused_is_a_refusal() {
-        let mut target = target(None, None);
-        target.mechanism = Some("EXTERNAL".to_owned());
         let arguments = [&[0, 9][..], &wire::long(b""), &wire::long(b"EXTERNAL"), &wire::long(b"en_US")];
         let start = wire::method_frame(0, method::START, &arguments);
-        let (outcome, _) = outcome(&target, &[start, closed(0, 403, "ACCESS_REFUSED - Login was refused")]);
+        let refused = closed(0, 403, "ACCESS_REFUSED - Login was refused");
+        let (outcome, _) = outcome("amqp://h?auth_mechanism=EXTERNAL", &[start, refused]);
         assert_eq!(kind(&outcome), Some(Kind::CredentialsRejected));
     }
 
@@ -421,23 +410,21 @@ mod tests {
             let blocked = wire::method_frame(0, method::BLOCKED, &[&wire::short("low on memory")]);
             [blocked, wire::method_frame(0, method::UNBLOCKED, &[])].concat()
         };
-        let mut target = target(Some("app"), Some("secret"));
-        target.queue = Some("jobs".to_owned());
         let refused = closed(1, 403, "ACCESS_REFUSED - read access to queue 'jobs'");
-        let (refusal, _) = outcome(&target, &[opened(), vec![alarm(), refused, reply(0, method::CLOSE_OK)]].concat());
+        let (refusal, _) = outcome(JOBS, &[opened(), vec![alarm(), refused, reply(0, method::CLOSE_OK)]].concat());
         assert_eq!(kind(&refusal), Some(Kind::Forbidden), "{refusal:?}");
         // What is answered while it lasts is not taken for its end.
         let blocked = wire::method_frame(0, method::BLOCKED, &[&wire::short("low on memory")]);
         let during = [opened(), vec![reply(1, method::QUEUE_DECLARE_OK), blocked, returned()]].concat();
-        assert_eq!(kind(&outcome(&target, &during).0), Some(Kind::NotAccepting));
+        assert_eq!(kind(&outcome(JOBS, &during).0), Some(Kind::NotAccepting));
         let over = vec![wire::method_frame(0, method::UNBLOCKED, &[]), reply(0, method::CLOSE_OK)];
-        assert!(outcome(&target, &[during, over].concat()).0.is_ok());
+        assert!(outcome(JOBS, &[during, over].concat()).0.is_ok());
         // Whenever it comes, what is asked is answered after it.
         let all = [opened(), vec![reply(1, method::QUEUE_DECLARE_OK), returned(), reply(0, method::CLOSE_OK)]].concat();
         for at in 0..=5 {
             let mut messages = all.clone();
             messages.insert(at, alarm());
-            let (outcome, _) = outcome(&target, &messages);
+            let (outcome, _) = outcome(JOBS, &messages);
             assert!(outcome.is_ok(), "{at}: {outcome:?}");
         }
     }

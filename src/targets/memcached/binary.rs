@@ -98,9 +98,8 @@ fn response(bytes: &[u8], opcode: u8) -> Decoded<Response> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
-    use crate::targets::memcached::PROTOCOL;
-    use crate::targets::scripted::talked;
+    use crate::targets::memcached::{Memcached, PROTOCOL};
+    use crate::targets::scripted::{of_kind, talked};
 
     fn said(opcode: u8, status: u16, body: &[u8]) -> Vec<u8> {
         let mut out = request(opcode, b"", body);
@@ -109,10 +108,8 @@ mod tests {
         out
     }
 
-    fn outcome(password: Option<&str>, answer: &[u8]) -> (Result<String, Kind>, Vec<u8>) {
-        let mut server = Server::at("memcached", Vec::new());
-        server.user = Some("app".to_owned());
-        server.password = password.map(Secret::new);
+    fn outcome(url: &str, answer: &[u8]) -> (Result<String, Kind>, Vec<u8>) {
+        let server = of_kind::<Memcached>(url).server;
         let (outcome, written) = talked(answer, PROTOCOL, |talk| converse(talk, &server));
         (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), written)
     }
@@ -120,22 +117,22 @@ mod tests {
     #[test]
     fn a_version_is_ready_and_a_login_is_tried_where_there_is_a_password() {
         let open = [said(VERSION, 0, b"1.6.18"), said(NOOP, 0, b"")].concat();
-        assert!(outcome(None, &open).0.unwrap().contains("1.6.18"));
+        assert!(outcome("memcached://app@h", &open).0.unwrap().contains("1.6.18"));
         for end in 0..open.len() {
-            assert_eq!(outcome(None, &open[..end]).0, Err(Kind::ConnectionClosed), "{end}");
+            assert_eq!(outcome("memcached://app@h", &open[..end]).0, Err(Kind::ConnectionClosed), "{end}");
         }
         let closed = [said(VERSION, 0, b"1.6.18"), said(NOOP, AUTH_ERROR, b"Auth failure.")].concat();
-        assert_eq!(outcome(None, &closed).0, Ok(NOT_TRIED.to_owned()));
+        assert_eq!(outcome("memcached://app@h", &closed).0, Ok(NOT_TRIED.to_owned()));
         let (ready, written) =
-            outcome(Some("pw"), &[said(SASL_AUTH, 0, b"Authenticated"), said(VERSION, 0, b"1")].concat());
+            outcome("memcached://app:pw@h", &[said(SASL_AUTH, 0, b"Authenticated"), said(VERSION, 0, b"1")].concat());
         assert!(ready.unwrap().contains("logged in as app"));
         assert!(written.windows(13).any(|part| part == b"PLAIN\0app\0pw\x80"[..13].as_ref()), "{written:?}");
         assert_eq!(
-            outcome(Some("x"), &said(SASL_AUTH, AUTH_ERROR, b"Auth failure.")).0,
+            outcome("memcached://app:x@h", &said(SASL_AUTH, AUTH_ERROR, b"Auth failure.")).0,
             Err(Kind::CredentialsRejected)
         );
         let open = [said(SASL_AUTH, UNKNOWN_COMMAND, b"Unknown command"), said(VERSION, 0, b"1")].concat();
-        assert!(outcome(Some("x"), &open).0.unwrap().contains("no login is wanted"));
-        assert_eq!(outcome(None, b"ERROR\r\n").0, Err(Kind::WrongProtocol));
+        assert!(outcome("memcached://app:x@h", &open).0.unwrap().contains("no login is wanted"));
+        assert_eq!(outcome("memcached://app@h", b"ERROR\r\n").0, Err(Kind::WrongProtocol));
     }
 }

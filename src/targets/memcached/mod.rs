@@ -148,23 +148,16 @@ fn refused(answer: &str) -> NotReady {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
-    use crate::targets::scripted::talked;
+    use crate::targets::scripted::{of_kind, talked};
 
-    fn server(credentials: Option<(&str, &str)>) -> Server {
-        let mut server = Server::at("memcached", Vec::new());
-        server.user = credentials.map(|(user, _)| user.to_owned());
-        server.password = credentials.map(|(_, password)| Secret::new(password));
-        server
-    }
-
-    fn outcome_as(credentials: Option<(&str, &str)>, answer: &[u8]) -> (Result<String, Kind>, String) {
-        let (outcome, heard) = talked(answer, PROTOCOL, |talk| super::answer(talk, &server(credentials)));
+    fn outcome_of(url: &str, answer: &[u8]) -> (Result<String, Kind>, String) {
+        let server = of_kind::<Memcached>(url).server;
+        let (outcome, heard) = talked(answer, PROTOCOL, |talk| super::answer(talk, &server));
         (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), String::from_utf8(heard).unwrap())
     }
 
     fn outcome(answer: &[u8]) -> Result<String, Kind> {
-        outcome_as(None, answer).0
+        outcome_of("memcached://h", answer).0
     }
 
     #[test]
@@ -181,12 +174,12 @@ mod tests {
 
     #[test]
     fn a_password_logs_in_where_the_server_wants_it() {
-        let app = Some(("app", "p w"));
-        let (ready, heard) = outcome_as(app, b"CLIENT_ERROR unauthenticated\r\nSTORED\r\nVERSION 1.6.18\r\n");
+        let app = "memcached://app:p%20w@h";
+        let (ready, heard) = outcome_of(app, b"CLIENT_ERROR unauthenticated\r\nSTORED\r\nVERSION 1.6.18\r\n");
         assert!(ready.unwrap().contains("logged in as app"));
         assert_eq!(heard, "set auth 0 0 7\r\napp p w\r\nversion\r\nquit\r\n");
         let refused = b"CLIENT_ERROR unauthenticated\r\nCLIENT_ERROR authentication failure\r\n";
-        assert_eq!(outcome_as(app, refused).0, Err(Kind::CredentialsRejected));
-        assert!(outcome_as(app, b"VERSION 1.6.18\r\n").0.unwrap().contains("wants no login"));
+        assert_eq!(outcome_of(app, refused).0, Err(Kind::CredentialsRejected));
+        assert!(outcome_of(app, b"VERSION 1.6.18\r\n").0.unwrap().contains("wants no login"));
     }
 }

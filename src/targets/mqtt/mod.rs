@@ -104,21 +104,19 @@ fn refusal(code: u8) -> NotReady {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::scripted::talked;
+    use crate::targets::scripted::{of_kind, talked};
 
-    fn outcome(user: Option<&str>, password: Option<&str>, answer: &[u8]) -> (Result<String, Kind>, Vec<u8>) {
-        let mut server = Server::at("mqtt", Vec::new());
-        (server.user, server.password) = (user.map(str::to_owned), password.map(Secret::new));
-        let (outcome, written) = talked(answer, PROTOCOL, |talk| converse(talk, &Mqtt { server }));
+    fn outcome(url: &str, answer: &[u8]) -> (Result<String, Kind>, Vec<u8>) {
+        let (outcome, written) = talked(answer, PROTOCOL, |talk| converse(talk, &of_kind(url)));
         (outcome.map(|ready| ready.proof).map_err(|failure| failure.kind), written)
     }
 
     #[test]
     fn a_session_that_is_taken_is_ready_and_ends_in_order() {
-        let (found, heard) = outcome(Some("app"), Some("secret"), b"\x20\x02\0\0");
+        let (found, heard) = outcome("mqtt://app:secret@h", b"\x20\x02\0\0");
         assert_eq!(found, Ok("logged in as app".to_owned()));
         assert!(heard.ends_with(wire::DISCONNECT));
-        assert!(outcome(None, None, b"\x20\x02\0\0").0.is_ok());
+        assert!(outcome("mqtt://h", b"\x20\x02\0\0").0.is_ok());
     }
 
     #[test]
@@ -133,13 +131,13 @@ mod tests {
             (0x89, Kind::TooManyConnections),
             (6, Kind::ServerError),
         ] {
-            assert_eq!(outcome(Some("app"), Some("x"), &[0x20, 2, 0, code]).0, Err(kind), "{code}");
+            assert_eq!(outcome("mqtt://app:x@h", &[0x20, 2, 0, code]).0, Err(kind), "{code}");
         }
         // Without a password it is known to accept.
-        assert!(outcome(None, None, b"\x20\x02\0\x05").0.is_ok_and(|proof| proof.contains("no password given")));
-        assert_eq!(outcome(None, None, b"\x20\x02\0\x03").0, Err(Kind::NotAccepting));
-        assert_eq!(outcome(None, None, b"").0, Err(Kind::ConnectionClosed));
-        assert_eq!(outcome(None, None, b"HTTP/1.1").0, Err(Kind::WrongProtocol));
+        assert!(outcome("mqtt://h", b"\x20\x02\0\x05").0.is_ok_and(|proof| proof.contains("no password given")));
+        assert_eq!(outcome("mqtt://h", b"\x20\x02\0\x03").0, Err(Kind::NotAccepting));
+        assert_eq!(outcome("mqtt://h", b"").0, Err(Kind::ConnectionClosed));
+        assert_eq!(outcome("mqtt://h", b"HTTP/1.1").0, Err(Kind::WrongProtocol));
     }
 
     #[test]
