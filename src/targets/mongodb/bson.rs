@@ -69,14 +69,18 @@ fn length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
 
+/// The length at the beginning of `bytes`.
+fn length_at(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(u32::from_le_bytes(*bytes.first_chunk()?)).ok()
+}
+
 /// The document in the message at the beginning of `bytes`, and the message's length; `None` means "read more".
 ///
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of an `OP_MSG` with one document.
 pub(crate) fn message(bytes: &[u8]) -> Decoded<Vec<u8>> {
-    let Some(claimed) = bytes.first_chunk::<4>() else { return Ok(None) };
-    let claimed = usize::try_from(u32::from_le_bytes(*claimed)).map_err(|_| ProtocolError)?;
+    let Some(claimed) = length_at(bytes) else { return Ok(None) };
     if !(HEAD + 5..=MAX_MESSAGE).contains(&claimed) {
         return Err(ProtocolError);
     }
@@ -110,24 +114,23 @@ pub(crate) enum BsonValue<'a> {
 
 impl<'a> BsonValue<'a> {
     fn document_length(bytes: &[u8]) -> Option<usize> {
-        let length = usize::try_from(u32::from_le_bytes(*bytes.first_chunk::<4>()?)).ok()?;
+        let length = length_at(bytes)?;
         (length >= 5 && length <= bytes.len() && bytes[length - 1] == 0).then_some(length)
     }
 
     /// The value of a kind at the beginning of `bytes`, and its length.
     fn read(kind: u8, bytes: &'a [u8]) -> Option<(Self, usize)> {
-        let counted = || usize::try_from(u32::from_le_bytes(*bytes.first_chunk::<4>()?)).ok();
         let fixed = |length: usize| (bytes.len() >= length).then_some((Self::Other, length));
         Some(match kind {
             0x01 => (Self::Double(f64::from_le_bytes(*bytes.first_chunk()?)), 8),
             0x10 => (Self::Int(i32::from_le_bytes(*bytes.first_chunk()?)), 4),
             0x02 => {
-                let length = counted()?;
+                let length = length_at(bytes)?;
                 let text = bytes.get(4..4_usize.checked_add(length)?)?.strip_suffix(&[0])?;
                 (Self::Text(std::str::from_utf8(text).ok()?), 4 + length)
             }
             0x05 => {
-                let end = 5_usize.checked_add(counted()?)?;
+                let end = 5_usize.checked_add(length_at(bytes)?)?;
                 (Self::Bytes(bytes.get(5..end)?), end)
             }
             0x08 => (Self::Bool(*bytes.first()? != 0), 1),

@@ -146,7 +146,8 @@ pub(crate) struct Redis {
     pub(crate) cluster: bool,
 }
 
-/// Sentinels, of which one is asked where the master is (`SENTINEL GET-MASTER-ADDR-BY-NAME`), over TLS where the master is.
+/// Sentinels, of which one is asked where the master is (`SENTINEL GET-MASTER-ADDR-BY-NAME`): over TLS where that uses
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sentinel {
     /// The sentinels, tried in order.
