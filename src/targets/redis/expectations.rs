@@ -14,9 +14,11 @@ use crate::wait::outcome::{Kind, NotReady};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Met {
     /// All is as the target expects it.
-    Ready(String),
-    /// The same, and QUIT was sent along: its answer tells whether it is Redis itself.
-    ReadyAndQuit(String),
+    Ready {
+        proof: String,
+        /// Whether QUIT was sent along: its answer tells whether it is Redis itself.
+        has_quit: bool,
+    },
     /// PING is renamed, which QUIT has left no session to make up for.
     Renamed,
     /// The key belongs to another node of the cluster.
@@ -70,7 +72,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
                 (other, _) => return Err(unexpected(command, &other)),
             }
         }
-        Ok(Met::Ready(proof))
+        Ok(Met::Ready { proof, has_quit: false })
     }
 
     fn select(&mut self, database: u32) -> Result<(), NotReady> {
@@ -104,7 +106,7 @@ impl<S: TimedStream> RedisSession<'_, S> {
     fn ping_and_quit(&mut self) -> Result<Met, NotReady> {
         let reply = self.send(&[resp::command(&["PING"]), resp::command(&["QUIT"])].concat())?;
         match reply {
-            Reply::Simple(text) if text == b"PONG" => Ok(Met::ReadyAndQuit("PONG".to_owned())),
+            Reply::Simple(text) if text == b"PONG" => Ok(Met::Ready { proof: "PONG".to_owned(), has_quit: true }),
             Reply::Error(text) if is_unknown_command(&peer_text(&text)) => Ok(Met::Renamed),
             other => Err(unexpected("PING", &other)),
         }
@@ -237,7 +239,7 @@ mod tests {
                     assert!(outcome.is_err(), "{url} cut at {end}");
                 }
                 let (outcome, _) = meet(url, Scripted::new(answers, step, End::Close), false);
-                assert!(matches!(outcome, Ok(Met::Ready(_))), "{url}: {outcome:?}");
+                assert!(matches!(outcome, Ok(Met::Ready { .. })), "{url}: {outcome:?}");
             }
         }
     }
@@ -271,7 +273,7 @@ mod tests {
             "redis://a#cluster",
         ] {
             let formed = Scripted::new(b"+PONG\r\n$18\r\ncluster_state:ok\r\n\r\n", 9, End::Close);
-            assert!(matches!(meet(url, formed, true).0, Ok(Met::Ready(_))), "{url}");
+            assert!(matches!(meet(url, formed, true).0, Ok(Met::Ready { .. })), "{url}");
             let broken = Scripted::new(b"+PONG\r\n$20\r\ncluster_state:fail\r\n\r\n", 9, End::Close);
             let failure = meet(url, broken, true).0.unwrap_err();
             assert_eq!(failure.kind, Kind::NotAccepting, "{url}");
@@ -283,11 +285,14 @@ mod tests {
     fn quit_goes_along_with_the_last_ping_alone() {
         let quit = b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n";
         let (outcome, written) = meet("redis://db", Scripted::new(b"+PONG\r\n", 9, End::Silence), true);
-        assert_eq!((outcome, written), (Ok(Met::ReadyAndQuit("PONG".to_owned())), quit.to_vec()));
+        assert_eq!((outcome, written), (Ok(Met::Ready { proof: "PONG".to_owned(), has_quit: true }), quit.to_vec()));
         let unknown = b"-ERR unknown command 'PING', with args beginning with: \r\n:7\r\n";
         assert_eq!(meet("redis://db", Scripted::new(unknown, 9, End::Close), true).0, Ok(Met::Renamed));
         let says = "DBSIZE is answered (the server has renamed PING)".to_owned();
-        assert_eq!(meet("redis://db", Scripted::new(unknown, 9, End::Close), false).0, Ok(Met::Ready(says)));
+        assert_eq!(
+            meet("redis://db", Scripted::new(unknown, 9, End::Close), false).0,
+            Ok(Met::Ready { proof: says, has_quit: false })
+        );
         let (_, written) = meet("redis://db#key=k", Scripted::new(b"+PONG\r\n:1\r\n", 9, End::Close), true);
         assert!(!written.windows(4).any(|word| word == b"QUIT"));
     }
@@ -299,7 +304,7 @@ mod tests {
         assert!(written.starts_with(&auth(&["AUTH", "word"])));
         let answers = b"-WRONGPASS no\r\n+OK\r\n+PONG\r\n";
         let (outcome, written) = meet("redis://word@db", Scripted::new(answers, 9, End::Close), false);
-        assert_eq!(outcome, Ok(Met::Ready("PONG".to_owned())));
+        assert_eq!(outcome, Ok(Met::Ready { proof: "PONG".to_owned(), has_quit: false }));
         assert!(written.starts_with(&[auth(&["AUTH", "word"]), auth(&["AUTH", "word", ""])].concat()));
         let answers = b"-WRONGPASS no\r\n-WRONGPASS no\r\n";
         let (outcome, _) = meet("redis://word@db", Scripted::new(answers, 9, End::Close), false);

@@ -65,32 +65,29 @@ fn probe_place(target: &Redis, place: &Place, goal: Goal, tls: &Tls, attempt: &A
     for _ in 0..=MAX_REDIRECTS {
         let farewell;
         let mut session = RedisSession::new(target.server.connect(&place, tls, attempt)?, attempt);
-        let outcome = session.meet(target, may_quit);
-        let masters = match (&outcome, &place) {
-            (Ok(Met::Ready(_)), Place::Tcp(address)) if target.cluster && goal != Goal::Down => {
-                session.masters(&address.host)
+        let mut outcome = session.meet(target, may_quit);
+        let mut masters = Ok(Vec::new());
+        if let Ok(Met::Ready { proof, has_quit }) = &mut outcome {
+            if let Place::Tcp(address) = &place
+                && target.cluster
+                && goal != Goal::Down
+            {
+                masters = session.masters(&address.host);
             }
-            _ => Ok(Vec::new()),
-        };
-        let outcome = match outcome {
-            Ok(Met::Ready(proof)) if attempt.steps().are_recorded() => {
+            if attempt.steps().are_recorded() {
                 session.introduce();
                 // A proxy that has passed GET on is none that answers by itself.
-                Ok(if target.key.is_some() { Met::Ready(proof) } else { Met::ReadyAndQuit(proof) })
+                *has_quit = target.key.is_none();
             }
-            other => other,
-        };
-        let outcome = match outcome {
-            Ok(Met::ReadyAndQuit(proof)) => {
+            if *has_quit {
                 farewell = attempt.at_most(FAREWELL);
                 session.talk.lasts(&farewell);
-                Ok(Met::Ready(format!("{proof}{}", session.farewell())))
+                proof.push_str(session.farewell());
             }
-            other => other,
-        };
+        }
         session.talk.close();
         match outcome.map_err(|failure| if is_tls { net::over_tls(failure) } else { failure })? {
-            Met::Ready(proof) | Met::ReadyAndQuit(proof) => {
+            Met::Ready { proof, .. } => {
                 reach_all(&masters?, &place, "cluster-announce-ip", attempt, |place, attempt| {
                     target.server.connect(place, tls, attempt).map(Stream::close)
                 })?;
@@ -136,8 +133,8 @@ pub(crate) fn converse<S: TimedStream>(target: &Redis, stream: S, attempt: &Atte
         return session.master(target, sentinel).map(|master| Ready::new(format!("the master is {master}")));
     }
     match session.meet(target, true)? {
-        Met::ReadyAndQuit(proof) => Ok(Ready::new(format!("{proof}{}", session.farewell()))),
-        Met::Ready(proof) => Ok(Ready::new(proof)),
+        Met::Ready { proof, has_quit: true } => Ok(Ready::new(format!("{proof}{}", session.farewell()))),
+        Met::Ready { proof, has_quit: false } => Ok(Ready::new(proof)),
         Met::Renamed => Err(NotReady::new(Kind::Forbidden, "the server has renamed PING")),
         Met::Moved(to) => Err(NotReady::new(Kind::NotAccepting, format!("the key is at {to}"))),
     }
