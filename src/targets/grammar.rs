@@ -230,7 +230,7 @@ fn refuse_what_is_left(expectations: &Expectations, probe: &dyn Probe) -> Result
 
 /// Cuts ` #query=…` off behind a connection string of pairs.
 fn split_fragment_of_pairs(text: &str) -> (&str, Option<&str>) {
-    let is_key = |at: &usize| registry::is_key(text[at + 2..].split(['=', '&']).next().unwrap_or_default());
+    let is_key = |at: &usize| registry::begins_with_key(&text[at + 2..]);
     match text.rfind(" #").filter(is_key) {
         Some(at) => (&text[..at], Some(&text[at + 2..])),
         None => (text, None),
@@ -326,11 +326,12 @@ fn split_fragment(word: &str, userinfo: Userinfo) -> (&str, Option<&str>) {
     let mut from = 0;
     while let Some(at) = word[from..].find('#').map(|at| from + at) {
         let (url, fragment) = (&word[..at], &word[at + 1..]);
-        let key = fragment.split(['=', '&']).next().unwrap_or_default();
         let is_in_authority = url.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '@']));
         let authority = &fragment[..fragment.find('/').unwrap_or(fragment.len())];
-        let is_password =
-            userinfo == Userinfo::UntilSlash && is_in_authority && authority.contains('@') && !registry::is_key(key);
+        let is_password = userinfo == Userinfo::UntilSlash
+            && is_in_authority
+            && authority.contains('@')
+            && !registry::begins_with_key(fragment);
         if !is_password {
             return (url, Some(fragment));
         }
@@ -342,8 +343,7 @@ fn split_fragment(word: &str, userinfo: Userinfo) -> (&str, Option<&str>) {
 /// A fragment that is the rest of a password with a `#` in it.
 fn check_fragment(fragment: &str, rest: &str) -> Result<(), String> {
     let is_credentials = fragment.contains('@') && !rest.contains(['@', '/']);
-    let is_key = fragment.split(['=', '&']).next().is_some_and(registry::is_key);
-    if is_credentials && !is_key {
+    if is_credentials && !registry::begins_with_key(fragment) {
         return Err("a `#` in a user name or password is written %23".to_owned());
     }
     Ok(())

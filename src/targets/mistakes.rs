@@ -19,8 +19,7 @@ pub(crate) fn recognised(word: &str, lookup: &Lookup<'_>) -> Option<String> {
     if exec::strip_scheme(url).is_some() {
         return None;
     }
-    let is_key = |rest: &str| registry::is_key(rest.split(['=', '&']).next().unwrap_or_default());
-    let before = url.split_once(" #").filter(|(_, rest)| is_key(rest)).map(|(before, _)| before);
+    let before = url.split_once(" #").filter(|(_, rest)| registry::begins_with_key(rest)).map(|(before, _)| before);
     if before.is_some_and(|before| !before.contains([' ', ';'])) {
         return Some("a blank stands before its `#`; write URL#KEY=VALUE".to_owned());
     }

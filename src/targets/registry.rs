@@ -65,6 +65,11 @@ pub(crate) fn is_key(text: &str) -> bool {
     all_keys().any(|key| key == text)
 }
 
+/// Whether a fragment begins with a key of any target's.
+pub(crate) fn begins_with_key(fragment: &str) -> bool {
+    fragment.split(['=', '&']).next().is_some_and(is_key)
+}
+
 /// The name of every key of every kind.
 pub(crate) fn all_keys() -> impl Iterator<Item = &'static str> {
     let common = COMMON_KEYS.iter().chain(crate::targets::shared::tls::KEYS).map(Key::name);
