@@ -405,8 +405,7 @@ fn with_more(text: &str, end: usize, own: Own<'_>, reading: &mut Reading<'_>) ->
     let (place, more) = text.split_at(end);
     if place.is_empty() && more.starts_with('/') {
         if let Some(rest) = more.strip_prefix("//") {
-            let place = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
-            return Err(format!("it has no scheme; write http://{}/…", own.place(place)));
+            return Err(format!("it has no scheme; write http://{}/…", own.place(url::authority(rest))));
         }
         return Err(
             "it is a path: a socket is written unix:///PATH or redis+unix:///PATH, a file file:///PATH".to_owned()

@@ -327,8 +327,7 @@ pub(crate) fn failover_as_list(url: &str) -> Option<String> {
 
 /// The URL without the properties that SQL Server has behind a `;`. In a path or a query it is theirs.
 fn without_properties(rest: &str) -> &str {
-    let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
-    match authority.find(';') {
+    match url::authority(rest).find(';') {
         Some(end) => &rest[..end],
         None => rest,
     }

@@ -11,6 +11,7 @@ use crate::targets::shared::hosts::first_ready;
 use crate::targets::shared::kind::{Dialect, Probe, TargetKind, Written};
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
+use crate::targets::shared::url;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
 
@@ -45,8 +46,7 @@ impl Mongodb {
             _ => written.rest.to_owned(),
         };
         let (server, path, query) = Server::from_url(&Written { rest: &rest, ..*written })?;
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        if written.dialect != Dialect::Socket && authority.rsplit('@').next() == Some("") {
+        if written.dialect != Dialect::Socket && host_of(&rest).is_empty() {
             return Err("it has no host; a socket is written mongodb://%2Ftmp%2Fmongodb-27017.sock".to_owned());
         }
         let mut target = Self {
@@ -128,10 +128,15 @@ impl Mongodb {
     }
 }
 
+/// The hosts, behind the userinfo.
+fn host_of(rest: &str) -> &str {
+    let authority = url::authority(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
 /// The one name that `mongodb+srv://` has.
 fn discovered_name(rest: &str, server: &Server) -> Result<String, String> {
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = host_of(rest);
     match server.places.as_slice() {
         [Place::Tcp(address)] if !host.contains(':') && !host.is_empty() => Ok(address.host.clone()),
         _ => Err("mongodb+srv:// names one host and no port: its servers and their ports stand in DNS".to_owned()),

@@ -85,10 +85,15 @@ pub(crate) fn split(rest: &str, userinfo: Userinfo) -> Result<Url<'_>, String> {
     Ok(Url { userinfo: userinfo_part, hosts, path, query })
 }
 
+/// The part of `rest` before a path and a query: userinfo and hosts.
+pub(crate) fn authority(rest: &str) -> &str {
+    &rest[..rest.find(['/', '?']).unwrap_or(rest.len())]
+}
+
 /// Why the hosts of `rest` cannot be read: where an `@` stands behind a `/` or `?`, they are most likely a password that
 /// holds one of these.
 pub(crate) fn blame_password(rest: &str, problem: String) -> String {
-    let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+    let authority = authority(rest);
     if !authority.contains('@') && authority.contains(':') && rest.contains('@') {
         return "a `/`, `?` or `#` in a user name or password is written %2F, %3F or %23".to_owned();
     }
