@@ -35,13 +35,6 @@ impl Redis {
         let places = url::places(hosts, written.default_port())?;
         Ok(Self { sentinel: Some(Sentinel { places, master, user, password }), ..redis })
     }
-
-    /// The same of a server that an option has named a master for: its places are the sentinels'.
-    pub(crate) fn of_sentinels(mut self, master: String) -> Self {
-        let places = std::mem::take(&mut self.server.places);
-        let sentinel = Sentinel { places, master: Some(master), user: None, password: None };
-        Self { sentinel: Some(sentinel), ..self }
-    }
 }
 
 /// Celery's `host1:26379;sentinel://host2:26379/0` as `host1:26379,host2:26379/0`.

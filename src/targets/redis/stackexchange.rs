@@ -72,11 +72,6 @@ impl Redis {
         let places = url::places(&hosts.join(","), port)?;
         let given = found.password.filter(|password| !password.expose_bytes().is_empty());
         found.password = given.or_else(|| reading.password_in("REDISCLI_AUTH"));
-        let master = found.master.take();
-        let redis = Self::assemble(places, found, reading)?;
-        Ok(match master {
-            Some(master) => redis.of_sentinels(master),
-            None => redis,
-        })
+        Self::assemble(places, found, reading)
     }
 }

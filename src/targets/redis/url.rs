@@ -3,7 +3,7 @@
 use crate::net::Place;
 use crate::net::tls_settings::{CertificateCheck, Encryption, TargetTls};
 use crate::secret::Secret;
-use crate::targets::redis::{DEFAULT_PORT, Redis, take_key, take_role};
+use crate::targets::redis::{DEFAULT_PORT, Redis, Sentinel, take_key, take_role};
 use crate::targets::shared::kind::Written;
 use crate::targets::shared::reading::Reading;
 use crate::targets::shared::server::Server;
@@ -144,16 +144,11 @@ impl Redis {
         let hosts = [vec![hosts], std::mem::take(&mut found.hosts)].concat().join(",");
         found.is_tls |= written.is_tls();
         let says_cluster = written.scheme.name().ends_with("-cluster") || found.is_cluster;
-        let master = found.master.take();
         let places = url::places(&hosts, written.scheme.port.unwrap_or(DEFAULT_PORT))
             .map_err(|problem| url::blame_password(&rest, problem))?;
         let mut redis = Self::assemble(places, found, reading)?;
         redis.cluster |= says_cluster;
-        // go-redis' way to name sentinels.
-        Ok(match master {
-            Some(master) => redis.of_sentinels(master),
-            None => redis,
-        })
+        Ok(redis)
     }
 
     /// A URL of a socket.
@@ -162,27 +157,32 @@ impl Redis {
         if !matches!(hosts, "" | "localhost") || matches!(path, "" | "/") {
             return Err("its path is not absolute; write redis+unix:///path/to/redis.sock".to_owned());
         }
-        let found = Parameters { is_tls: false, ..Parameters::read(userinfo, query, reading)? };
+        let found = Parameters { is_tls: false, master: None, ..Parameters::read(userinfo, query, reading)? };
         let place = Place::Unix(url::decode(path)?.into());
         Self::assemble(vec![place], found, reading)
     }
 
-    /// A server at `places`, with what the fragment says.
+    /// A server at `places`, or the one that the sentinels there name, with what the fragment says.
     pub(crate) fn assemble(places: Vec<Place>, found: Parameters, reading: &mut Reading<'_>) -> Result<Self, String> {
         let role = take_role(&mut reading.expectations)?;
         let (key, value) = take_key(&mut reading.expectations)?;
         let cluster = reading.expectations.take_flag("cluster")?;
-        let Parameters { user, password, database, tls, is_tls, .. } = found;
+        let Parameters { user, password, database, master, tls, is_tls, .. } = found;
         let word = user.as_ref().filter(|_| password.is_none()).map(|word| Secret::new(word.as_str()));
         let mut server = Server { user, password, ..Server::at("redis", places) };
         if is_tls {
             server = Server { scheme: "rediss", encryption: Encryption::Always, tls, ..server };
             server.expect(reading)?;
         }
+        // go-redis' and StackExchange's way to name sentinels.
+        let sentinel = master.map(|master| {
+            let places = std::mem::take(&mut server.places);
+            Sentinel { places, master: Some(master), user: None, password: None }
+        });
         Ok(Self {
             server,
             word,
-            sentinel: None,
+            sentinel,
             database: number(database.as_deref())?,
             key,
             value,
