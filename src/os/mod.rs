@@ -1,4 +1,4 @@
-//! What only the operating system knows, and what Linux alone has. Elsewhere `other` stands in for `linux`: it knows
+//! What only the operating system knows, how it is waited for, and what Linux alone has. Elsewhere `other` stands in for `linux`: it knows
 //! nothing of its own, and what it answers holds nobody up. `--cfg portable` builds it on Linux, for tests.
 
 pub(crate) mod aside;

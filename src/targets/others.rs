@@ -415,7 +415,11 @@ mod tests {
 
     #[test]
     fn the_fragment_says_more_about_tls_and_ssc_takes_any_certificate() {
-        let tls = |url: &str| scripted::of_kind::<OtherServer>(url).server.tls;
+        let tls = |url: &str| {
+            let server = scripted::of_kind::<OtherServer>(url).server;
+            assert_eq!(server.encryption, Encryption::Always, "{url}");
+            server.tls
+        };
         let given = tls("imaps://h#ca=/ca.pem&cert=/c.pem&cert-key=/k.pem&servername=mail.example");
         assert_eq!(given.ca, Some("/ca.pem".into()));
         assert_eq!(given.server_name.as_deref(), Some("mail.example"));

@@ -128,7 +128,7 @@ fn ask(host: &str, family: i32) -> FamilyAnswer {
 /// The reason for both families: of two, the one that proves less.
 fn explain(errors: Vec<LookupError>) -> Trouble {
     let is_definite = |error: &LookupError| matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData);
-    let is_sure = errors.iter().all(is_definite);
+    let is_sure = !errors.is_empty() && errors.iter().all(is_definite);
     let error = errors.into_iter().max_by_key(|error| !is_definite(error)).map(std::io::Error::from);
     if error.as_ref().is_some_and(is_out_of_descriptors) {
         return Trouble::out_of_descriptors();

@@ -14,16 +14,6 @@ struct Pss {
     verification: &'static dyn VerificationAlgorithm,
 }
 
-impl Pss {
-    const fn new(
-        key: AlgorithmIdentifier,
-        signature: AlgorithmIdentifier,
-        verification: &'static dyn VerificationAlgorithm,
-    ) -> Self {
-        Self { key, signature, verification }
-    }
-}
-
 impl SignatureVerificationAlgorithm for Pss {
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
         self.key
@@ -42,17 +32,29 @@ impl SignatureVerificationAlgorithm for Pss {
 const PSS_KEY: AlgorithmIdentifier =
     AlgorithmIdentifier::from_slice(&[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10]);
 
-static PSS_SHA256: Pss = Pss::new(PSS_KEY, alg_id::RSA_PSS_SHA256, &signature::RSA_PSS_2048_8192_SHA256);
-static PSS_SHA384: Pss = Pss::new(PSS_KEY, alg_id::RSA_PSS_SHA384, &signature::RSA_PSS_2048_8192_SHA384);
-static PSS_SHA512: Pss = Pss::new(PSS_KEY, alg_id::RSA_PSS_SHA512, &signature::RSA_PSS_2048_8192_SHA512);
+static PSS_SHA256: Pss =
+    Pss { key: PSS_KEY, signature: alg_id::RSA_PSS_SHA256, verification: &signature::RSA_PSS_2048_8192_SHA256 };
+static PSS_SHA384: Pss =
+    Pss { key: PSS_KEY, signature: alg_id::RSA_PSS_SHA384, verification: &signature::RSA_PSS_2048_8192_SHA384 };
+static PSS_SHA512: Pss =
+    Pss { key: PSS_KEY, signature: alg_id::RSA_PSS_SHA512, verification: &signature::RSA_PSS_2048_8192_SHA512 };
 
 /// For keys that name the hash themselves.
-static PSS_SHA256_ONLY: Pss =
-    Pss::new(alg_id::RSA_PSS_SHA256, alg_id::RSA_PSS_SHA256, &signature::RSA_PSS_2048_8192_SHA256);
-static PSS_SHA384_ONLY: Pss =
-    Pss::new(alg_id::RSA_PSS_SHA384, alg_id::RSA_PSS_SHA384, &signature::RSA_PSS_2048_8192_SHA384);
-static PSS_SHA512_ONLY: Pss =
-    Pss::new(alg_id::RSA_PSS_SHA512, alg_id::RSA_PSS_SHA512, &signature::RSA_PSS_2048_8192_SHA512);
+static PSS_SHA256_ONLY: Pss = Pss {
+    key: alg_id::RSA_PSS_SHA256,
+    signature: alg_id::RSA_PSS_SHA256,
+    verification: &signature::RSA_PSS_2048_8192_SHA256,
+};
+static PSS_SHA384_ONLY: Pss = Pss {
+    key: alg_id::RSA_PSS_SHA384,
+    signature: alg_id::RSA_PSS_SHA384,
+    verification: &signature::RSA_PSS_2048_8192_SHA384,
+};
+static PSS_SHA512_ONLY: Pss = Pss {
+    key: alg_id::RSA_PSS_SHA512,
+    signature: alg_id::RSA_PSS_SHA512,
+    verification: &signature::RSA_PSS_2048_8192_SHA512,
+};
 
 /// `rsa_pss_pss_sha256` and its siblings (RFC 8446, section 4.2.3), which rustls has no name for.
 const RSA_PSS_PSS_SHA256: SignatureScheme = SignatureScheme::Unknown(0x0809);

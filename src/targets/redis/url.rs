@@ -10,7 +10,7 @@ use crate::targets::shared::server::Server;
 use crate::targets::shared::url::{self, Percent, Url, Userinfo};
 use crate::text::truth;
 
-/// What a URL, or another string, says beside its places.
+/// What a URL, or another string, says.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     pub(crate) database: Option<String>,
@@ -157,6 +157,7 @@ impl Redis {
         if !matches!(hosts, "" | "localhost") || matches!(path, "" | "/") {
             return Err("its path is not absolute; write redis+unix:///path/to/redis.sock".to_owned());
         }
+        // Over a socket there is no TLS, and no sentinel behind it.
         let found = Parameters { is_tls: false, master: None, ..Parameters::read(userinfo, query, reading)? };
         let place = Place::Unix(url::decode(path)?.into());
         Self::assemble(vec![place], found, reading)

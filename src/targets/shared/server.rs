@@ -30,7 +30,7 @@ pub(crate) fn sasl_plain(user: &str, password: &[u8]) -> Vec<u8> {
     [b"\0", user.as_bytes(), b"\0", password].concat()
 }
 
-/// A server that is asked in its own protocol: what all such kinds have in common.
+/// A server: what all kinds with a usual URL have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
     /// The scheme that it is shown with.
