@@ -72,10 +72,8 @@ pub(crate) fn judge_answer(
     if !target.expects_body() {
         return Ok(Ready::new(format!("{shown}{}", taken_for_ready(target, answer, redirects_to))));
     }
-    match whole {
-        Some(body) => judge_body(target, &body, &shown)?,
-        None => read_body(target, answer, &shown, attempt)?,
-    }
+    let body = whole.map_or_else(|| read_body(target, answer, &shown, attempt), Ok)?;
+    judge_body(target, &body, &shown)?;
     Ok(Ready::new(format!("{shown}, the body as expected")))
 }
 
@@ -99,7 +97,7 @@ fn fail_condition<'a>(
     if !target.fails.look_at_the_body() || status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(None);
     }
-    let body = match search_to_the_end(target, answer, shown, attempt) {
+    let body = match read_body(target, answer, shown, attempt) {
         Ok(body) => body,
         // The status tells more than a body that is not complete.
         Err(_) if !target.status.accepts(status.as_u16()) => return Ok(None),
@@ -118,22 +116,6 @@ fn fail_condition<'a>(
         }
     }
     Ok(Some(body))
-}
-
-/// Searches the body to its end for all texts that matter.
-fn search_to_the_end<'a>(
-    target: &'a Http,
-    answer: &mut UnreadResponse,
-    shown: &str,
-    attempt: &Attempt,
-) -> Result<Searched<'a>, NotReady> {
-    if let Some(encoding) = encoding(answer) {
-        return Err(compressed(&encoding, shown));
-    }
-    attempt.enter(Stage::InBody);
-    let texts = target.fails.body.iter().chain(&target.body).map(String::as_bytes).collect();
-    let is_kept_whole = !target.json.is_empty() || !target.fails.json.is_empty();
-    search(answer, texts, is_kept_whole, |_| false).map_err(|error| interrupted(error, shown, attempt))
 }
 
 /// How the body is compressed, if it is.
@@ -311,17 +293,27 @@ fn search<'a>(
     Ok(found)
 }
 
-/// Reads the body as far as needed: texts count as soon as they have come, for some bodies never end.
-fn read_body(target: &Http, answer: &mut UnreadResponse, shown: &str, attempt: &Attempt) -> Result<(), NotReady> {
+/// Reads the body as far as needed: texts count as soon as they have come, for some bodies never end. What ends the wait
+/// is looked for to the end.
+fn read_body<'a>(
+    target: &'a Http,
+    answer: &mut UnreadResponse,
+    shown: &str,
+    attempt: &Attempt,
+) -> Result<Searched<'a>, NotReady> {
+    let may_end_the_wait = target.fails.look_at_the_body();
     let encoding = encoding(answer);
+    if let Some(encoding) = encoding.as_ref().filter(|_| may_end_the_wait) {
+        return Err(compressed(encoding, shown));
+    }
     attempt.enter(Stage::InBody);
-    let texts = target.body.iter().map(String::as_bytes).collect();
-    let is_enough = |missing: &[&[u8]]| missing.is_empty() && target.json.is_empty();
-    let body = search(answer, texts, !target.json.is_empty(), is_enough)
-        .map_err(|error| interrupted(error, shown, attempt))?;
+    let texts = target.fails.body.iter().chain(&target.body).map(String::as_bytes).collect();
+    let is_kept_whole = !target.json.is_empty() || !target.fails.json.is_empty();
+    let is_enough = |missing: &[&[u8]]| missing.is_empty() && target.json.is_empty() && !may_end_the_wait;
+    let body = search(answer, texts, is_kept_whole, is_enough).map_err(|error| interrupted(error, shown, attempt))?;
     match encoding {
         Some(encoding) if !is_enough(&body.missing) => Err(compressed(&encoding, shown)),
-        _ => judge_body(target, &body, shown),
+        _ => Ok(body),
     }
 }
 
