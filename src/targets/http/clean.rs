@@ -8,6 +8,8 @@
 use std::fmt;
 
 use crate::targets::http::Header;
+use crate::targets::shared::talk::answered_like;
+use crate::wait::outcome::{Kind, NotReady};
 
 /// The most of a response's header section that is read; nginx and Node send at most 8 and 16 KiB.
 pub(crate) const MAX_HEAD: usize = 64 << 10;
@@ -18,55 +20,50 @@ const FIRST_BYTES: usize = 64;
 /// The most fields of one name that are handed on: ureq takes 128 in all.
 const MAX_REPEATED: usize = 8;
 /// The fields that are handed on.
-const KEPT: [&str; 11] = [
-    "connection",
-    "content-encoding",
-    "content-type",
-    "location",
-    "proxy-authenticate",
-    "sec-websocket-accept",
-    "server",
-    "upgrade",
-    "via",
-    "www-authenticate",
-    "x-squid-error",
-];
+const KEPT: [&str; 7] =
+    ["content-encoding", "location", "sec-websocket-accept", "server", "via", "www-authenticate", "x-squid-error"];
 
-/// Why something is not a response, or not all of one.
+/// Why something is not a response, or not all of one, as an error that ureq passes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Malformed {
-    /// Not the beginning of a response, but these bytes.
-    NotHttp(Vec<u8>),
-    /// Its header section is wrong.
-    Head(&'static str),
-    /// Its header section is larger than [`MAX_HEAD`].
-    HeadTooLarge,
-    /// The response ended within its header section.
-    HeadEnds,
-    /// A chunk is wrong.
-    Chunk(&'static str),
-    /// The response ended after so many bytes of the body, of which there were to be so many, if that is known.
-    BodyEnds(u64, Option<u64>),
-}
+pub(crate) struct Malformed(pub(crate) NotReady);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotHttp(first) => f.write_str(&crate::targets::shared::talk::answered_like(first)),
-            Self::Head(problem) | Self::Chunk(problem) => f.write_str(problem),
-            Self::HeadTooLarge => f.write_str("the response's header section is larger than 64 KiB"),
-            Self::HeadEnds => f.write_str("the peer closed the connection within the response's header section"),
-            Self::BodyEnds(got, Some(length)) => {
-                write!(f, "the body ended after {got} of {length} bytes: the peer closed the connection")
-            }
-            Self::BodyEnds(got, None) => {
-                write!(f, "the body ended after {got} bytes, within a chunk or before the last")
-            }
-        }
+        f.write_str(&self.0.reason)
     }
 }
 
 impl std::error::Error for Malformed {}
+
+/// What is wrong with a header section or a chunk.
+impl From<&'static str> for Malformed {
+    fn from(problem: &'static str) -> Self {
+        Self(not_http(problem))
+    }
+}
+
+/// The answer is none of HTTP.
+pub(crate) fn not_http(detail: &str) -> NotReady {
+    NotReady::new(Kind::WrongProtocol, format!("the peer does not answer as an HTTP server ({detail})"))
+}
+
+/// The same of an answer that begins with these bytes.
+fn unlike_http(first: &[u8]) -> NotReady {
+    let reason = if is_http2(first) {
+        "the peer speaks HTTP/2 alone, and HTTP/1.1 is asked: wait for it as tcp:// or grpc://, or let it take HTTP/1.1 too"
+    } else if first.starts_with(&[0x15, 3]) {
+        "the peer does not answer as an HTTP server: it answered like a TLS server (write https://)"
+    } else {
+        return not_http(&answered_like(first));
+    };
+    NotReady::new(Kind::WrongProtocol, reason)
+}
+
+/// A server's connection preface is a SETTINGS frame of stream 0 (RFC 9113, sections 3.4 and 4.1).
+fn is_http2(first: &[u8]) -> bool {
+    const SETTINGS: u8 = 4;
+    matches!(first, [0, _, length, SETTINGS, 0, 0, 0, 0, 0, ..] if length % 6 == 0)
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HeadState {
@@ -158,14 +155,17 @@ impl Cleaner {
     ///
     /// # Errors
     ///
-    /// The response has not; with nothing of it there, it is [`Malformed::HeadEnds`] as well.
+    /// The response has not, perhaps not even begun.
     pub(crate) fn end(&self) -> Result<(), Malformed> {
-        match self.state {
-            HeadState::UntilClose | HeadState::End => Ok(()),
-            HeadState::Head => Err(Malformed::HeadEnds),
-            HeadState::Length { of, .. } => Err(Malformed::BodyEnds(self.body, Some(of))),
-            _ => Err(Malformed::BodyEnds(self.body, None)),
-        }
+        let reason = match self.state {
+            HeadState::UntilClose | HeadState::End => return Ok(()),
+            HeadState::Head => "the peer closed the connection within the response's header section".to_owned(),
+            HeadState::Length { of, .. } => {
+                format!("the body ended after {} of {of} bytes: the peer closed the connection", self.body)
+            }
+            _ => format!("the body ended after {} bytes, within a chunk or before the last", self.body),
+        };
+        Err(Malformed(NotReady::new(Kind::ConnectionClosed, reason)))
     }
 
     /// Whether nothing has come yet.
@@ -185,11 +185,12 @@ impl Cleaner {
         if let Some(expected) = BEGIN.get(self.head.len())
             && !expected.eq_ignore_ascii_case(&byte)
         {
-            let first = self.head.iter().chain(input).take(FIRST_BYTES);
-            return Err(Malformed::NotHttp(first.copied().collect()));
+            let first: Vec<u8> = self.head.iter().chain(input).take(FIRST_BYTES).copied().collect();
+            return Err(Malformed(unlike_http(&first)));
         }
         if self.head.len() == MAX_HEAD {
-            return Err(Malformed::HeadTooLarge);
+            let reason = "the response's header section is larger than 64 KiB";
+            return Err(Malformed(NotReady::new(Kind::WrongProtocol, reason)));
         }
         self.head.push(byte);
         if byte != b'\n' {
@@ -208,7 +209,7 @@ impl Cleaner {
     }
 
     /// Hands a whole header section on, and says what follows it (RFC 9112, section 6.3).
-    fn begin(&self, head: &[u8], out: &mut Vec<u8>) -> Result<HeadState, Malformed> {
+    fn begin(&self, head: &[u8], out: &mut Vec<u8>) -> Result<HeadState, &'static str> {
         let (status, fields) = parse(head)?;
         let framing = match status {
             101 => HeadState::End,
@@ -242,23 +243,23 @@ impl Cleaner {
 type Field = (String, Vec<u8>);
 
 /// The status, and the fields.
-fn parse(head: &[u8]) -> Result<(u16, Vec<Field>), Malformed> {
+fn parse(head: &[u8]) -> Result<(u16, Vec<Field>), &'static str> {
     if head.contains(&0) {
-        return Err(Malformed::Head("there is a NUL byte in the response's header section"));
+        return Err("there is a NUL byte in the response's header section");
     }
     let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
     let status = lines.next().and_then(status_of);
-    let status = status.ok_or(Malformed::Head("its status line is not one of HTTP/1.1"))?;
+    let status = status.ok_or("its status line is not one of HTTP/1.1")?;
     let mut fields: Vec<Field> = Vec::new();
     for line in lines.filter(|line| !line.is_empty()) {
         if line.starts_with(b" ") || line.starts_with(b"\t") {
-            let (_, value) = fields.last_mut().ok_or(Malformed::Head("a line of its header section is no field"))?;
+            let (_, value) = fields.last_mut().ok_or("a line of its header section is no field")?;
             value.push(b' ');
             value.extend_from_slice(line.trim_ascii());
             continue;
         }
         let colon = line.iter().position(|&byte| byte == b':');
-        let colon = colon.ok_or(Malformed::Head("a line of its header section is no field"))?;
+        let colon = colon.ok_or("a line of its header section is no field")?;
         let name = String::from_utf8_lossy(line[..colon].trim_ascii_end()).to_ascii_lowercase();
         fields.push((name, line[colon + 1..].trim_ascii().to_vec()));
     }
@@ -276,7 +277,7 @@ fn status_of(line: &[u8]) -> Option<u16> {
     (digits == 3 && status >= 100).then_some(status)
 }
 
-fn framing(fields: &[Field]) -> Result<HeadState, Malformed> {
+fn framing(fields: &[Field]) -> Result<HeadState, &'static str> {
     let all = |name: &'static str| fields.iter().filter(move |(other, _)| other == name).map(|(_, value)| value);
     let codings = all("transfer-encoding").flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
     let mut is_chunked = false;
@@ -284,7 +285,7 @@ fn framing(fields: &[Field]) -> Result<HeadState, Malformed> {
         if coding.eq_ignore_ascii_case(b"chunked") {
             is_chunked = true;
         } else if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
-            return Err(Malformed::Head("it has a transfer encoding that was not asked for"));
+            return Err("it has a transfer encoding that was not asked for");
         }
     }
     if is_chunked {
@@ -296,7 +297,7 @@ fn framing(fields: &[Field]) -> Result<HeadState, Malformed> {
         let value = value.strip_prefix(b"+").unwrap_or(value);
         let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
-            return Err(Malformed::Head("its Content-Length is not a number"));
+            return Err("its Content-Length is not a number");
         }
         // A length beyond all numbers is none that will come.
         let length = std::str::from_utf8(&value[..digits]).ok().and_then(|digits| digits.parse::<u64>().ok());
@@ -306,23 +307,23 @@ fn framing(fields: &[Field]) -> Result<HeadState, Malformed> {
 }
 
 /// The next byte of what stands around chunks (RFC 9112, section 7.1).
-fn frame(state: HeadState, byte: u8) -> Result<HeadState, Malformed> {
+fn frame(state: HeadState, byte: u8) -> Result<HeadState, &'static str> {
     match (state, byte) {
-        (HeadState::ChunkSize { digits: 0, .. }, b'\n') => Err(Malformed::Chunk("a chunk has no size")),
+        (HeadState::ChunkSize { digits: 0, .. }, b'\n') => Err("a chunk has no size"),
         (HeadState::ChunkSize { size: 0, .. }, b'\n') => Ok(HeadState::Trailer { line_is_empty: true }),
         (HeadState::ChunkSize { size, .. }, b'\n') => Ok(HeadState::Chunk { left: size }),
         (HeadState::ChunkSize { size, digits, in_extension: false }, byte) if byte.is_ascii_hexdigit() => {
             if digits == MAX_DIGITS {
-                return Err(Malformed::Chunk("a chunk's size has too many digits"));
+                return Err("a chunk's size has too many digits");
             }
             let digit = u64::from(char::from(byte).to_digit(16).unwrap_or_default());
             Ok(HeadState::ChunkSize { size: size << 4 | digit, digits: digits + 1, in_extension: false })
         }
-        (HeadState::ChunkSize { digits: 0, .. }, _) => Err(Malformed::Chunk("a chunk has no size")),
+        (HeadState::ChunkSize { digits: 0, .. }, _) => Err("a chunk has no size"),
         (HeadState::ChunkSize { size, digits, .. }, _) => Ok(HeadState::ChunkSize { size, digits, in_extension: true }),
         (HeadState::AfterChunk, b'\r') => Ok(HeadState::AfterChunk),
         (HeadState::AfterChunk, b'\n') => Ok(CHUNK_SIZE),
-        (HeadState::AfterChunk, _) => Err(Malformed::Chunk("a chunk is longer than it says")),
+        (HeadState::AfterChunk, _) => Err("a chunk is longer than it says"),
         (HeadState::Trailer { line_is_empty: true }, b'\n') => Ok(HeadState::End),
         (HeadState::Trailer { .. }, b'\n') => Ok(HeadState::Trailer { line_is_empty: true }),
         (HeadState::Trailer { line_is_empty }, byte) => {

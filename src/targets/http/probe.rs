@@ -10,7 +10,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
 use ureq::{Agent, Body};
 
-use super::clean::{Cleaner, MAX_HEAD, Malformed};
+use super::clean::{Cleaner, MAX_HEAD, Malformed, not_http};
 use crate::net::{self, Attempt};
 use crate::targets::Http;
 use crate::text::peer_text;
@@ -73,8 +73,8 @@ fn config() -> ureq::config::Config {
         .max_idle_connections(0)
         .allow_non_standard_methods(true)
         .user_agent(concat!("when-ready/", env!("CARGO_PKG_VERSION")))
-        .max_response_header_size(MAX_HEAD)
         // More than a header section: a full buffer would look like the end of the connection.
+        .max_response_header_size(MAX_HEAD + PIECE)
         .input_buffer_size(MAX_HEAD + PIECE)
         .output_buffer_size(16 << 10)
         .build()
@@ -112,42 +112,14 @@ pub(super) fn failure(error: ureq::Error, attempt: &Attempt) -> NotReady {
         ureq::Error::Io(error) => {
             let inner = error.get_ref();
             if let Some(malformed) = inner.and_then(|inner| inner.downcast_ref::<Malformed>()) {
-                return explain(malformed);
+                return malformed.0.clone();
             }
             net::io_failure(inner.and_then(|inner| inner.downcast_ref::<io::Error>()).unwrap_or(&error), attempt)
         }
         ureq::Error::Protocol(error) => not_http(&peer_text(error.to_string().as_bytes())),
-        ureq::Error::LargeResponseHeader(..) => explain(&Malformed::HeadTooLarge),
         ureq::Error::BodyStalled => net::closed(),
         other => NotReady::new(Kind::ServerError, format!("HTTP failed: {}", peer_text(other.to_string().as_bytes()))),
     }
-}
-
-fn explain(malformed: &Malformed) -> NotReady {
-    match malformed {
-        Malformed::NotHttp(first) if is_http2(first) => NotReady::new(
-            Kind::WrongProtocol,
-            "the peer speaks HTTP/2 alone, and HTTP/1.1 is asked: wait for it as tcp:// or grpc://, or let it take \
-             HTTP/1.1 too",
-        ),
-        Malformed::NotHttp(first) if first.starts_with(&[0x15, 3]) => NotReady::new(
-            Kind::WrongProtocol,
-            "the peer does not answer as an HTTP server: it answered like a TLS server (write https://)",
-        ),
-        Malformed::NotHttp(_) | Malformed::Head(_) | Malformed::Chunk(_) => not_http(&malformed.to_string()),
-        Malformed::HeadTooLarge => NotReady::new(Kind::WrongProtocol, malformed.to_string()),
-        Malformed::HeadEnds | Malformed::BodyEnds(..) => NotReady::new(Kind::ConnectionClosed, malformed.to_string()),
-    }
-}
-
-fn not_http(detail: &str) -> NotReady {
-    NotReady::new(Kind::WrongProtocol, format!("the peer does not answer as an HTTP server ({detail})"))
-}
-
-/// A server's connection preface is a SETTINGS frame of stream 0 (RFC 9113, sections 3.4 and 4.1).
-fn is_http2(first: &[u8]) -> bool {
-    const SETTINGS: u8 = 4;
-    matches!(first, [0, _, length, SETTINGS, 0, 0, 0, 0, 0, ..] if length % 6 == 0)
 }
 
 /// A stream from which responses come clean.
