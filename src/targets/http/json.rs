@@ -1,4 +1,4 @@
-//! What stands at a JSON Pointer (RFC 6901), and whether it is what is expected. Pure.
+//! What is expected of a body as JSON, what stands at a JSON Pointer in it (RFC 6901), and whether that is it. Pure.
 //!
 //! Only what the pointer leads through is kept: the rest may be nested as deep as 1 MiB allows.
 
@@ -9,7 +9,64 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
-use crate::targets::http::{Comparison, JsonExpectation};
+use crate::targets::shared::expectations::Expectations;
+use crate::targets::shared::url;
+use crate::text::cut;
+
+/// `POINTER`, `POINTER=VALUE`, `POINTER=VALUE|VALUE`, `POINTER>=NUMBER` or `POINTER<=NUMBER`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JsonExpectation {
+    /// A JSON Pointer (RFC 6901).
+    pub(crate) pointer: String,
+    /// How the value is compared.
+    pub(crate) comparison: Comparison,
+    /// The value that is expected, or one of several between `|`; without, anything but null and false.
+    pub(crate) value: Option<String>,
+}
+
+/// How a value is compared with what is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// Equal, as text or as JSON.
+    Is,
+    /// A number that is not less.
+    AtLeast,
+    /// A number that is not greater.
+    AtMost,
+}
+
+impl JsonExpectation {
+    /// Takes a key that may be repeated.
+    pub(super) fn take(key: &str, expectations: &mut Expectations) -> Result<Vec<Self>, String> {
+        expectations.take_raw(key)?.iter().map(|text| Self::parse(key, text)).collect()
+    }
+
+    /// Reads a text that is not decoded yet: a sign that is no operator is encoded (`%3D`, `%3E`, `%3C`).
+    fn parse(key: &str, text: &str) -> Result<Self, String> {
+        let (before, value) = text.split_once('=').map_or((text, None), |(before, value)| (before, Some(value)));
+        let (pointer, comparison) = match before.as_bytes().last() {
+            Some(b'>') if value.is_some() => (&before[..before.len() - 1], Comparison::AtLeast),
+            Some(b'<') if value.is_some() => (&before[..before.len() - 1], Comparison::AtMost),
+            _ => (before, Comparison::Is),
+        };
+        let is_doubled = value.is_some_and(|value| value.starts_with('=') || pointer.ends_with('!'));
+        if comparison == Comparison::Is && is_doubled {
+            return Err(format!(
+                "`{key}=`: a value is compared by a single `=`, like {key}=/status=ok, and there is no `!=`; a `!` in the \
+                 pointer is written %21, a `=` in the value %3D"
+            ));
+        }
+        let value = value.map(url::decode).transpose()?;
+        if !pointer.starts_with('/') {
+            return Err(format!("`{key}=`: a JSON Pointer begins with `/`, like {key}=/status=ok (RFC 6901)"));
+        }
+        let is_number = || value.as_deref().is_some_and(|value| number(value).is_some());
+        if pointer.contains(['<', '>']) || comparison != Comparison::Is && !is_number() {
+            return Err(format!("`{key}=`: numbers are compared by >= and <=, like {key}=/workers>=3"));
+        }
+        Ok(Self { pointer: url::decode(pointer)?, comparison, value })
+    }
+}
 
 /// The value at `pointer` in `body`, if there is one.
 ///
@@ -73,6 +130,8 @@ fn within_limits(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// The most characters of a value that are shown.
+const MAX_SHOWN: usize = 80;
 /// `f64::MAX`
 const LARGEST: &str = "1.7976931348623157e308";
 /// `f64::MIN`
@@ -90,30 +149,27 @@ pub(crate) fn holds(expectation: &JsonExpectation, found: Option<&Value>) -> boo
     match (found, &expectation.value) {
         (None | Some(Value::Null | Value::Bool(false)), None) | (None, Some(_)) => false,
         (Some(_), None) => true,
-        (Some(found), Some(wanted)) if expectation.comparison != Comparison::Is => {
-            let beyond = match expectation.comparison {
-                Comparison::AtLeast => Ordering::Less,
-                Comparison::AtMost | Comparison::Is => Ordering::Greater,
-            };
-            let found = found.as_number().cloned().or_else(|| number(found.as_str()?));
-            let order = found.zip(number(wanted)).and_then(|(found, wanted)| order(&found, &wanted));
-            order.is_some_and(|order| order != beyond)
-        }
-        // The whole may be one value with a `|` in it.
-        (Some(found), Some(wanted)) => is(found, wanted) || wanted.split('|').any(|wanted| is(found, wanted)),
+        (Some(found), Some(wanted)) => match expectation.comparison {
+            // The whole may be one value with a `|` in it.
+            Comparison::Is => is(found, wanted) || wanted.split('|').any(|wanted| is(found, wanted)),
+            Comparison::AtLeast => order(found, wanted).is_some_and(Ordering::is_ge),
+            Comparison::AtMost => order(found, wanted).is_some_and(Ordering::is_le),
+        },
     }
 }
 
 /// A number as JSON writes it.
-pub(crate) fn number(text: &str) -> Option<Number> {
+fn number(text: &str) -> Option<Number> {
     serde_json::from_slice(&within_limits(text.as_bytes())).ok()
 }
 
-/// Which of two numbers is greater: whole ones to the last digit.
-fn order(one: &Number, other: &Number) -> Option<Ordering> {
-    match (one.as_i128(), other.as_i128()) {
-        (Some(one), Some(other)) => Some(one.cmp(&other)),
-        _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
+/// How a number, or a text that is one, compares with the wanted one: whole ones to the last digit.
+fn order(found: &Value, wanted: &str) -> Option<Ordering> {
+    let found = found.as_number().cloned().or_else(|| number(found.as_str()?))?;
+    let wanted = number(wanted)?;
+    match (found.as_i128(), wanted.as_i128()) {
+        (Some(found), Some(wanted)) => Some(found.cmp(&wanted)),
+        _ => found.as_f64()?.partial_cmp(&wanted.as_f64()?),
     }
 }
 
@@ -131,16 +187,21 @@ fn is(found: &Value, wanted: &str) -> bool {
 
 /// `"green" or "yellow"`, `at least 3`: what is expected, for people.
 pub(crate) fn shown_expected(comparison: Comparison, wanted: &str) -> String {
-    match comparison {
-        Comparison::AtLeast => return format!("at least {wanted}"),
-        Comparison::AtMost => return format!("at most {wanted}"),
-        Comparison::Is => {}
-    }
     let shown = |wanted: &str| match serde_json::from_slice::<Value>(wanted.as_bytes()) {
         Ok(_) => wanted.to_owned(),
         Err(_) => serde_json::to_string(wanted).unwrap_or_default(),
     };
-    wanted.split('|').map(shown).collect::<Vec<_>>().join(" or ")
+    let whole = match comparison {
+        Comparison::Is => wanted.split('|').map(shown).collect::<Vec<_>>().join(" or "),
+        Comparison::AtLeast => format!("at least {wanted}"),
+        Comparison::AtMost => format!("at most {wanted}"),
+    };
+    cut(&whole, MAX_SHOWN)
+}
+
+/// As much of a value as is shown.
+pub(crate) fn shown(value: &Value) -> String {
+    cut(&serde_json::to_string(value).unwrap_or_default(), MAX_SHOWN)
 }
 
 /// Goes where these tokens lead.
@@ -236,6 +297,26 @@ mod tests {
     fn compares(body: &str, pointer: &str, comparison: Comparison, value: Option<&str>) -> bool {
         let expectation = JsonExpectation { pointer: pointer.to_owned(), comparison, value: value.map(str::to_owned) };
         holds(&expectation, find(body.as_bytes(), pointer).unwrap().as_ref())
+    }
+
+    #[test]
+    fn json_is_split_at_the_first_operator_that_is_not_encoded() {
+        for (text, pointer, comparison, value) in [
+            ("/a", "/a", Comparison::Is, None),
+            ("/a=b=c", "/a", Comparison::Is, Some("b=c")),
+            ("/a=", "/a", Comparison::Is, Some("")),
+            ("/a>=3", "/a", Comparison::AtLeast, Some("3")),
+            ("/a<=-1.5e3", "/a", Comparison::AtMost, Some("-1.5e3")),
+            ("/a=>=3", "/a", Comparison::Is, Some(">=3")),
+            ("/a%3E=3", "/a>", Comparison::Is, Some("3")),
+            ("/a%3Db>=%33", "/a=b", Comparison::AtLeast, Some("3")),
+        ] {
+            let expected = JsonExpectation { pointer: pointer.into(), comparison, value: value.map(str::to_owned) };
+            assert_eq!(JsonExpectation::parse("json", text), Ok(expected), "{text}");
+        }
+        for wrong in ["a=1", "=1", "/a>=x", "/a>=", "/a>=1|2", "/a>3", "/a<3=4", ">=3", "/a=%zz"] {
+            assert!(JsonExpectation::parse("json", wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

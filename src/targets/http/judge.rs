@@ -8,16 +8,15 @@ use ureq::http::{StatusCode, header};
 use crate::net::Attempt;
 use crate::targets::Http;
 use crate::targets::http::clean::{IS_THERE, compared};
+use crate::targets::http::json::{self, JsonExpectation};
 use crate::targets::http::probe::{UnreadResponse, failure};
-use crate::targets::http::{Follow, JsonExpectation, Request, WEB_SOCKET_ACCEPT, WEB_SOCKET_KEY, json};
+use crate::targets::http::{Follow, Request, WEB_SOCKET_ACCEPT, WEB_SOCKET_KEY};
 use crate::targets::shared::http_options::{Header, Statuses};
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready, Stage};
 
 /// The most of a body that is read: 1 MiB.
 const MAX_BODY: usize = 1 << 20;
-/// The most characters of a value in a body that are shown.
-const MAX_VALUE: usize = 80;
 /// The marks of proxies where they answer in the place of a server that they do not reach: in their pages, or in
 /// the field `server`.
 const PROXIES: [(&str, &str); 10] = [
@@ -110,9 +109,9 @@ fn fail_condition<'a>(
         if let Ok(found) = json::find(&body.kept, &condition.pointer)
             && json::holds(condition, found.as_ref())
         {
-            let value = found.map(|value| serde_json::to_vec(&value).unwrap_or_default()).unwrap_or_default();
+            let value = found.as_ref().map(json::shown).unwrap_or_default();
             let pointer = peer_text(condition.pointer.as_bytes());
-            return ends(format!("{shown}, and {pointer} in the body is {} (fail-json=)", cut(&peer_text(&value))));
+            return ends(format!("{shown}, and {pointer} in the body is {value} (fail-json=)"));
         }
     }
     Ok(Some(body))
@@ -357,22 +356,15 @@ fn not_json(body: &[u8]) -> &'static str {
 fn difference(expectation: &JsonExpectation, found: Option<&Value>) -> String {
     let pointer = peer_text(expectation.pointer.as_bytes());
     let found = match found {
-        Some(value) => format!("is {}", excerpt(&cut(&peer_text(&serde_json::to_vec(value).unwrap_or_default())))),
+        Some(value) => format!("is {}", excerpt(&json::shown(value))),
         None => "is absent".to_owned(),
     };
     match &expectation.value {
         Some(wanted) => {
-            let wanted = cut(&peer_text(json::shown_expected(expectation.comparison, wanted).as_bytes()));
+            let wanted = json::shown_expected(expectation.comparison, wanted);
             format!("{pointer} in the body {found}, {wanted} is expected")
         }
         None => format!("{pointer} in the body {found}"),
-    }
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_VALUE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

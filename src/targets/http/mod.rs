@@ -26,6 +26,7 @@ use crate::targets::shared::url::{self, Percent, Userinfo};
 use crate::text::harmless;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
+use json::JsonExpectation;
 
 /// The characters that a request target may not hold as they are (RFC 3986, section 2; `%` is left alone, because
 /// what is written may be encoded already).
@@ -176,28 +177,6 @@ pub(crate) enum Follow {
     SameHost,
     /// All of them.
     Any,
-}
-
-/// `POINTER`, `POINTER=VALUE`, `POINTER=VALUE|VALUE`, `POINTER>=NUMBER` or `POINTER<=NUMBER`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct JsonExpectation {
-    /// A JSON Pointer (RFC 6901).
-    pub(crate) pointer: String,
-    /// How the value is compared.
-    pub(crate) comparison: Comparison,
-    /// The value that is expected, or one of several between `|`; without, anything but null and false.
-    pub(crate) value: Option<String>,
-}
-
-/// How a value is compared with what is expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// Equal, as text or as JSON.
-    Is,
-    /// A number that is not less.
-    AtLeast,
-    /// A number that is not greater.
-    AtMost,
 }
 
 impl Http {
@@ -401,39 +380,6 @@ impl Probe for Http {
     }
 }
 
-impl JsonExpectation {
-    /// Takes a key that may be repeated.
-    fn take(key: &str, expectations: &mut Expectations) -> Result<Vec<Self>, String> {
-        expectations.take_raw(key)?.iter().map(|text| Self::parse(key, text)).collect()
-    }
-
-    /// Reads a text that is not decoded yet: a sign that is no operator is encoded (`%3D`, `%3E`, `%3C`).
-    fn parse(key: &str, text: &str) -> Result<Self, String> {
-        let (before, value) = text.split_once('=').map_or((text, None), |(before, value)| (before, Some(value)));
-        let (pointer, comparison) = match before.as_bytes().last() {
-            Some(b'>') if value.is_some() => (&before[..before.len() - 1], Comparison::AtLeast),
-            Some(b'<') if value.is_some() => (&before[..before.len() - 1], Comparison::AtMost),
-            _ => (before, Comparison::Is),
-        };
-        let is_doubled = value.is_some_and(|value| value.starts_with('=') || pointer.ends_with('!'));
-        if comparison == Comparison::Is && is_doubled {
-            return Err(format!(
-                "`{key}=`: a value is compared by a single `=`, like {key}=/status=ok, and there is no `!=`; a `!` in the \
-                 pointer is written %21, a `=` in the value %3D"
-            ));
-        }
-        let value = value.map(url::decode).transpose()?;
-        if !pointer.starts_with('/') {
-            return Err(format!("`{key}=`: a JSON Pointer begins with `/`, like {key}=/status=ok (RFC 6901)"));
-        }
-        let is_number = || value.as_deref().is_some_and(|value| json::number(value).is_some());
-        if pointer.contains(['<', '>']) || comparison != Comparison::Is && !is_number() {
-            return Err(format!("`{key}=`: numbers are compared by >= and <=, like {key}=/workers>=3"));
-        }
-        Ok(Self { pointer: url::decode(pointer)?, comparison, value })
-    }
-}
-
 /// `http://user:1/x@host` is the host `user`, port 1 and a path with the rest of a password: from such
 /// a segment on, the path is not shown. (`/@scope/` is a path.)
 pub(crate) fn shown_path(path: &str) -> String {
@@ -519,26 +465,6 @@ fn socket_of<'a>(hosts: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
 mod tests {
     use super::*;
     use crate::targets::shared::http_options::parse_header;
-
-    #[test]
-    fn json_is_split_at_the_first_operator_that_is_not_encoded() {
-        for (text, pointer, comparison, value) in [
-            ("/a", "/a", Comparison::Is, None),
-            ("/a=b=c", "/a", Comparison::Is, Some("b=c")),
-            ("/a=", "/a", Comparison::Is, Some("")),
-            ("/a>=3", "/a", Comparison::AtLeast, Some("3")),
-            ("/a<=-1.5e3", "/a", Comparison::AtMost, Some("-1.5e3")),
-            ("/a=>=3", "/a", Comparison::Is, Some(">=3")),
-            ("/a%3E=3", "/a>", Comparison::Is, Some("3")),
-            ("/a%3Db>=%33", "/a=b", Comparison::AtLeast, Some("3")),
-        ] {
-            let expected = JsonExpectation { pointer: pointer.into(), comparison, value: value.map(str::to_owned) };
-            assert_eq!(JsonExpectation::parse("json", text), Ok(expected), "{text}");
-        }
-        for wrong in ["a=1", "=1", "/a>=x", "/a>=", "/a>=1|2", "/a>3", "/a<3=4", ">=3", "/a=%zz"] {
-            assert!(JsonExpectation::parse("json", wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_later_field_replaces_an_earlier_one_whatever_its_case() {
