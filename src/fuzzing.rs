@@ -179,11 +179,11 @@ pub fn mysql_wire(bytes: &[u8]) {
 pub fn postgres_wire(bytes: &[u8]) {
     use postgres::wire;
     let mut rest = bytes;
-    while let Ok(Some(decoded)) = wire::decode(rest) {
-        assert!(decoded.used > 0 && decoded.used <= rest.len());
-        rest = &rest[decoded.used..];
+    while let Ok(Some((_, length))) = wire::decode(rest) {
+        assert!(length > 0);
+        rest = rest.get(length..).unwrap_or_default();
     }
-    wire::old_error(bytes);
+    drop(wire::old_error(bytes));
 }
 
 /// Bytes for a Redis probe.

@@ -6,8 +6,8 @@ use postgres_protocol::message::frontend;
 use crate::net::{Attempt, TimedStream};
 use crate::targets::Postgres;
 use crate::targets::postgres::login::PostgresCredentials;
-use crate::targets::postgres::wire::{self, BackendMessage, OldError, SessionKey};
-use crate::targets::shared::talk::{ProtocolError, Talk};
+use crate::targets::postgres::wire::{self, BackendMessage, SessionKey};
+use crate::targets::shared::talk::Talk;
 use crate::text::{excerpt, peer_text};
 use crate::wait::outcome::{Kind, NotReady};
 
@@ -70,22 +70,18 @@ impl<'a, S: TimedStream> PostgresSession<'a, S> {
     pub(crate) fn receive(&mut self) -> Result<BackendMessage, NotReady> {
         // Errors of the protocol's second version come only before any message.
         let is_first = !self.talk.has_answered();
-        let mut skip = 0;
+        let mut beyond = 0;
         let received = self.talk.receive(|bytes| match wire::decode(bytes) {
-            Ok(Some(decoded)) => {
-                skip = decoded.skip;
-                Ok(Some((Ok(decoded.message), decoded.used)))
+            Err(_) if is_first => {
+                let error = wire::old_error(bytes)?;
+                Ok(error.map(|(text, used)| (Err(NotReady::new(Kind::NotAccepting, excerpt(&text))), used)))
             }
-            Ok(None) => Ok(None),
-            Err(_) => match wire::old_error(bytes) {
-                OldError::Whole(text) if is_first => {
-                    Ok(Some((Err(NotReady::new(Kind::NotAccepting, excerpt(&peer_text(text)))), bytes.len())))
-                }
-                OldError::Begun if is_first => Ok(None),
-                _ => Err(ProtocolError),
-            },
+            found => Ok(found?.map(|(message, length)| {
+                beyond = length.saturating_sub(bytes.len());
+                (Ok(message), length - beyond)
+            })),
         })?;
-        self.talk.skip(skip)?;
+        self.talk.skip(beyond)?;
         received
     }
 

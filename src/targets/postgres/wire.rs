@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::{Header, Message as Backend};
 
-use crate::targets::shared::talk::ProtocolError;
+use crate::targets::shared::talk::{Decoded, ProtocolError};
 use crate::text::{excerpt, peer_text};
 
 /// A peer may claim no longer message than this; only rows and notices are longer, and they are
@@ -103,23 +103,13 @@ impl ErrorResponse {
     }
 }
 
-/// A message and what to do with the buffer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DecodedMessage {
-    /// The message.
-    pub(crate) message: BackendMessage,
-    /// How many bytes of the buffer are used up.
-    pub(crate) used: usize,
-    /// How many bytes that have yet to come are to be passed over.
-    pub(crate) skip: usize,
-}
-
-/// The message at the beginning of `bytes`; `None` means "read more".
+/// The message at the beginning of `bytes`; `None` means "read more". Of one that is too long to be kept, a part is enough:
+/// its length is beyond the bytes.
 ///
 /// # Errors
 ///
 /// As soon as the bytes cannot be the beginning of a message.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Option<DecodedMessage>, ProtocolError> {
+pub(crate) fn decode(bytes: &[u8]) -> Decoded<BackendMessage> {
     if bytes.first().is_some_and(|tag| !is_tag(*tag)) {
         return Err(ProtocolError);
     }
@@ -133,14 +123,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<DecodedMessage>, ProtocolErr
             b'N' | b'A' => BackendMessage::Other,
             _ => return Err(ProtocolError),
         };
-        let used = bytes.len().min(total);
-        return Ok(Some(DecodedMessage { message, used, skip: total - used }));
+        return Ok(Some((message, total)));
     }
     if bytes.len() < total {
         return Ok(None);
     }
-    let message = parse(&bytes[..total])?;
-    Ok(Some(DecodedMessage { message, used: total, skip: 0 }))
+    Ok(Some((parse(&bytes[..total])?, total)))
 }
 
 /// The first value of a row that is too long to be kept: NULL, its one byte, or something.
@@ -152,31 +140,24 @@ fn first_value(frame: &[u8]) -> Option<String> {
     }
 }
 
-/// An error in the form of the protocol's second version: `E`, text, NUL. Servers use it where they could not
+/// The text of an error in the form of the protocol's second version: `E`, text, NUL. Servers use it where they could not
 /// even start a process for the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OldError<'a> {
-    /// No such error.
-    None,
-    /// Perhaps the beginning of one.
-    Begun,
-    /// Its text.
-    Whole(&'a [u8]),
-}
-
-/// Whether `bytes`, which are no message of the third version, are an error of the second.
-pub(crate) fn old_error(bytes: &[u8]) -> OldError<'_> {
-    let Some((b'E', text)) = bytes.split_first() else { return OldError::None };
+///
+/// # Errors
+///
+/// As soon as the bytes, which are no message of the third version, cannot be the beginning of such an error.
+pub(crate) fn old_error(bytes: &[u8]) -> Decoded<String> {
+    let Some((b'E', text)) = bytes.split_first() else { return Err(ProtocolError) };
     let length = text.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
     // A text does not begin with NUL, as the length of a message below 16 MiB does.
     if ERROR_LENGTHS.contains(&length) || text.first() == Some(&0) {
-        return OldError::None;
+        return Err(ProtocolError);
     }
     match text.iter().position(|&byte| byte == 0) {
-        Some(end) => OldError::Whole(text[..end].trim_ascii()),
+        Some(end) => Ok(Some((peer_text(text[..end].trim_ascii()), bytes.len()))),
         // Other protocols end their errors so.
-        None if text.contains(&b'\r') || text.len() > *ERROR_LENGTHS.end() => OldError::None,
-        None => OldError::Begun,
+        None if text.contains(&b'\r') || text.len() > *ERROR_LENGTHS.end() => Err(ProtocolError),
+        None => Ok(None),
     }
 }
 
@@ -311,8 +292,7 @@ mod tests {
             for end in 0..bytes.len() {
                 assert_eq!(decode(&bytes[..end]), Ok(None), "{message:?} cut at {end}");
             }
-            let decoded = decode(&bytes).unwrap().unwrap();
-            assert_eq!((decoded.message, decoded.used, decoded.skip), (message, bytes.len(), 0));
+            assert_eq!(decode(&bytes), Ok(Some((message, bytes.len()))));
         }
     }
 
@@ -321,11 +301,7 @@ mod tests {
         let mut row = vec![b'D'];
         row.extend_from_slice(&0x7fff_ffff_u32.to_be_bytes());
         row.extend_from_slice(b"\0\x01\0\x01\0\0x");
-        let decoded = decode(&row).unwrap().unwrap();
-        assert_eq!(
-            (decoded.message, decoded.used, decoded.skip),
-            (BackendMessage::Row(vec![Some("…".into())]), 12, 0x7fff_ffff - 11)
-        );
+        assert_eq!(decode(&row), Ok(Some((BackendMessage::Row(vec![Some("…".into())]), 0x8000_0000))));
         row[0] = b'R';
         assert_eq!(decode(&row), Err(ProtocolError));
     }
@@ -344,11 +320,12 @@ mod tests {
         let fork = b"Ecould not fork new process for connection: Resource temporarily unavailable\n\0";
         assert_eq!(decode(fork), Err(ProtocolError));
         for end in 1..fork.len() {
-            assert_eq!(old_error(&fork[..end]), OldError::Begun, "cut at {end}");
+            assert_eq!(old_error(&fork[..end]), Ok(None), "cut at {end}");
         }
-        assert_eq!(old_error(fork), OldError::Whole(fork[1..].strip_suffix(b"\n\0").unwrap()));
+        let text = String::from_utf8_lossy(fork[1..].strip_suffix(b"\n\0").unwrap()).into_owned();
+        assert_eq!(old_error(fork), Ok(Some((text, fork.len()))));
         for other in [&b"ERROR\r\n"[..], b"E\0\xa0\0\0Maaa\0", b"-ERR x", b"", b"S", &frame(b'E', b"SFATAL\0\0")] {
-            assert_eq!(old_error(other), OldError::None, "{other:?}");
+            assert_eq!(old_error(other), Err(ProtocolError), "{other:?}");
         }
     }
 
@@ -359,7 +336,7 @@ mod tests {
             row.extend_from_slice(&1_000_000_u32.to_be_bytes());
             row.extend_from_slice(b"\0\x02");
             row.extend_from_slice(value);
-            decode(&row).map(|decoded| decoded.map(|decoded| decoded.message))
+            decode(&row).map(|decoded| decoded.map(|(message, _)| message))
         };
         assert_eq!(huge(b"\0\0\0\x01f"), Ok(Some(BackendMessage::Row(vec![Some("f".into())]))));
         assert_eq!(huge(b"\xff\xff\xff\xff\0"), Ok(Some(BackendMessage::Row(vec![None]))));
@@ -370,8 +347,8 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-            if let Ok(Some(decoded)) = decode(&bytes) {
-                prop_assert!(decoded.used <= bytes.len());
+            if let Ok(Some((_, used))) = decode(&bytes) {
+                prop_assert!(used <= bytes.len() || used > MAX_MESSAGE);
             }
         }
 
