@@ -14,7 +14,7 @@ use crate::targets::postgres::login::PostgresCredentials;
 use crate::targets::postgres::session::{PostgresSession, unwritable};
 use crate::targets::postgres::startup_errors::{self, judge_startup_error};
 use crate::targets::postgres::wire::{Authentication, BackendMessage};
-use crate::targets::postgres::{AuthMethod, ChannelBinding, RequireAuth};
+use crate::targets::postgres::{AuthMethod, ChannelBinding};
 use crate::targets::shared::scram::{self, Binding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramError, ServerSignature};
 use crate::text::peer_text;
 use crate::wait::outcome::{Kind, NotReady};
@@ -193,8 +193,8 @@ fn permitted(target: &Postgres, request: &Authentication, progress: &AuthProgres
         Authentication::Unsupported("SSPI") => (Some(AuthMethod::Sspi), "asks for SSPI"),
         Authentication::Unsupported(_) | Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => (None, ""),
     };
-    if let (Some(list), Some(method)) = (&target.require_auth, method)
-        && !allows(list, method)
+    if let (Some(allowed), Some(method)) = (&target.require_auth, method)
+        && !allowed.contains(&method)
     {
         return refused(format!("the server {asks}, which require_auth does not allow: nothing was sent"));
     }
@@ -206,10 +206,6 @@ fn permitted(target: &Postgres, request: &Authentication, progress: &AuthProgres
         return refused(format!("the server {how}, and channel_binding=require wants SCRAM bound to TLS"));
     }
     Ok(())
-}
-
-fn allows(list: &RequireAuth, method: AuthMethod) -> bool {
-    list.methods.contains(&method) != list.negated
 }
 
 /// The strongest mechanism that both sides have: with channel binding over TLS (RFC 5802, section 6).

@@ -45,8 +45,6 @@ pub(crate) fn layers(mode: SslMode, place: &Place) -> &'static [Encryption] {
 /// A stream over which the session can begin.
 pub(crate) struct Secured {
     pub(crate) stream: Stream,
-    /// Whether it is TLS.
-    pub(crate) is_tls: bool,
     /// Whether a certificate of ours was at hand for the server.
     pub(crate) shows_certificate: bool,
     /// The data that SCRAM can be bound to.
@@ -55,7 +53,7 @@ pub(crate) struct Secured {
 
 impl Secured {
     fn plain(stream: Stream) -> Self {
-        Self { stream, is_tls: false, shows_certificate: false, binding: None }
+        Self { stream, shows_certificate: false, binding: None }
     }
 }
 
@@ -130,15 +128,12 @@ fn handshake(
     let home = |name: &str| target.ssl_home.as_deref().map(|home| home.join(name)).filter(|path| path.exists());
     let own = Handshake::new(&host.name, &target.tls);
     let home_root = home("root.crt").filter(|_| target.sslrootcert.is_none() && own.ca.is_none());
-    let is_system = target.sslrootcert.as_deref().is_some_and(|path| path.as_os_str() == "system");
     // A file that sslmode does not verify by may be absent, as in libpq.
-    let is_verified = matches!(target.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
-    let rootcert = target.sslrootcert.as_deref().filter(|_| !is_system).filter(|path| is_verified || path.exists());
+    let rootcert = target.rootcert().filter(|path| target.sslmode.verifies() || path.exists());
     let rootcert = rootcert.or(home_root.as_deref());
     // libpq: with a CA at hand, `require` is as strict as `verify-ca`.
     let has_ca = rootcert.is_some() || own.ca.is_some() || tls.has_ca();
     let usual_check = match target.sslmode {
-        _ if is_system => CertificateCheck::ChainAndName,
         SslMode::VerifyFull => CertificateCheck::ChainAndName,
         SslMode::VerifyCa => CertificateCheck::Chain,
         SslMode::Require if has_ca => CertificateCheck::Chain,
@@ -165,7 +160,7 @@ fn handshake(
     };
     let stream = tls.connect(connection, &settings, attempt)?;
     let binding = end_point(&stream);
-    Ok(Secured { stream, is_tls: true, shows_certificate: identity.is_some() || tls.has_identity(), binding })
+    Ok(Secured { stream, shows_certificate: identity.is_some() || tls.has_identity(), binding })
 }
 
 fn end_point(stream: &Stream) -> Option<EndPoint> {

@@ -7,7 +7,6 @@ mod authentication;
 mod cancel;
 mod expectations;
 mod hosts;
-mod jdbc;
 pub(crate) mod keywords;
 mod layers;
 mod login;
@@ -27,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use crate::net::tls::Tls;
 use crate::net::tls_settings::{Encryption, NamedFile, TargetTls, TlsFiles, TlsVersion};
-use crate::net::{Address, Attempt, Place};
+use crate::net::{Attempt, Place};
 use crate::secret::Secret;
 use crate::targets::shared::ado::Pairs;
 use crate::targets::shared::kind::{Dialect, Form, Key, Probe, Scheme, TargetKind, Written};
@@ -36,6 +35,7 @@ use crate::targets::shared::url::Userinfo;
 use crate::wait::outcome::Outcome;
 use crate::wait::policy::Goal;
 
+pub(crate) use hosts::Host;
 pub(crate) use keywords::is_one_string as is_one_connection_string;
 pub(crate) use keywords::{PairStyle, style_of};
 use settings::Settings;
@@ -155,8 +155,8 @@ pub(crate) struct Postgres {
     pub(crate) tls: TargetTls,
     /// Whether SCRAM is bound to the TLS connection.
     pub(crate) channel_binding: ChannelBinding,
-    /// The ways of authentication that the server may ask for.
-    pub(crate) require_auth: Option<RequireAuth>,
+    /// The ways of authentication that the server may ask for; all where they are not named.
+    pub(crate) require_auth: Option<Vec<AuthMethod>>,
     /// Which kind of server is wanted.
     pub(crate) target_session_attrs: SessionAttrs,
     /// The longest that one host may take to answer.
@@ -165,45 +165,6 @@ pub(crate) struct Postgres {
     pub(crate) application_name: String,
     /// SQL that must return a row whose first column is neither false nor NULL.
     pub(crate) query: Option<Secret>,
-}
-
-/// A server: where to connect, and its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Host {
-    /// The host as it was written, for TLS and the password file; the directory of a socket.
-    pub(crate) name: String,
-    /// Where to connect.
-    pub(crate) place: Place,
-    /// The port, which also numbers the socket.
-    pub(crate) port: u16,
-}
-
-impl Host {
-    fn tcp(name: &str, address: &str, port: u16) -> Self {
-        Self { name: name.to_owned(), place: Place::Tcp(Address { host: address.to_owned(), port }), port }
-    }
-
-    /// A socket by its own path, as pg8000 and junixsocket have it.
-    fn socket_at(path: &str, port: u16) -> Self {
-        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        Self { name: directory.to_owned(), place: Place::Unix(PathBuf::from(path)), port }
-    }
-
-    /// A server's socket in `directory` ("Connection Settings" in the PostgreSQL manual).
-    fn socket(directory: &str, port: u16) -> Self {
-        if directory.contains("/.s.PGSQL.") {
-            // asyncpg's, which takes the socket too.
-            return Self::socket_at(directory, port);
-        }
-        let path = PathBuf::from(format!("{directory}/.s.PGSQL.{port}"));
-        Self { name: directory.to_owned(), place: Place::Unix(path), port }
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.place.fmt(f)
-    }
 }
 
 /// libpq's `sslmode`.
@@ -235,9 +196,14 @@ impl SslMode {
         ("no-verify", Self::Require),
     ];
 
+    /// Whether the certificate is verified, whatever else is given.
+    pub(crate) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyFull)
+    }
+
     /// Whether a server without TLS is refused.
     pub(crate) fn requires_tls(self) -> bool {
-        matches!(self, Self::Require | Self::VerifyCa | Self::VerifyFull)
+        self == Self::Require || self.verifies()
     }
 }
 
@@ -249,6 +215,10 @@ pub(crate) enum Negotiation {
     Postgres,
     /// At once, with the ALPN protocol `postgresql`.
     Direct,
+}
+
+impl Negotiation {
+    const ALL: [(&'static str, Self); 2] = [("postgres", Self::Postgres), ("direct", Self::Direct)];
 }
 
 /// libpq's `channel_binding`.
@@ -263,13 +233,9 @@ pub(crate) enum ChannelBinding {
     Require,
 }
 
-/// libpq's `require_auth`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RequireAuth {
-    /// Whether the list names the ways that are refused (`!password`), not those that are allowed.
-    pub(crate) negated: bool,
-    /// The ways.
-    pub(crate) methods: Vec<AuthMethod>,
+impl ChannelBinding {
+    const ALL: [(&'static str, Self); 3] =
+        [("disable", Self::Disable), ("prefer", Self::Prefer), ("require", Self::Require)];
 }
 
 /// A way of authentication, as `require_auth` names it.
@@ -289,6 +255,18 @@ pub(crate) enum AuthMethod {
     Oauth,
     /// None at all: trust, a client certificate.
     None,
+}
+
+impl AuthMethod {
+    const ALL: [(&'static str, Self); 7] = [
+        ("password", Self::Password),
+        ("md5", Self::Md5),
+        ("gss", Self::Gss),
+        ("sspi", Self::Sspi),
+        ("scram-sha-256", Self::ScramSha256),
+        ("oauth", Self::Oauth),
+        ("none", Self::None),
+    ];
 }
 
 /// libpq's `target_session_attrs`.
@@ -343,14 +321,8 @@ impl SessionAttrs {
 impl Postgres {
     /// A URL, of which `rest` stands behind `://`, or behind `jdbc:postgresql:`.
     fn from_url(written: &Written<'_>, reading: &mut Reading<'_>) -> Result<Self, String> {
-        let dialect = written.dialect;
-        let mut settings = Settings::new(dialect, written.default_port(), reading);
-        match dialect {
-            Dialect::Jdbc => jdbc::read(written.rest, &mut settings)?,
-            Dialect::Plain | Dialect::Driver | Dialect::DriverOverTls | Dialect::Socket | Dialect::R2dbc(_) => {
-                url::read(written.rest, &mut settings)?;
-            }
-        }
+        let mut settings = Settings::new(written.dialect, written.default_port(), reading);
+        url::read(written.rest, &mut settings)?;
         settings.finish()
     }
 
@@ -366,6 +338,11 @@ impl Postgres {
         let mut settings = Settings::new(Dialect::Plain, hosts::DEFAULT_PORT, reading);
         ado::take(pairs, &mut settings)?;
         Ok(Self { stops_at_refusal: false, ..settings.finish()? })
+    }
+
+    /// The file of the CAs, where they are not those of the system.
+    fn rootcert(&self) -> Option<&Path> {
+        self.sslrootcert.as_deref().filter(|path| path.as_os_str() != "system")
     }
 }
 
@@ -408,9 +385,8 @@ impl Probe for Postgres {
         }
         let mut files = self.tls.files();
         // A file that sslmode does not verify by may be absent, as in libpq.
-        let is_optional = !matches!(self.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
-        let rootcert = self.sslrootcert.as_deref().filter(|path| path.as_os_str() != "system");
-        files.ca.extend(rootcert.map(|path| NamedFile { key: "sslrootcert", path, is_optional }));
+        let is_optional = !self.sslmode.verifies();
+        files.ca.extend(self.rootcert().map(|path| NamedFile { key: "sslrootcert", path, is_optional }));
         if let Some(cert) = self.sslcert.as_deref() {
             // As in libpq: one that is not there is not shown.
             let cert = NamedFile { key: "sslcert", path: cert, is_optional: true };

@@ -10,7 +10,7 @@ use super::login::PostgresCredentials;
 use super::session::PostgresSession;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
-use crate::net::{self, Attempt, StepKind, TimedStream};
+use crate::net::{self, Attempt, StepKind, Stream, TimedStream};
 use crate::targets::Postgres;
 use crate::targets::postgres::Host;
 use crate::targets::shared::hosts::first_ready_until;
@@ -57,8 +57,8 @@ fn probe_layer(
     let secured = layers::secure(target, host, layer, connection, tls, until_login)?;
     login.certificate = secured.shows_certificate;
     // A server without TLS has already been tried without.
-    let is_tls = secured.is_tls;
-    let is_last = layer == Encryption::IfOffered && !secured.is_tls;
+    let is_tls = matches!(secured.stream, Stream::Tls(_));
+    let is_last = layer == Encryption::IfOffered && !is_tls;
     let rest;
     let mut session = PostgresSession::new(secured.stream, until_login);
     let outcome = match session.log_in(target, login, secured.binding) {

@@ -8,18 +8,14 @@ use crate::duration;
 use crate::net::Place;
 use crate::net::tls_settings::TargetTls;
 use crate::secret::Secret;
-use crate::targets::postgres::hosts::Lists;
 use crate::targets::postgres::{
-    AuthMethod, ChannelBinding, Host, Negotiation, Postgres, RequireAuth, SessionAttrs, SslMode, TlsVersion, one_of,
-    service,
+    AuthMethod, ChannelBinding, Host, Negotiation, Postgres, SessionAttrs, SslMode, TlsVersion, one_of, service,
 };
 use crate::targets::shared::kind::{Dialect, Layer};
 use crate::targets::shared::lookup::{doubt_about, utf8};
 use crate::targets::shared::parameters::ODBC_CONNECT;
 use crate::targets::shared::reading::Reading;
 
-/// Debian's socket directory, libpq's default host there.
-const DEFAULT_SOCKET_DIR: &str = "/var/run/postgresql";
 /// The user where none is named: a role that nearly every server has, so that a server which trusts
 /// everybody does not log an unknown role. (libpq takes the name of the operating system's user,
 /// which a scratch image does not have.)
@@ -72,7 +68,7 @@ const KEYWORDS: &[(&str, &str)] = &[
     ("passwd", ""),
 ];
 
-/// Other clients' names for them, in small letters and without `_`.
+/// Other clients' names for them and for what libpq does not have, in small letters and without `_`.
 const ALIASES: &[(&str, &str)] = &[
     ("targetservertype", "target_session_attrs"),
     ("connecttimeout", "connect_timeout"),
@@ -86,6 +82,10 @@ const ALIASES: &[(&str, &str)] = &[
     // pg8000
     ("unixsock", "unix_sock"),
     ("socket", "unix_sock"),
+    // JDBC's, node-postgres' and asyncpg's, weaker than `sslmode`.
+    ("ssl", "ssl"),
+    // Prisma's.
+    ("sslaccept", "sslaccept"),
 ];
 
 /// Whether it is one of libpq's keywords.
@@ -98,19 +98,13 @@ pub(crate) struct Settings<'r, 'a> {
     /// The surroundings: variables, and what is not known.
     pub(crate) reading: &'r mut Reading<'a>,
     pub(crate) dialect: Dialect,
-    /// A socket's own path.
-    pub(crate) socket: Option<String>,
-    default_port: u16,
+    pub(super) default_port: u16,
     given: Vec<(&'static str, Vec<u8>)>,
-    /// Weaker than `sslmode`: `ssl=true`.
-    ssl: Option<String>,
     /// pgjdbc's `NonValidatingFactory`.
     verifies_nothing: bool,
     /// A service's, below what is given.
     of_service: Vec<(&'static str, Vec<u8>)>,
-    search_path: Option<String>,
-    /// Prisma's `sslaccept`, and whether it is Prisma's at all, to which `sslcert` is the CA.
-    sslaccept: Option<String>,
+    /// Whether it is Prisma's, to which `sslcert` is the CA.
     is_prisma: bool,
     has_port_of_query: bool,
 }
@@ -126,14 +120,10 @@ impl<'r, 'a> Settings<'r, 'a> {
         Self {
             reading,
             dialect,
-            socket: None,
             default_port,
             given: Vec::new(),
-            ssl: None,
             verifies_nothing: false,
             of_service: Vec::new(),
-            search_path: None,
-            sslaccept: None,
             is_prisma: false,
             has_port_of_query: false,
         }
@@ -146,16 +136,10 @@ impl<'r, 'a> Settings<'r, 'a> {
     }
 
     /// A setting that a URI may leave out: then it is not given.
-    pub(crate) fn set_unless_empty(&mut self, keyword: &'static str, value: String) {
+    pub(crate) fn set_unless_empty(&mut self, keyword: &'static str, value: impl Into<Vec<u8>>) {
+        let value = value.into();
         if !value.is_empty() {
             self.set(keyword, value);
-        }
-    }
-
-    /// The password of the userinfo.
-    pub(crate) fn set_secret_unless_empty(&mut self, password: Option<&Secret>) {
-        if let Some(password) = password.filter(|password| !password.expose_bytes().is_empty()) {
-            self.set("password", password.expose_bytes().to_vec());
         }
     }
 
@@ -181,10 +165,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             self.is_prisma = true;
         }
         match keyword.or(alias) {
-            Some("search_path") => self.search_path = utf8_without_nul(value, "`search_path`").map(Some)?,
-            Some("unix_sock") => {
-                self.socket = utf8_without_nul(value, "`unix_sock`").map(Some)?.filter(|path| path.starts_with('/'));
-            }
+            Some("unix_sock") if !value.starts_with(b"/") => {}
             Some("port") => {
                 self.has_port_of_query = true;
                 self.set("port", value);
@@ -197,8 +178,6 @@ impl<'r, 'a> Settings<'r, 'a> {
             Some("sslmode") => self.set("sslmode", value),
             Some(keyword) => self.set(keyword, value),
             None if normalized == "odbcconnect" => return Err(ODBC_CONNECT.to_owned()),
-            None if normalized == "ssl" => self.ssl = utf8_without_nul(value, "`ssl`").map(Some)?,
-            None if normalized == "sslaccept" => self.sslaccept = utf8_without_nul(value, "`sslaccept`").map(Some)?,
             // pgjdbc's way to say that nothing is verified, before `ssl` or behind it.
             None if normalized == "sslfactory" && value.ends_with(b"NonValidatingFactory") => {
                 self.verifies_nothing = true;
@@ -226,17 +205,22 @@ impl<'r, 'a> Settings<'r, 'a> {
         Some(Chosen { value, from: variable.to_owned() })
     }
 
-    fn is_libpqs(&self) -> bool {
+    pub(super) fn is_libpqs(&self) -> bool {
         matches!(self.dialect, Dialect::Plain | Dialect::Driver | Dialect::DriverOverTls)
     }
 
-    /// The same, as text, with what it is called; nothing where it is empty.
-    fn text(&self, keyword: &str) -> Result<Option<(String, String)>, String> {
-        let chosen = self.choose(keyword).filter(|chosen| !chosen.value.is_empty());
+    /// The same, as text, with what it is called.
+    fn written(&self, keyword: &str) -> Result<Option<(String, String)>, String> {
+        let chosen = self.choose(keyword);
         chosen.map(|chosen| Ok((utf8_without_nul(chosen.value, &chosen.from)?, chosen.from))).transpose()
     }
 
-    fn value(&self, keyword: &str) -> Result<Option<String>, String> {
+    /// The same; nothing where it is empty.
+    pub(super) fn text(&self, keyword: &str) -> Result<Option<(String, String)>, String> {
+        Ok(self.written(keyword)?.filter(|(text, _)| !text.is_empty()))
+    }
+
+    pub(super) fn value(&self, keyword: &str) -> Result<Option<String>, String> {
         Ok(self.text(keyword)?.map(|(value, _)| value))
     }
 
@@ -271,8 +255,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             ("TLSv1.2", TlsVersion::V1_2),
             ("TLSv1.3", TlsVersion::V1_3),
         ];
-        let negotiations = [("postgres", Negotiation::Postgres), ("direct", Negotiation::Direct)];
-        let sslnegotiation = self.parsed("sslnegotiation", &negotiations)?.unwrap_or_default();
+        let sslnegotiation = self.parsed("sslnegotiation", &Negotiation::ALL)?.unwrap_or_default();
         let ssl_min_protocol_version = self.parsed("ssl_min_protocol_version", &versions)?;
         let ssl_max_protocol_version = self.parsed("ssl_max_protocol_version", &versions)?;
         if ssl_max_protocol_version.is_some_and(|max| max < TlsVersion::V1_2 || ssl_min_protocol_version > Some(max)) {
@@ -291,7 +274,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             passfile: passfile.or_else(|| home.as_ref().map(|home| PathBuf::from(format!("{home}/.pgpass")))),
             database: self.value("dbname")?,
             options: self.value("options")?,
-            search_path: self.search_path.take(),
+            search_path: self.written("search_path")?.map(|(path, _)| path),
             sslmode,
             sslrootcert,
             sslcert: self.path("sslcert")?.filter(|_| is_certificate_sent),
@@ -304,7 +287,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             ssl_min_protocol_version,
             ssl_max_protocol_version,
             tls: crate::targets::shared::tls::take(TargetTls::default(), &mut self.reading.expectations)?,
-            channel_binding: self.channel_binding()?,
+            channel_binding: self.parsed("channel_binding", &ChannelBinding::ALL)?.unwrap_or_default(),
             require_auth: self.require_auth()?,
             target_session_attrs: self.session_attrs()?,
             connect_timeout: self.connect_timeout()?,
@@ -326,17 +309,15 @@ impl<'r, 'a> Settings<'r, 'a> {
 
     /// Refuses what would be less safe, or lead elsewhere, if it were ignored.
     fn refuse_what_is_not_implemented(&self) -> Result<(), String> {
-        let refused =
-            |what: &str| Err(format!("{what} is not implemented, and not ignored because it is about security"));
         for (keyword, second) in [("gssencmode", "prefer"), ("sslcertmode", "allow")] {
             let Some((mode, from)) = self.text(keyword)? else { continue };
             if one_of(&[("disable", false), (second, false), ("require", true)], &from, &mode)? {
-                return refused(&format!("{from}=require"));
+                return Err(not_implemented(&format!("{from}=require")));
             }
         }
         for keyword in ["sslcrl", "sslcrldir", "scram_client_key", "scram_server_key"] {
             if let Some((_, from)) = self.text(keyword)? {
-                return refused(&from);
+                return Err(not_implemented(&from));
             }
         }
         Ok(())
@@ -345,41 +326,23 @@ impl<'r, 'a> Settings<'r, 'a> {
     fn refuse_for_sockets(&self, hosts: &[Host]) -> Result<(), String> {
         match self.text("requirepeer")? {
             Some((_, from)) if hosts.iter().any(|host| matches!(host.place, Place::Unix(_))) => {
-                Err(format!("{from} of a socket is not implemented, and not ignored because it is about security"))
+                Err(not_implemented(&format!("{from} of a socket")))
             }
             _ => Ok(()),
         }
     }
 
-    fn hosts(&self) -> Result<Vec<Host>, String> {
-        // A port that is not used may be anything.
-        let (host, address) = (self.value("host")?, self.value("hostaddr")?);
-        let port = self.text("port")?;
-        if let Some(socket) = &self.socket {
-            return Ok(vec![Host::socket_at(socket, self.default_port)]);
-        }
-        let lists = Lists {
-            hosts: host.as_deref(),
-            addresses: address.as_deref(),
-            ports: port.as_ref().map(|(port, _)| port.as_str()),
-            default_host: if self.is_libpqs() { DEFAULT_SOCKET_DIR } else { "localhost" },
-            default_port: self.default_port,
-        };
-        lists.hosts().map_err(|problem| match &port {
-            Some((_, from)) if from == "PGPORT" && problem.contains("port") => format!("PGPORT: {problem}"),
-            _ => problem,
-        })
-    }
-
     /// The mode and the CA, which depend on each other.
     fn sslmode(&mut self) -> Result<(SslMode, Option<PathBuf>), String> {
+        let is_strict = self.value("sslaccept")?.as_deref() == Some("strict");
+        let ssl = self.written("ssl")?.map(|(ssl, _)| ssl);
         // Prisma's `sslcert` is the CA, and verified only with sslaccept=strict.
         if self.is_prisma
             && !self.given.iter().any(|(keyword, _)| matches!(*keyword, "sslkey" | "sslrootcert"))
             && let Some(at) = self.given.iter().position(|(keyword, _)| *keyword == "sslcert")
         {
             let (_, ca) = self.given.remove(at);
-            if self.sslaccept.as_deref() == Some("strict") {
+            if is_strict {
                 self.set("sslrootcert", ca);
             }
         }
@@ -388,9 +351,9 @@ impl<'r, 'a> Settings<'r, 'a> {
             .iter()
             .chain(&self.of_service)
             .any(|(keyword, value)| *keyword == "sslmode" && !value.is_empty());
-        let sslmode = match (&self.ssl, self.dialect) {
+        let sslmode = match (ssl, self.dialect) {
             _ if self.verifies_nothing && !given => Some(SslMode::Require),
-            (Some(ssl), _) if !given => Some(self.mode_of_ssl(ssl)?),
+            (Some(ssl), _) if !given => Some(self.mode_of_ssl(&ssl)?),
             // r2dbcs is R2DBC's way to say `ssl=true`, which is verify-full.
             (None, Dialect::DriverOverTls) if !given => Some(SslMode::Require),
             (None, Dialect::R2dbc(Layer::Tls)) if !given => Some(SslMode::VerifyFull),
@@ -423,37 +386,20 @@ impl<'r, 'a> Settings<'r, 'a> {
         }
     }
 
-    fn channel_binding(&self) -> Result<ChannelBinding, String> {
-        let all = [
-            ("disable", ChannelBinding::Disable),
-            ("prefer", ChannelBinding::Prefer),
-            ("require", ChannelBinding::Require),
-        ];
-        Ok(self.parsed("channel_binding", &all)?.unwrap_or_default())
-    }
-
-    /// `a,b` or `!a,!b`; not both.
-    fn require_auth(&self) -> Result<Option<RequireAuth>, String> {
-        let all = [
-            ("password", AuthMethod::Password),
-            ("md5", AuthMethod::Md5),
-            ("gss", AuthMethod::Gss),
-            ("sspi", AuthMethod::Sspi),
-            ("scram-sha-256", AuthMethod::ScramSha256),
-            ("oauth", AuthMethod::Oauth),
-            ("none", AuthMethod::None),
-        ];
+    /// The ways that `a,b` allows, or `!a,!b`; not both.
+    fn require_auth(&self) -> Result<Option<Vec<AuthMethod>>, String> {
         let Some((list, from)) = self.text("require_auth")? else { return Ok(None) };
-        let negated = list.starts_with('!');
-        let methods = list
+        let is_negated = list.starts_with('!');
+        let named = list
             .split(',')
-            .map(|method| match (method.strip_prefix('!'), negated) {
-                (Some(method), true) => one_of(&all, &from, method),
-                (None, false) => one_of(&all, &from, method),
+            .map(|method| match (method.strip_prefix('!'), is_negated) {
+                (Some(method), true) => one_of(&AuthMethod::ALL, &from, method),
+                (None, false) => one_of(&AuthMethod::ALL, &from, method),
                 _ => Err(format!("{from}: methods with and without `!` cannot be mixed")),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(RequireAuth { negated, methods }))
+        let all = AuthMethod::ALL.into_iter().map(|(_, method)| method);
+        Ok(Some(all.filter(|method| named.contains(method) != is_negated).collect()))
     }
 
     fn session_attrs(&self) -> Result<SessionAttrs, String> {
@@ -480,6 +426,10 @@ impl<'r, 'a> Settings<'r, 'a> {
             .map(|duration| Some(duration).filter(|duration| !duration.is_zero()))
             .map_err(|_| format!("the value of {from} is not a number of seconds"))
     }
+}
+
+fn not_implemented(what: &str) -> String {
+    format!("{what} is not implemented, and not ignored because it is about security")
 }
 
 fn utf8_without_nul(bytes: Vec<u8>, from: &str) -> Result<String, String> {

@@ -1,11 +1,16 @@
-//! Connection URIs ("Connection URIs" in libpq's manual), as other clients write them too.
+//! Connection URIs ("Connection URIs" in libpq's manual), as other clients write them too; pgjdbc's ("Connecting to the
+//! Database" in its manual).
 
 use crate::targets::postgres::settings::Settings;
 use crate::targets::shared::kind::Dialect;
+use crate::targets::shared::parameters::{OTHER_SOCKETS, is_unix_socket_factory};
 use crate::targets::shared::url::{self, Percent, Url, Userinfo};
 
-/// Reads what stands behind `://`.
+/// Reads what stands behind `://`, or behind `jdbc:postgresql:`.
 pub(crate) fn read(rest: &str, settings: &mut Settings<'_, '_>) -> Result<(), String> {
+    if settings.dialect == Dialect::Jdbc {
+        return read_jdbc(rest, settings);
+    }
     let parts = url::split(rest, Userinfo::UntilSlash)?;
     let percent = if settings.dialect == Dialect::Plain { Percent::Strict } else { Percent::Lenient };
     authority(&parts, percent, settings)?;
@@ -13,12 +18,40 @@ pub(crate) fn read(rest: &str, settings: &mut Settings<'_, '_>) -> Result<(), St
     query(parts.query.unwrap_or_default(), percent, settings)
 }
 
+/// Reads what stands behind `jdbc:postgresql:` (`database`, `/`) or `jdbc:postgresql://`.
+fn read_jdbc(rest: &str, settings: &mut Settings<'_, '_>) -> Result<(), String> {
+    // As in a form's data, a `+` is a blank (Java's URLDecoder).
+    let blanks = |text: &str| text.replace('+', " ");
+    let parts = url::split(rest, Userinfo::UntilSlashOrQuery)?;
+    authority(&parts, Percent::Lenient, settings)?;
+    let database = blanks(parts.path.trim_matches('/'));
+    settings.set_unless_empty("dbname", url::decode_as(&database, Percent::Lenient)?);
+    let query = blanks(parts.query.unwrap_or_default());
+    if let Some(path) = socket_factory(&query)? {
+        settings.set("unix_sock", url::decode_as(&path, Percent::Lenient)?);
+    }
+    self::query(&query, Percent::Lenient, settings)
+}
+
+/// The socket of junixsocket's factory.
+fn socket_factory(query: &str) -> Result<Option<String>, String> {
+    let value = |name: &str| url::raw_pairs(query).find(|(key, _)| *key == name).and_then(|(_, value)| value);
+    match (value("socketFactory"), value("socketFactoryArg")) {
+        (None | Some(""), _) => Ok(None),
+        (Some(factory), Some(path)) if is_unix_socket_factory(factory) => Ok(Some(path.to_owned())),
+        _ => Err(OTHER_SOCKETS.to_owned()),
+    }
+}
+
 /// Who logs in, and where.
-pub(crate) fn authority(parts: &Url<'_>, percent: Percent, settings: &mut Settings<'_, '_>) -> Result<(), String> {
+fn authority(parts: &Url<'_>, percent: Percent, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     if let Some(userinfo) = parts.userinfo {
         let (user, password) = url::user_and_password(userinfo, percent)?;
         settings.set_unless_empty("user", user);
-        settings.set_secret_unless_empty(password.as_ref());
+        settings.set_unless_empty(
+            "password",
+            password.map(|password| password.expose_bytes().to_vec()).unwrap_or_default(),
+        );
     }
     let (hosts, ports) = hosts_and_ports(parts.hosts, percent)?;
     settings.set_unless_empty("host", hosts);
@@ -53,7 +86,7 @@ fn hosts_and_ports(text: &str, percent: Percent) -> Result<(String, String), Str
 }
 
 /// The query's parameters, which win over the authority and the path.
-pub(crate) fn query(text: &str, percent: Percent, settings: &mut Settings<'_, '_>) -> Result<(), String> {
+fn query(text: &str, percent: Percent, settings: &mut Settings<'_, '_>) -> Result<(), String> {
     let (mut hosts, mut ports) = (Vec::<String>::new(), Vec::<String>::new());
     for (key, value) in url::raw_pairs(text) {
         let key = url::decode_as(key, percent)?;
