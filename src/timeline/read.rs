@@ -53,13 +53,7 @@ fn report(object: &Object, stack: &mut Stack) -> Option<()> {
     let gate = string(object, "gate")?;
     let began = moment(object, "started_at")?;
     let elapsed = number(object, "elapsed_ms")?;
-    let ending = match string(object, "outcome")? {
-        "ready" => StackEnd::Ready,
-        "timeout" => StackEnd::TimedOut,
-        "failed" => StackEnd::Failed,
-        "interrupted" => StackEnd::Interrupted,
-        _ => return None,
-    };
+    let ending = StackEnd::of(string(object, "outcome")?)?;
     let targets = object.get("targets")?.as_array()?;
     let wait = stack.wait(gate, began);
     wait.ends(elapsed, ending);
@@ -87,11 +81,11 @@ fn log_line(object: &Object, stack: &mut Stack) -> Option<()> {
         match event {
             // COMMAND that runs after the deadline all the same.
             "exec" if string(object, "level") == Some("warn") && !has_all => wait.ends(elapsed, StackEnd::TimedOut),
-            "exec" | "ready" => wait.ends(elapsed, StackEnd::Ready),
-            "timeout" => wait.ends(elapsed, StackEnd::TimedOut),
-            "failed" => wait.ends(elapsed, StackEnd::Failed),
-            "interrupted" => wait.ends(elapsed, StackEnd::Interrupted),
-            _ => wait.goes_on(elapsed),
+            "exec" => wait.ends(elapsed, StackEnd::Ready),
+            _ => match StackEnd::of(event) {
+                Some(ending) => wait.ends(elapsed, ending),
+                None => wait.goes_on(elapsed),
+            },
         }
         return Some(());
     };

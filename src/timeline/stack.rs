@@ -40,6 +40,17 @@ pub(super) enum StackEnd {
 }
 
 impl StackEnd {
+    /// The end that an outcome, or the event of the same name, tells of.
+    pub(super) fn of(outcome: &str) -> Option<Self> {
+        match outcome {
+            "ready" => Some(Self::Ready),
+            "timeout" => Some(Self::TimedOut),
+            "failed" => Some(Self::Failed),
+            "interrupted" => Some(Self::Interrupted),
+            _ => None,
+        }
+    }
+
     /// As a row says it.
     pub(super) fn word(self) -> &'static str {
         match self {

@@ -163,9 +163,8 @@ struct MysqlSession<'a, S> {
 
 impl<S: TimedStream> MysqlSession<'_, S> {
     fn run(&mut self, target: &Mysql, is_local: bool) -> Outcome {
-        match self.log_in(target)? {
-            LoginEnd::LoggedIn => {}
-            LoginEnd::Refused(error) => return judge_refusal(target, &error),
+        if let Some(error) = self.log_in(target)? {
+            return judge_refusal(target, &error);
         }
         let attempt = self.talk.attempt();
         if attempt.steps().are_recorded() {
@@ -189,7 +188,8 @@ impl<S: TimedStream> MysqlSession<'_, S> {
         Ok(packet.payload)
     }
 
-    fn log_in(&mut self, target: &Mysql) -> Result<LoginEnd, NotReady> {
+    /// Logs in; gives the error with which the server refuses that.
+    fn log_in(&mut self, target: &Mysql) -> Result<Option<wire::ErrPacket>, NotReady> {
         let user = target.server.user_or(if target.server.password.is_some() { "root" } else { NOBODY });
         let password = target.server.password.as_ref().map_or(&b""[..], Secret::expose_bytes);
         let mut plugin = std::mem::take(&mut self.greeting.plugin);
@@ -212,12 +212,12 @@ impl<S: TimedStream> MysqlSession<'_, S> {
         loop {
             let payload = self.receive()?;
             match payload.as_slice() {
-                [0, ..] => return Ok(LoginEnd::LoggedIn),
+                [0, ..] => return Ok(None),
                 [0xff, ..] => {
                     let error = wire::error(&payload).ok_or_else(|| self.talk.out_of_order())?;
                     return match unknown.filter(|_| target.server.password.is_some()) {
                         Some(plugin) => Err(unsupported(&peer_text(plugin.as_bytes()))),
-                        None => Ok(LoginEnd::Refused(error)),
+                        None => Ok(Some(error)),
                     };
                 }
                 [0xfe, ..] if switches < MAX_SWITCHES => {
@@ -337,12 +337,6 @@ impl<S: TimedStream> MysqlSession<'_, S> {
             None => Ok(packet.payload),
         }
     }
-}
-
-/// How far the login came.
-enum LoginEnd {
-    LoggedIn,
-    Refused(wire::ErrPacket),
 }
 
 fn unsupported(plugin: &str) -> NotReady {

@@ -88,6 +88,14 @@ const ALIASES: &[(&str, &str)] = &[
     ("sslaccept", "sslaccept"),
 ];
 
+/// The words for versions of TLS.
+const TLS_VERSIONS: [(&str, TlsVersion); 4] = [
+    ("TLSv1", TlsVersion::V1_0),
+    ("TLSv1.1", TlsVersion::V1_1),
+    ("TLSv1.2", TlsVersion::V1_2),
+    ("TLSv1.3", TlsVersion::V1_3),
+];
+
 /// Whether it is one of libpq's keywords.
 pub(crate) fn is_keyword(text: &str) -> bool {
     KEYWORDS.iter().any(|(keyword, _)| *keyword == text)
@@ -99,11 +107,10 @@ pub(crate) struct Settings<'r, 'a> {
     pub(crate) reading: &'r mut Reading<'a>,
     pub(crate) dialect: Dialect,
     pub(super) default_port: u16,
+    /// What the string says, and a service for what it leaves out.
     given: Vec<(&'static str, Vec<u8>)>,
     /// pgjdbc's `NonValidatingFactory`.
     verifies_nothing: bool,
-    /// A service's, below what is given.
-    of_service: Vec<(&'static str, Vec<u8>)>,
     /// Whether it is Prisma's, to which `sslcert` is the CA.
     is_prisma: bool,
     has_port_of_query: bool,
@@ -123,7 +130,6 @@ impl<'r, 'a> Settings<'r, 'a> {
             default_port,
             given: Vec::new(),
             verifies_nothing: false,
-            of_service: Vec::new(),
             is_prisma: false,
             has_port_of_query: false,
         }
@@ -187,13 +193,11 @@ impl<'r, 'a> Settings<'r, 'a> {
         Ok(())
     }
 
-    /// The given value, or else the service's, or else the environment's. One that is given empty is libpq's
+    /// The given value, or else the environment's. One that is given empty is libpq's
     /// default, whatever the environment has.
     fn choose(&self, keyword: &str) -> Option<Chosen> {
-        let of =
-            |list: &[(&'static str, Vec<u8>)]| list.iter().find(|(name, _)| *name == keyword).map(|(_, v)| v.clone());
-        if let Some(value) = of(&self.given).or_else(|| of(&self.of_service)) {
-            return Some(Chosen { value, from: format!("`{keyword}`") });
+        if let Some((_, value)) = self.given.iter().find(|(name, _)| *name == keyword) {
+            return Some(Chosen { value: value.clone(), from: format!("`{keyword}`") });
         }
         let variable = KEYWORDS.iter().find(|(name, _)| *name == keyword).map(|(_, variable)| *variable)?;
         // pgjdbc takes no place from libpq's variables.
@@ -249,15 +253,9 @@ impl<'r, 'a> Settings<'r, 'a> {
         let lacks_key = self.dialect == Dialect::Jdbc && self.value("sslkey")?.is_none();
         let is_certificate_sent = self.value("sslcertmode")?.as_deref() != Some("disable") && !lacks_key;
         let passfile = self.path("passfile")?;
-        let versions = [
-            ("TLSv1", TlsVersion::V1_0),
-            ("TLSv1.1", TlsVersion::V1_1),
-            ("TLSv1.2", TlsVersion::V1_2),
-            ("TLSv1.3", TlsVersion::V1_3),
-        ];
         let sslnegotiation = self.parsed("sslnegotiation", &Negotiation::ALL)?.unwrap_or_default();
-        let ssl_min_protocol_version = self.parsed("ssl_min_protocol_version", &versions)?;
-        let ssl_max_protocol_version = self.parsed("ssl_max_protocol_version", &versions)?;
+        let ssl_min_protocol_version = self.parsed("ssl_min_protocol_version", &TLS_VERSIONS)?;
+        let ssl_max_protocol_version = self.parsed("ssl_max_protocol_version", &TLS_VERSIONS)?;
         if ssl_max_protocol_version.is_some_and(|max| max < TlsVersion::V1_2 || ssl_min_protocol_version > Some(max)) {
             return Err("its `ssl_max_protocol_version` leaves no version: TLS 1.2 and 1.3 are spoken".to_owned());
         }
@@ -302,7 +300,9 @@ impl<'r, 'a> Settings<'r, 'a> {
         for (key, value) in service::settings(&name, file.as_deref(), self.reading.lookup)? {
             let keyword = KEYWORDS.iter().map(|(keyword, _)| *keyword).find(|keyword| *keyword == key);
             let keyword = keyword.ok_or("its service has a keyword that libpq does not know")?;
-            self.of_service.push((keyword, value));
+            if !self.given.iter().any(|(given, _)| *given == keyword) {
+                self.given.push((keyword, value));
+            }
         }
         Ok(())
     }
@@ -346,11 +346,7 @@ impl<'r, 'a> Settings<'r, 'a> {
                 self.set("sslrootcert", ca);
             }
         }
-        let given = self
-            .given
-            .iter()
-            .chain(&self.of_service)
-            .any(|(keyword, value)| *keyword == "sslmode" && !value.is_empty());
+        let given = self.given.iter().any(|(keyword, value)| *keyword == "sslmode" && !value.is_empty());
         let sslmode = match (ssl, self.dialect) {
             _ if self.verifies_nothing && !given => Some(SslMode::Require),
             (Some(ssl), _) if !given => Some(self.mode_of_ssl(&ssl)?),
