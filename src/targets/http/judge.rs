@@ -32,6 +32,16 @@ const PROXIES: [(&str, &str); 10] = [
     ("varnish", "Varnish"),
 ];
 
+/// What Node says to HTTP/1.1 where it has an HTTP/2 server.
+const HTTP2_ALONE: &[&str] = &["Unknown ALPN Protocol", "allowHTTP1"];
+/// What nginx, Go, Apache and Tomcat say to HTTP where they expect TLS.
+const TLS_ALONE: &[&str] = &[
+    "plain HTTP request was sent to HTTPS port",
+    "HTTP request to an HTTPS server",
+    "plain HTTP to an SSL-enabled server",
+    "combination of host and port requires TLS",
+];
+
 /// Judges an answer. `redirects_to` is another host, to which it leads and where it is not followed to.
 pub(crate) fn judge_answer(
     target: &Http,
@@ -175,8 +185,8 @@ fn way_out(target: &Http, answer: &mut UnreadResponse) -> String {
             };
         }
         407 => ": a proxy answered, and wants credentials; no proxy should stand before what is waited for",
-        400 if is_https(answer) => ": the port is one of TLS; write https://",
-        403 if speaks_http2(answer) => {
+        400 if says(answer, TLS_ALONE) => ": the port is one of TLS; write https://",
+        403 if says(answer, HTTP2_ALONE) => {
             ": the server speaks HTTP/2 alone, and HTTP/1.1 is asked; wait for it as tcp://, tls:// or grpc://, or let it \
              take HTTP/1.1 too"
         }
@@ -212,22 +222,10 @@ fn only_scheme(challenges: &[String]) -> Option<String> {
     OTHERS.iter().find(|scheme| begins(first, scheme)).map(|scheme| (*scheme).to_owned())
 }
 
-/// Node's answer to HTTP/1.1 where it has an HTTP/2 server.
-fn speaks_http2(answer: &mut UnreadResponse) -> bool {
-    let text = String::from_utf8_lossy(&answer.beginning()).into_owned();
-    text.contains("Unknown ALPN Protocol") || text.contains("allowHTTP1")
-}
-
-/// The answers of nginx, Go, Apache and Tomcat to HTTP where they expect TLS.
-fn is_https(answer: &mut UnreadResponse) -> bool {
-    const SAID: [&str; 4] = [
-        "plain HTTP request was sent to HTTPS port",
-        "HTTP request to an HTTPS server",
-        "plain HTTP to an SSL-enabled server",
-        "combination of host and port requires TLS",
-    ];
-    let text = String::from_utf8_lossy(&answer.beginning()).into_owned();
-    SAID.iter().any(|said| text.contains(said))
+/// Whether the answer's body begins with a text that has one of these in it.
+fn says(answer: &mut UnreadResponse, texts: &[&str]) -> bool {
+    let beginning = answer.beginning();
+    texts.iter().any(|text| contains(&beginning, text.as_bytes()))
 }
 
 /// The proxy whose own page this is.

@@ -84,16 +84,15 @@ fn request(target: &Http) -> Result<Request<()>, NotReady> {
     // The scheme is http whatever the target's is: TLS is the business of our stream.
     let uri = format!("http://{}{}", target.authority, target.path_and_query.expose());
     let mut request = Request::builder().method(target.method.clone()).uri(uri);
-    if !target.headers.iter().any(|field| field.name == header::HOST) {
-        request = request.header(header::HOST, &target.authority);
-    }
-    if !target.headers.iter().any(|field| field.name == header::CONNECTION) {
-        request = request.header(header::CONNECTION, "close");
-    }
+    let mut usual = vec![(header::HOST, target.authority.as_str()), (header::CONNECTION, "close")];
     // A server may wait for a body whose length it is not told (RFC 9110, section 8.6).
-    let has_no_body = matches!(target.method, Method::POST | Method::PUT | Method::PATCH);
-    if has_no_body && !target.headers.iter().any(|field| field.name == header::CONTENT_LENGTH) {
-        request = request.header(header::CONTENT_LENGTH, "0");
+    if matches!(target.method, Method::POST | Method::PUT | Method::PATCH) {
+        usual.push((header::CONTENT_LENGTH, "0"));
+    }
+    for (name, value) in usual {
+        if !target.headers.iter().any(|field| field.name == name) {
+            request = request.header(name, value);
+        }
     }
     for field in &target.headers {
         if let Ok(mut value) = HeaderValue::from_str(field.value.expose()) {

@@ -47,13 +47,15 @@ pub(crate) struct Secured {
     pub(crate) stream: Stream,
     /// Whether a certificate of ours was at hand for the server.
     pub(crate) shows_certificate: bool,
-    /// The data that SCRAM can be bound to.
-    pub(crate) binding: Option<EndPoint>,
 }
 
 impl Secured {
-    fn plain(stream: Stream) -> Self {
-        Self { stream, shows_certificate: false, binding: None }
+    /// The data that SCRAM can be bound to.
+    pub(crate) fn end_point(&self) -> Option<EndPoint> {
+        match &self.stream {
+            Stream::Tls(stream) => stream.end_point(),
+            Stream::Plain(_) => None,
+        }
     }
 }
 
@@ -67,13 +69,13 @@ pub(crate) fn secure(
     attempt: &Attempt,
 ) -> Result<Secured, LayerFailure> {
     if layer == Encryption::Never {
-        return Ok(Secured::plain(Stream::Plain(connection)));
+        return Ok(Secured { stream: Stream::Plain(connection), shows_certificate: false });
     }
     let mut stream = Stream::Plain(connection);
     if target.sslnegotiation == Negotiation::Postgres {
         match request(&mut stream, attempt)? {
             b'S' => {}
-            b'N' if layer == Encryption::IfOffered => return Ok(Secured::plain(stream)),
+            b'N' if layer == Encryption::IfOffered => return Ok(Secured { stream, shows_certificate: false }),
             b'N' => {
                 let reason = "the server has no TLS, and sslmode wants it";
                 return Err(NotReady::new(Kind::TlsRefused, reason).into());
@@ -159,13 +161,5 @@ fn handshake(
         ..own
     };
     let stream = tls.connect(connection, &settings, attempt)?;
-    let binding = end_point(&stream);
-    Ok(Secured { stream, shows_certificate: identity.is_some() || tls.has_identity(), binding })
-}
-
-fn end_point(stream: &Stream) -> Option<EndPoint> {
-    match stream {
-        Stream::Tls(stream) => stream.end_point(),
-        Stream::Plain(_) => None,
-    }
+    Ok(Secured { stream, shows_certificate: identity.is_some() || tls.has_identity() })
 }

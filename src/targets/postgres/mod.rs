@@ -409,11 +409,8 @@ impl Probe for Postgres {
     }
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "postgres://{}@", harmless(&self.user))?;
-        for (index, host) in self.hosts.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma}{host}")?;
-        }
+        let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
+        write!(f, "postgres://{}@{}", harmless(&self.user), hosts.join(","))?;
         match &self.database {
             // As libpq reads it, a password with a plain `@` and `/` in it goes on in the database's name.
             Some(database) if database.contains('@') => f.write_str("/…"),

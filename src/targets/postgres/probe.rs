@@ -59,9 +59,10 @@ fn probe_layer(
     // A server without TLS has already been tried without.
     let is_tls = matches!(secured.stream, Stream::Tls(_));
     let is_last = layer == Encryption::IfOffered && !is_tls;
+    let end_point = secured.end_point();
     let rest;
     let mut session = PostgresSession::new(secured.stream, until_login);
-    let outcome = match session.log_in(target, login, secured.binding) {
+    let outcome = match session.log_in(target, login, end_point) {
         Err(failure) => Err(failure),
         Ok(StartupEnd::Accepting(proof)) => Ok(Ready::new(proof)),
         Ok(StartupEnd::LoggedIn) => {

@@ -402,13 +402,8 @@ impl<'r, 'a> Settings<'r, 'a> {
         let Some((value, from)) = self.text("target_session_attrs")? else { return Ok(SessionAttrs::Any) };
         // pgjdbc reads its values in any case.
         let is_lenient = self.dialect != Dialect::Plain;
-        let found = SessionAttrs::ALL
-            .iter()
-            .find(|(name, _)| *name == value || is_lenient && name.eq_ignore_ascii_case(&value));
-        match found {
-            Some((_, attrs)) => Ok(*attrs),
-            None => one_of(&SessionAttrs::ALL, &from, &value),
-        }
+        let found = SessionAttrs::ALL.iter().find(|(name, _)| is_lenient && name.eq_ignore_ascii_case(&value));
+        found.map_or_else(|| one_of(&SessionAttrs::ALL, &from, &value), |(_, attrs)| Ok(*attrs))
     }
 
     /// Whole seconds; 0 and less are none at all.
