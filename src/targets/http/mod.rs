@@ -352,25 +352,17 @@ impl Probe for Http {
     }
 
     fn hide_expected(&mut self, is_written: &dyn Fn(&str) -> bool) {
-        let parts = |json: &JsonExpectation| {
-            let tokens = json.pointer.split('/').map(str::to_owned);
-            tokens.chain(json.value.iter().flat_map(|value| value.split('|')).map(str::to_owned)).collect::<Vec<_>>()
-        };
-        let fields = self.header_is.iter().map(|field| field.value.expose().to_owned());
-        let texts = self.body.iter().chain(&self.fails.body).cloned();
+        let mut expected: Vec<String> = self.body.iter().chain(&self.fails.body).cloned().collect();
+        expected.extend(self.header_is.iter().map(|field| field.value.expose().to_owned()));
+        for json in self.json.iter().chain(&self.fails.json) {
+            expected.extend(json.pointer.split('/').map(str::to_owned));
+            expected.extend(json.value.iter().flat_map(|value| value.split('|')).map(str::to_owned));
+        }
         let query = self.path_and_query.expose().split_once('?').map_or("", |(_, query)| query);
-        let query = pairs_of(query).filter(|(_, value)| !is_written(value));
-        let query = query.map(|(_, value)| url::decode(value).unwrap_or_default());
-        let contributed = self
-            .json
-            .iter()
-            .chain(&self.fails.json)
-            .flat_map(parts)
-            .chain(fields)
-            .chain(texts)
-            .chain(query)
-            .filter(|part| !part.is_empty() && !is_written(part));
-        self.query_values.extend(contributed.map(Secret::new).collect::<Vec<_>>());
+        let values = pairs_of(query).map(|(_, value)| value).filter(|value| !is_written(value));
+        expected.extend(values.map(|value| url::decode(value).unwrap_or_default()));
+        expected.retain(|part| !part.is_empty() && !is_written(part));
+        self.query_values.extend(expected.into_iter().map(Secret::new));
     }
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -168,7 +168,7 @@ impl<S: TimedStream> MysqlSession<'_, S> {
         }
         let attempt = self.talk.attempt();
         if attempt.steps().are_recorded() {
-            let is_read_only = self.first_row(&Secret::new("select @@global.read_only")) == Ok(Some(true));
+            let is_read_only = self.first_row("select @@global.read_only") == Ok(Some(true));
             let writes = if is_read_only { ", read-only" } else { "" };
             attempt.steps().note(StepKind::Login, || format!("by {}{writes}", peer_text(self.way.as_bytes())));
         }
@@ -278,7 +278,7 @@ impl<S: TimedStream> MysqlSession<'_, S> {
         }
         if let Some(query) = &target.query {
             self.limit_time();
-            let Some(row) = self.first_row(query)? else {
+            let Some(row) = self.first_row(query.expose())? else {
                 return Err(NotReady::new(Kind::Unexpected, "the query returns no row yet"));
             };
             if !row {
@@ -287,13 +287,13 @@ impl<S: TimedStream> MysqlSession<'_, S> {
             proof.push_str(", the query returns a row");
         } else if target.server.password.is_some() {
             // MariaDB lets in whose password has expired, and proxies whoever they know: both answer no statement.
-            self.first_row(&Secret::new("select 1")).map_err(|failure| {
+            self.first_row("select 1").map_err(|failure| {
                 let reason = format!("logged in, but {}", failure.reason);
                 NotReady { reason, ..failure }
             })?;
         }
         // The server that an image starts for its init scripts listens to its socket alone.
-        if is_local && self.first_row(&Secret::new("select @@skip_networking")) == Ok(Some(true)) {
+        if is_local && self.first_row("select @@skip_networking") == Ok(Some(true)) {
             proof.push_str(" (without networking: is it the temporary server of an image's first start?)");
         }
         Ok(proof)
@@ -310,12 +310,12 @@ impl<S: TimedStream> MysqlSession<'_, S> {
             format!("set max_execution_time={left}")
         };
         // A server without it does without.
-        drop(self.first_row(&Secret::new(statement)));
+        drop(self.first_row(&statement));
     }
 
     /// Whether the first column of the first row holds; `None` without a row.
-    fn first_row(&mut self, sql: &Secret) -> Result<Option<bool>, NotReady> {
-        self.talk.send(&wire::framed(0, &[&[QUERY], sql.expose_bytes()].concat()));
+    fn first_row(&mut self, sql: &str) -> Result<Option<bool>, NotReady> {
+        self.talk.send(&wire::framed(0, &[&[QUERY], sql.as_bytes()].concat()));
         let mut rows = Rows::default();
         loop {
             let packet = self.result()?;

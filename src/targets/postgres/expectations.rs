@@ -27,14 +27,6 @@ struct AnswerRow {
     first_type: Option<u32>,
 }
 
-/// Why the database has not answered.
-enum NoAnswer {
-    /// Somebody says so.
-    Refusal(NotReady),
-    /// Nothing came, or nothing that could be read.
-    Silence(NotReady),
-}
-
 /// Whether the target asks for no more than that the server accepts connections.
 pub(crate) fn is_lenient(target: &Postgres, has_credentials: bool) -> bool {
     !has_credentials && target.query.is_none() && !target.target_session_attrs.is_condition()
@@ -58,18 +50,18 @@ impl<S: TimedStream> PostgresSession<'_, S> {
             proof.push_str(", the query returns a row");
         } else if !has_answered && self.reported.anything {
             // A peer that reports nothing is no pooler: poolers pass on what the server reports, which drivers depend on.
-            match self.expect_answer() {
-                Err(NoAnswer::Silence(_)) if is_lenient(target, has_credentials) => {
+            let failure = match self.answer_error() {
+                Ok(None) => return Ok(proof),
+                Ok(Some(error)) => NotReady::new(Kind::NotAccepting, error.shown()),
+                Err(_) if is_lenient(target, has_credentials) => {
                     return Ok(format!("accepting connections; let in as {}, with no answer yet", target.user));
                 }
                 // The failure says so itself.
-                Err(NoAnswer::Silence(failure)) if failure.kind == Kind::TimedOut => return Err(failure),
-                Err(NoAnswer::Silence(failure) | NoAnswer::Refusal(failure)) => {
-                    let reason = format!("logged in, but the database does not answer: {}", failure.reason);
-                    return Err(NotReady { reason, ..failure });
-                }
-                Ok(()) => {}
-            }
+                Err(failure) if failure.kind == Kind::TimedOut => return Err(failure),
+                Err(failure) => failure,
+            };
+            let reason = format!("logged in, but the database does not answer: {}", failure.reason);
+            return Err(NotReady { reason, ..failure });
         }
         Ok(proof)
     }
@@ -94,32 +86,30 @@ impl<S: TimedStream> PostgresSession<'_, S> {
         Err(NotReady::new(Kind::Unexpected, format!("{problem} (target_session_attrs={})", wanted.name())))
     }
 
-    /// A round trip to the database itself. A pooler that has seen it before lets a client in without asking
-    /// it, up or down; what comes after that it must pass on.
+    /// A round trip to the database itself: the error that says that there is none. A pooler that has seen it before lets
+    /// a client in without asking it, up or down; what comes after that it must pass on.
     ///
     /// An empty statement is parsed and not executed, which no server logs, even with `log_statement=all`.
-    fn expect_answer(&mut self) -> Result<(), NoAnswer> {
+    ///
+    /// # Errors
+    ///
+    /// Nothing came, or nothing that could be read.
+    fn answer_error(&mut self) -> Result<Option<ErrorResponse>, NotReady> {
         let mut request = BytesMut::new();
-        frontend::parse("", "", [], &mut request).map_err(|_| NoAnswer::Silence(unwritable("query")))?;
+        frontend::parse("", "", [], &mut request).map_err(|_| unwritable("query"))?;
         frontend::sync(&mut request);
         self.talk.send(&request);
         let mut failed = None;
         loop {
             match self.receive() {
-                Ok(BackendMessage::ReadyForQuery) => break,
+                // Another error is an answer all the same: of a server that knows no empty statement, of pgbouncer's
+                // console.
+                Ok(BackendMessage::ReadyForQuery) => return Ok(failed.filter(is_absence)),
                 Ok(BackendMessage::Error(error)) => failed = Some(error),
                 Ok(_) => {}
                 // The error says more than the close that follows it.
-                Err(failure) => {
-                    let refusal = failed.map(|error| NoAnswer::Refusal(database_failure(&error)));
-                    return Err(refusal.unwrap_or(NoAnswer::Silence(failure)));
-                }
+                Err(failure) => return failed.map_or(Err(failure), |error| Ok(Some(error))),
             }
-        }
-        match failed {
-            Some(error) if is_absence(&error) => Err(NoAnswer::Refusal(database_failure(&error))),
-            // An answer all the same: of a server that knows no empty statement, of pgbouncer's console.
-            Some(_) | None => Ok(()),
         }
     }
 
@@ -197,8 +187,4 @@ fn is_zero(number: &str) -> bool {
 fn is_absence(error: &ErrorResponse) -> bool {
     let is_console = error.message.contains("admin console");
     ["08", "53", "57", "58"].iter().any(|class| error.sqlstate.starts_with(class)) && !is_console
-}
-
-fn database_failure(error: &ErrorResponse) -> NotReady {
-    NotReady::new(Kind::NotAccepting, error.shown())
 }

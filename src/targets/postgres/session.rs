@@ -87,13 +87,11 @@ impl<'a, S: TimedStream> PostgresSession<'a, S> {
 
     pub(crate) fn note(&mut self, name: &str, value: &str) {
         self.reported.anything = true;
-        if name == "server_version" {
-            self.reported.version = peer_text(value.as_bytes());
-        }
-        let value = Some(value == "on");
+        let is_on = Some(value == "on");
         match name {
-            "in_hot_standby" => self.reported.in_hot_standby = value,
-            "default_transaction_read_only" => self.reported.read_only = value,
+            "server_version" => self.reported.version = peer_text(value.as_bytes()),
+            "in_hot_standby" => self.reported.in_hot_standby = is_on,
+            "default_transaction_read_only" => self.reported.read_only = is_on,
             _ => {}
         }
     }
