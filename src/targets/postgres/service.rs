@@ -18,33 +18,26 @@ pub(crate) fn settings(service: &str, file: Option<&str>, lookup: &Lookup<'_>) -
         Some(file) => Some(file),
         None => lookup.text("PGSERVICEFILE")?.filter(|file| !file.is_empty()),
     };
-    let mut looked_at = Vec::new();
-    if let Some(path) = &own {
-        let content =
-            (lookup.file)(path).map_err(|error| format!("the service file {path} cannot be read: {error}"))?;
-        if let Some(found) = section(&content, service)? {
-            return Ok(found);
-        }
-        looked_at.push(path.clone());
-    }
     let home = lookup.text("HOME")?.filter(|home| own.is_none() && !home.is_empty());
     let system = lookup.text("PGSYSCONFDIR")?.unwrap_or_else(|| "/etc/postgresql-common".to_owned());
-    let others = home.map(|home| format!("{home}/.pg_service.conf"));
-    for path in others.into_iter().chain([format!("{system}/pg_service.conf")]) {
-        match (lookup.file)(&path) {
+    // Each with whether it must be there.
+    let own = own.map(|file| (file, true)).or(home.map(|home| (format!("{home}/.pg_service.conf"), false)));
+    let files: Vec<(String, bool)> = own.into_iter().chain([(format!("{system}/pg_service.conf"), false)]).collect();
+    for (path, must_be_there) in &files {
+        match (lookup.file)(path) {
             Ok(content) => {
                 if let Some(found) = section(&content, service)? {
                     return Ok(found);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Err(error) if *must_be_there || error.kind() == io::ErrorKind::TimedOut => {
                 return Err(format!("the service file {path} cannot be read: {error}"));
             }
             Err(_) => {}
         }
-        looked_at.push(path);
     }
-    Err(format!("its `service` is not in {}", looked_at.join(" or ")))
+    let files: Vec<String> = files.into_iter().map(|(path, _)| path).collect();
+    Err(format!("its `service` is not in {}", files.join(" or ")))
 }
 
 /// The pairs below `[service]`, if it is there.
