@@ -1,7 +1,6 @@
 //! What the fuzz targets, the benchmarks and the tests of their corpora ask of the crate: no promise to anybody else.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ pub fn shown(word: &str, env: &dyn Fn(&str) -> Option<OsString>) -> String {
 /// not ready. None for a word that is no target, or a kind without a conversation of its own.
 pub fn told<S>(word: &str, stream: S, time: Duration) -> Option<Result<String, String>>
 where
-    S: Read + Write + fmt::Debug + Send + Sync + 'static,
+    S: Read + Write + Send + Sync + 'static,
 {
     let target = parsed(word, &|_| None).ok()?;
     let attempt = Attempt::new(time);
@@ -75,11 +74,7 @@ impl<S: Write> Write for Untimed<S> {
 impl<S: Read + Write> TimedStream for Untimed<S> {}
 
 /// The outcome of a conversation without TLS. None for a kind that has none of its own.
-fn converse<S: Read + Write + fmt::Debug + Send + Sync + 'static>(
-    target: &Target,
-    stream: S,
-    attempt: &Attempt,
-) -> Option<Outcome> {
+fn converse<S: Read + Write + Send + Sync + 'static>(target: &Target, stream: S, attempt: &Attempt) -> Option<Outcome> {
     macro_rules! of_kind {
         ($($kind:ty => $converse:expr,)*) => {
             $(if let Some(target) = target.as_kind::<$kind>() {

@@ -1,6 +1,6 @@
 //! HTTP/1.1 by ureq, over our own connections, and as tolerant of servers as curl.
 
-use std::fmt::{self, Debug};
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,10 +20,13 @@ use crate::wait::outcome::{Kind, NotReady};
 pub(crate) const MAX_READ: usize = 2 << 20;
 /// How much is read at a time.
 const PIECE: usize = 8 << 10;
+/// Room for all that one piece may complete: a header section, which takes a little more where it is clean, and the
+/// beginning of the body.
+const INPUT: usize = MAX_HEAD + 2 * PIECE;
 
 /// The traits of a connected stream that ureq asks for.
-pub(crate) trait Wire: Read + Write + Debug + Send + Sync + 'static {}
-impl<T: Read + Write + Debug + Send + Sync + 'static> Wire for T {}
+pub(crate) trait Wire: Read + Write + Send + Sync + 'static {}
+impl<T: Read + Write + Send + Sync + 'static> Wire for T {}
 
 /// A response whose body has not been read.
 pub(super) struct UnreadResponse {
@@ -53,11 +56,10 @@ pub(super) fn ask(target: &Http, stream: impl Wire, attempt: &Attempt) -> Result
     let stream = Cleaned {
         stream,
         cleaner: Cleaner::new(target.method == Method::HEAD, target.header_is.clone()),
-        clean: Vec::new(),
-        used: 0,
         failure: None,
         read: 0,
         is_enough: Arc::clone(&is_enough),
+        buffers: LazyBuffers::new(INPUT, 16 << 10),
     };
     let agent = Agent::with_parts(config(), OneStream(Mutex::new(Some(stream))), NoResolver);
     let response = agent.run(request(target)?).map_err(|error| failure(error, attempt))?;
@@ -73,10 +75,7 @@ fn config() -> ureq::config::Config {
         .max_idle_connections(0)
         .allow_non_standard_methods(true)
         .user_agent(concat!("when-ready/", env!("CARGO_PKG_VERSION")))
-        // More than a header section: a full buffer would look like the end of the connection.
-        .max_response_header_size(MAX_HEAD + PIECE)
-        .input_buffer_size(MAX_HEAD + PIECE)
-        .output_buffer_size(16 << 10)
+        .max_response_header_size(INPUT)
         .build()
 }
 
@@ -121,44 +120,35 @@ pub(super) fn failure(error: ureq::Error, attempt: &Attempt) -> NotReady {
     }
 }
 
-/// A stream from which responses come clean.
-#[derive(Debug)]
+/// A stream that is connected already, and from which responses come clean.
 struct Cleaned<S> {
     stream: S,
     cleaner: Cleaner,
-    /// The clean part, and how much of it is handed on.
-    clean: Vec<u8>,
-    used: usize,
-    /// The mistake in the part after it.
+    /// The mistake behind the part that was handed on last.
     failure: Option<Malformed>,
     /// How much has been read.
     read: usize,
     is_enough: Arc<AtomicBool>,
+    buffers: LazyBuffers,
 }
 
-impl<S: Wire> Read for Cleaned<S> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let rest = &self.clean[self.used..];
-            if !rest.is_empty() || room.is_empty() {
-                let n = rest.len().min(room.len());
-                room[..n].copy_from_slice(&rest[..n]);
-                self.used += n;
-                return Ok(n);
-            }
+impl<S: Wire> Cleaned<S> {
+    /// The next clean part; an empty one at the end of the response.
+    fn next_part(&mut self) -> io::Result<Vec<u8>> {
+        let mut part = Vec::new();
+        while part.is_empty() {
             if let Some(failure) = self.failure.take() {
                 return Err(io::Error::other(failure));
             }
             if self.cleaner.is_at_end() || self.is_enough.load(Ordering::Relaxed) {
-                return Ok(0);
+                break;
             }
-            self.read_more()?;
+            self.read_more(&mut part)?;
         }
+        Ok(part)
     }
-}
 
-impl<S: Wire> Cleaned<S> {
-    fn read_more(&mut self) -> io::Result<()> {
+    fn read_more(&mut self, part: &mut Vec<u8>) -> io::Result<()> {
         let mut piece = [0; PIECE];
         let n = PIECE.min(MAX_READ - self.read);
         if n == 0 {
@@ -170,10 +160,8 @@ impl<S: Wire> Cleaned<S> {
             _ => error,
         })?;
         self.read += n;
-        self.clean.clear();
-        self.used = 0;
         if n > 0 {
-            self.failure = self.cleaner.push(&piece[..n], &mut self.clean).err();
+            self.failure = self.cleaner.push(&piece[..n], part).err();
             return Ok(());
         }
         if self.cleaner.is_empty() {
@@ -185,24 +173,41 @@ impl<S: Wire> Cleaned<S> {
     }
 }
 
-/// Hands ureq the stream that is already connected.
-struct OneStream<S>(Mutex<Option<Cleaned<S>>>);
+impl<S: Wire> Transport for Cleaned<S> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
 
-impl<S: Wire> Connector<()> for OneStream<S> {
-    type Out = Buffered<S>;
+    // The stream has the deadline of the attempt; ureq's own time-outs are not set.
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.write_all(&self.buffers.output()[..amount])?;
+        self.stream.flush()?;
+        Ok(())
+    }
 
-    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Buffered<S>>, ureq::Error> {
-        let stream = self.0.lock().ok().and_then(|mut slot| slot.take());
-        Ok(stream.map(|stream| Buffered {
-            stream,
-            buffers: LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size()),
-        }))
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let part = self.next_part()?;
+        // What does not fit would be the end of the connection to ureq; the buffer has room for any part.
+        let Some(room) = self.buffers.input_append_buf().get_mut(..part.len()) else { return Ok(false) };
+        room.copy_from_slice(&part);
+        self.buffers.input_appended(part.len());
+        Ok(!part.is_empty())
+    }
+
+    fn is_open(&mut self) -> bool {
+        false
     }
 }
 
-struct Buffered<S> {
-    stream: Cleaned<S>,
-    buffers: LazyBuffers,
+/// Hands ureq the stream.
+struct OneStream<S>(Mutex<Option<Cleaned<S>>>);
+
+impl<S: Wire> Connector<()> for OneStream<S> {
+    type Out = Cleaned<S>;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Cleaned<S>>, ureq::Error> {
+        Ok(self.0.lock().ok().and_then(|mut slot| slot.take()))
+    }
 }
 
 // ureq asks for it and never shows it; derived, it brings the text of everything within.
@@ -212,32 +217,9 @@ impl<S> fmt::Debug for OneStream<S> {
     }
 }
 
-impl<S> fmt::Debug for Buffered<S> {
+impl<S> fmt::Debug for Cleaned<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Buffered")
-    }
-}
-
-impl<S: Wire> Transport for Buffered<S> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    // The stream has the deadline of the attempt; ureq's own time-outs are not set.
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        self.stream.stream.write_all(&self.buffers.output()[..amount])?;
-        self.stream.stream.flush()?;
-        Ok(())
-    }
-
-    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let n = self.stream.read(self.buffers.input_append_buf())?;
-        self.buffers.input_appended(n);
-        Ok(n > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        false
+        f.write_str("Cleaned")
     }
 }
 
