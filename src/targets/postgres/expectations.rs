@@ -29,7 +29,7 @@ struct AnswerRow {
 
 /// Whether the target asks for no more than that the server accepts connections.
 pub(crate) fn is_lenient(target: &Postgres, has_credentials: bool) -> bool {
-    !has_credentials && target.query.is_none() && !target.target_session_attrs.is_condition()
+    !has_credentials && target.query.is_none() && target.target_session_attrs.is_none()
 }
 
 impl<S: TimedStream> PostgresSession<'_, S> {
@@ -40,9 +40,9 @@ impl<S: TimedStream> PostgresSession<'_, S> {
         let database = target.database.as_deref().unwrap_or(&target.user);
         let mut proof = format!("logged in as {} to the database {database}", target.user);
         let mut has_answered = false;
-        if target.target_session_attrs.is_condition() {
-            has_answered = self.expect_session(target.target_session_attrs)?;
-            proof = format!("{proof}, {}", target.target_session_attrs.name());
+        if let Some(wanted) = target.target_session_attrs {
+            has_answered = self.expect_session(wanted)?;
+            proof = format!("{proof}, {}", wanted.name());
         }
         if let Some(query) = &target.query {
             let row = self.first_row(query.expose())?;

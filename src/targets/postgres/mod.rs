@@ -157,8 +157,8 @@ pub(crate) struct Postgres {
     pub(crate) channel_binding: ChannelBinding,
     /// The ways of authentication that the server may ask for; all where they are not named.
     pub(crate) require_auth: Option<Vec<AuthMethod>>,
-    /// Which kind of server is wanted.
-    pub(crate) target_session_attrs: SessionAttrs,
+    /// Which kind of server alone will do.
+    pub(crate) target_session_attrs: Option<SessionAttrs>,
     /// The longest that one host may take to answer.
     pub(crate) connect_timeout: Option<std::time::Duration>,
     /// The name that the server's log and `pg_stat_activity` show.
@@ -269,11 +269,9 @@ impl AuthMethod {
     ];
 }
 
-/// libpq's `target_session_attrs`.
+/// The conditions that libpq's `target_session_attrs` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionAttrs {
-    /// Any server.
-    Any,
     /// A session that may write.
     ReadWrite,
     /// A session that may not write.
@@ -282,39 +280,31 @@ pub(crate) enum SessionAttrs {
     Primary,
     /// In hot standby.
     Standby,
-    /// In hot standby, or else any.
-    PreferStandby,
-    /// Not in hot standby, or else any (pgjdbc's preferPrimary).
-    PreferPrimary,
 }
 
 impl SessionAttrs {
-    const ALL: [(&'static str, Self); 13] = [
-        ("any", Self::Any),
-        ("read-write", Self::ReadWrite),
-        ("read-only", Self::ReadOnly),
-        ("primary", Self::Primary),
-        ("standby", Self::Standby),
-        ("prefer-standby", Self::PreferStandby),
+    /// What is only preferred is no condition.
+    const ALL: [(&'static str, Option<Self>); 13] = [
+        ("any", None),
+        ("read-write", Some(Self::ReadWrite)),
+        ("read-only", Some(Self::ReadOnly)),
+        ("primary", Some(Self::Primary)),
+        ("standby", Some(Self::Standby)),
+        ("prefer-standby", None),
         // JDBC's targetServerType.
-        ("master", Self::Primary),
-        ("secondary", Self::Standby),
-        ("slave", Self::Standby),
-        ("preferSecondary", Self::PreferStandby),
-        ("preferSlave", Self::PreferStandby),
-        ("preferPrimary", Self::PreferPrimary),
+        ("master", Some(Self::Primary)),
+        ("secondary", Some(Self::Standby)),
+        ("slave", Some(Self::Standby)),
+        ("preferSecondary", None),
+        ("preferSlave", None),
+        ("preferPrimary", None),
         // Npgsql
-        ("prefer-primary", Self::PreferPrimary),
+        ("prefer-primary", None),
     ];
-
-    /// Whether a server may be refused for it: what is only preferred is no condition.
-    pub(crate) fn is_condition(self) -> bool {
-        !matches!(self, Self::Any | Self::PreferStandby | Self::PreferPrimary)
-    }
 
     /// The word for it.
     pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, value)| *value == self).map_or("any", |(name, _)| name)
+        Self::ALL.iter().find(|(_, value)| *value == Some(self)).map_or("any", |(name, _)| name)
     }
 }
 

@@ -398,8 +398,8 @@ impl<'r, 'a> Settings<'r, 'a> {
         Ok(Some(all.filter(|method| named.contains(method) != is_negated).collect()))
     }
 
-    fn session_attrs(&self) -> Result<SessionAttrs, String> {
-        let Some((value, from)) = self.text("target_session_attrs")? else { return Ok(SessionAttrs::Any) };
+    fn session_attrs(&self) -> Result<Option<SessionAttrs>, String> {
+        let Some((value, from)) = self.text("target_session_attrs")? else { return Ok(None) };
         // pgjdbc reads its values in any case.
         let is_lenient = self.dialect != Dialect::Plain;
         let found = SessionAttrs::ALL.iter().find(|(name, _)| is_lenient && name.eq_ignore_ascii_case(&value));

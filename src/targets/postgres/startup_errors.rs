@@ -38,9 +38,8 @@ const PGPOOL: [&str; 3] = ["failed to create a backend", "all backend nodes are 
 
 /// The proof where a login was not tried.
 pub(crate) fn accepting(target: &Postgres) -> String {
-    let attrs = target.target_session_attrs;
-    if attrs.is_condition() {
-        let name = attrs.name();
+    if let Some(wanted) = target.target_session_attrs {
+        let name = wanted.name();
         return format!("accepting connections; no password given, login and target_session_attrs={name} not tried");
     }
     NOT_TRIED.to_owned()
