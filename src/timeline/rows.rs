@@ -33,29 +33,31 @@ pub(super) fn rows(stack: &Stack) -> Vec<Row> {
     let mut rows = Vec::new();
     for (index, wait) in stack.waits.iter().enumerate() {
         let link = path.iter().find(|(on_path, _)| *on_path == index);
-        rows.push(gate_row(wait, began, link.is_some()));
-        for (target, at) in wait.targets.iter().zip(0..) {
-            rows.push(target_row(wait, target, began, link.is_some_and(|(_, last)| *last == Some(at))));
-        }
+        let from = wait.began - began;
+        rows.push(Row {
+            kind: RowKind::Gate,
+            label: printable(&wait.gate),
+            from,
+            to: from + wait.elapsed,
+            is_ready: wait.ending == StackEnd::Ready,
+            is_critical: link.is_some(),
+            note: format!("{}  {}", time(wait.elapsed), wait.ending.word()),
+        });
+        rows.extend(wait.targets.iter().zip(0..).map(|(target, at)| Row {
+            kind: RowKind::Target,
+            label: printable(&target.name),
+            from,
+            to: from + target.ready_after.unwrap_or(wait.elapsed),
+            is_ready: target.ready_after.is_some(),
+            is_critical: link.is_some_and(|(_, last)| *last == Some(at)),
+            note: note(wait, target),
+        }));
     }
     rows
 }
 
-fn gate_row(wait: &Wait, began: u64, is_critical: bool) -> Row {
-    let from = wait.began - began;
-    Row {
-        kind: RowKind::Gate,
-        label: printable(&wait.gate),
-        from,
-        to: from + wait.elapsed,
-        is_ready: wait.ending == StackEnd::Ready,
-        is_critical,
-        note: format!("{}  {}", time(wait.elapsed), wait.ending.word()),
-    }
-}
-
-fn target_row(wait: &Wait, target: &StackTarget, began: u64, is_critical: bool) -> Row {
-    let from = wait.began - began;
+/// How long a target took, and what is to be said of that.
+fn note(wait: &Wait, target: &StackTarget) -> String {
     let (time_taken, state) = match target.ready_after {
         Some(after) => (time(after), None),
         None => (format!("{:>7}", "-"), Some(if wait.ending == StackEnd::Ready { "not needed" } else { "not ready" })),
@@ -66,15 +68,7 @@ fn target_row(wait: &Wait, target: &StackTarget, began: u64, is_critical: bool) 
         n => Some(format!("{n} retries")),
     };
     let rest: Vec<String> = state.map(str::to_owned).into_iter().chain(retries).collect();
-    Row {
-        kind: RowKind::Target,
-        label: printable(&target.name),
-        from,
-        to: from + target.ready_after.unwrap_or(wait.elapsed),
-        is_ready: target.ready_after.is_some(),
-        is_critical,
-        note: format!("{time_taken}  {}", rest.join(", ")).trim_end().to_owned(),
-    }
+    format!("{time_taken}  {}", rest.join(", ")).trim_end().to_owned()
 }
 
 fn time(millis: u64) -> String {
