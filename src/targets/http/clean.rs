@@ -66,7 +66,7 @@ fn is_http2(first: &[u8]) -> bool {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HeadState {
+enum ResponseState {
     Head,
     UntilClose,
     Length { left: u64, of: u64 },
@@ -77,12 +77,11 @@ enum HeadState {
     End,
 }
 
-const CHUNK_SIZE: HeadState = HeadState::ChunkSize { size: 0, digits: 0, in_extension: false };
+const CHUNK_SIZE: ResponseState = ResponseState::ChunkSize { size: 0, digits: 0, in_extension: false };
 
 /// Takes a response in pieces of any size.
-#[derive(Debug)]
 pub(crate) struct Cleaner {
-    state: HeadState,
+    state: ResponseState,
     /// The header section so far.
     head: Vec<u8>,
     /// Where its last line begins.
@@ -107,12 +106,12 @@ pub(crate) const IS_THERE: &str = "is-there";
 impl Cleaner {
     /// For the response to one request.
     pub(crate) fn new(is_head_request: bool, expected: Vec<Header>) -> Self {
-        Self { state: HeadState::Head, head: Vec::new(), line: 0, without_body: is_head_request, expected, body: 0 }
+        Self { state: ResponseState::Head, head: Vec::new(), line: 0, without_body: is_head_request, expected, body: 0 }
     }
 
     /// Whether the response is whole: what follows is none of it.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.state == HeadState::End
+        self.state == ResponseState::End
     }
 
     /// Takes the next piece, and appends to `out` what it is when it is clean.
@@ -123,22 +122,22 @@ impl Cleaner {
     pub(crate) fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         while let Some(&byte) = input.first() {
             let taken = match self.state {
-                HeadState::End => return Ok(()),
-                HeadState::Head => {
+                ResponseState::End => return Ok(()),
+                ResponseState::Head => {
                     self.head_byte(byte, input, out)?;
                     1
                 }
-                HeadState::UntilClose => self.pass(input, u64::MAX, out),
-                HeadState::Length { left, of } => {
+                ResponseState::UntilClose => self.pass(input, u64::MAX, out),
+                ResponseState::Length { left, of } => {
                     let n = self.pass(input, left, out);
                     let left = left - n as u64;
-                    self.state = if left == 0 { HeadState::End } else { HeadState::Length { left, of } };
+                    self.state = if left == 0 { ResponseState::End } else { ResponseState::Length { left, of } };
                     n
                 }
-                HeadState::Chunk { left } => {
+                ResponseState::Chunk { left } => {
                     let n = self.pass(input, left, out);
                     let left = left - n as u64;
-                    self.state = if left == 0 { HeadState::AfterChunk } else { HeadState::Chunk { left } };
+                    self.state = if left == 0 { ResponseState::AfterChunk } else { ResponseState::Chunk { left } };
                     n
                 }
                 framing => {
@@ -158,9 +157,9 @@ impl Cleaner {
     /// The response has not, perhaps not even begun.
     pub(crate) fn end(&self) -> Result<(), Malformed> {
         let reason = match self.state {
-            HeadState::UntilClose | HeadState::End => return Ok(()),
-            HeadState::Head => "the peer closed the connection within the response's header section".to_owned(),
-            HeadState::Length { of, .. } => {
+            ResponseState::UntilClose | ResponseState::End => return Ok(()),
+            ResponseState::Head => "the peer closed the connection within the response's header section".to_owned(),
+            ResponseState::Length { of, .. } => {
                 format!("the body ended after {} of {of} bytes: the peer closed the connection", self.body)
             }
             _ => format!("the body ended after {} bytes, within a chunk or before the last", self.body),
@@ -170,7 +169,7 @@ impl Cleaner {
 
     /// Whether nothing has come yet.
     pub(crate) fn is_empty(&self) -> bool {
-        self.state == HeadState::Head && self.head.is_empty()
+        self.state == ResponseState::Head && self.head.is_empty()
     }
 
     fn pass(&mut self, input: &[u8], left: u64, out: &mut Vec<u8>) -> usize {
@@ -209,20 +208,18 @@ impl Cleaner {
     }
 
     /// Hands a whole header section on, and says what follows it (RFC 9112, section 6.3).
-    fn begin(&self, head: &[u8], out: &mut Vec<u8>) -> Result<HeadState, &'static str> {
+    fn begin(&self, head: &[u8], out: &mut Vec<u8>) -> Result<ResponseState, &'static str> {
         let (status, fields) = parse(head)?;
         let framing = match status {
-            101 => HeadState::End,
-            100..=199 => return Ok(HeadState::Head),
+            101 => ResponseState::End,
+            100..=199 => return Ok(ResponseState::Head),
             _ => framing(&fields)?,
         };
         out.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
         let kept = KEPT.iter().flat_map(|kept| fields.iter().filter(move |(name, _)| name == kept).take(MAX_REPEATED));
         for (name, value) in kept {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend(value.iter().map(|&byte| if byte.is_ascii_control() { b' ' } else { byte }));
-            out.extend_from_slice(b"\r\n");
+            let value: Vec<u8> = value.iter().map(|&b| if b.is_ascii_control() { b' ' } else { b }).collect();
+            out.extend_from_slice(&[name.as_bytes(), b": ", &value, b"\r\n"].concat());
         }
         for (index, expected) in self.expected.iter().enumerate() {
             let mut values = fields.iter().filter(|(name, _)| name == expected.name.as_str()).map(|(_, value)| value);
@@ -234,8 +231,8 @@ impl Cleaner {
         }
         out.extend_from_slice(b"\r\n");
         let has_none =
-            self.without_body || matches!(status, 204 | 304) || matches!(framing, HeadState::Length { of: 0, .. });
-        Ok(if has_none { HeadState::End } else { framing })
+            self.without_body || matches!(status, 204 | 304) || matches!(framing, ResponseState::Length { of: 0, .. });
+        Ok(if has_none { ResponseState::End } else { framing })
     }
 }
 
@@ -277,7 +274,7 @@ fn status_of(line: &[u8]) -> Option<u16> {
     (digits == 3 && status >= 100).then_some(status)
 }
 
-fn framing(fields: &[Field]) -> Result<HeadState, &'static str> {
+fn framing(fields: &[Field]) -> Result<ResponseState, &'static str> {
     let all = |name: &'static str| fields.iter().filter(move |(other, _)| other == name).map(|(_, value)| value);
     let codings = all("transfer-encoding").flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
     let mut is_chunked = false;
@@ -291,7 +288,7 @@ fn framing(fields: &[Field]) -> Result<HeadState, &'static str> {
     if is_chunked {
         return Ok(CHUNK_SIZE);
     }
-    let mut framing = HeadState::UntilClose;
+    let mut framing = ResponseState::UntilClose;
     for value in all("content-length") {
         let value = value.trim_ascii();
         let value = value.strip_prefix(b"+").unwrap_or(value);
@@ -301,33 +298,35 @@ fn framing(fields: &[Field]) -> Result<HeadState, &'static str> {
         }
         // A length beyond all numbers is none that will come.
         let length = std::str::from_utf8(&value[..digits]).ok().and_then(|digits| digits.parse::<u64>().ok());
-        framing = length.map_or(HeadState::UntilClose, |of| HeadState::Length { left: of, of });
+        framing = length.map_or(ResponseState::UntilClose, |of| ResponseState::Length { left: of, of });
     }
     Ok(framing)
 }
 
 /// The next byte of what stands around chunks (RFC 9112, section 7.1).
-fn frame(state: HeadState, byte: u8) -> Result<HeadState, &'static str> {
+fn frame(state: ResponseState, byte: u8) -> Result<ResponseState, &'static str> {
     match (state, byte) {
-        (HeadState::ChunkSize { digits: 0, .. }, b'\n') => Err("a chunk has no size"),
-        (HeadState::ChunkSize { size: 0, .. }, b'\n') => Ok(HeadState::Trailer { line_is_empty: true }),
-        (HeadState::ChunkSize { size, .. }, b'\n') => Ok(HeadState::Chunk { left: size }),
-        (HeadState::ChunkSize { size, digits, in_extension: false }, byte) if byte.is_ascii_hexdigit() => {
+        (ResponseState::ChunkSize { digits: 0, .. }, b'\n') => Err("a chunk has no size"),
+        (ResponseState::ChunkSize { size: 0, .. }, b'\n') => Ok(ResponseState::Trailer { line_is_empty: true }),
+        (ResponseState::ChunkSize { size, .. }, b'\n') => Ok(ResponseState::Chunk { left: size }),
+        (ResponseState::ChunkSize { size, digits, in_extension: false }, byte) if byte.is_ascii_hexdigit() => {
             if digits == MAX_DIGITS {
                 return Err("a chunk's size has too many digits");
             }
             let digit = u64::from(char::from(byte).to_digit(16).unwrap_or_default());
-            Ok(HeadState::ChunkSize { size: size << 4 | digit, digits: digits + 1, in_extension: false })
+            Ok(ResponseState::ChunkSize { size: size << 4 | digit, digits: digits + 1, in_extension: false })
         }
-        (HeadState::ChunkSize { digits: 0, .. }, _) => Err("a chunk has no size"),
-        (HeadState::ChunkSize { size, digits, .. }, _) => Ok(HeadState::ChunkSize { size, digits, in_extension: true }),
-        (HeadState::AfterChunk, b'\r') => Ok(HeadState::AfterChunk),
-        (HeadState::AfterChunk, b'\n') => Ok(CHUNK_SIZE),
-        (HeadState::AfterChunk, _) => Err("a chunk is longer than it says"),
-        (HeadState::Trailer { line_is_empty: true }, b'\n') => Ok(HeadState::End),
-        (HeadState::Trailer { .. }, b'\n') => Ok(HeadState::Trailer { line_is_empty: true }),
-        (HeadState::Trailer { line_is_empty }, byte) => {
-            Ok(HeadState::Trailer { line_is_empty: line_is_empty && byte == b'\r' })
+        (ResponseState::ChunkSize { digits: 0, .. }, _) => Err("a chunk has no size"),
+        (ResponseState::ChunkSize { size, digits, .. }, _) => {
+            Ok(ResponseState::ChunkSize { size, digits, in_extension: true })
+        }
+        (ResponseState::AfterChunk, b'\r') => Ok(ResponseState::AfterChunk),
+        (ResponseState::AfterChunk, b'\n') => Ok(CHUNK_SIZE),
+        (ResponseState::AfterChunk, _) => Err("a chunk is longer than it says"),
+        (ResponseState::Trailer { line_is_empty: true }, b'\n') => Ok(ResponseState::End),
+        (ResponseState::Trailer { .. }, b'\n') => Ok(ResponseState::Trailer { line_is_empty: true }),
+        (ResponseState::Trailer { line_is_empty }, byte) => {
+            Ok(ResponseState::Trailer { line_is_empty: line_is_empty && byte == b'\r' })
         }
         (state, _) => Ok(state),
     }

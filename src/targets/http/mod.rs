@@ -184,9 +184,13 @@ impl Http {
     pub(crate) fn from_url(written: &Written<'_>, request: Request, reading: &mut Reading<'_>) -> Result<Self, String> {
         let parts = url::split(written.rest, Userinfo::AndPathWithAt)?;
         let default_port = written.default_port();
-        let (socket, path) = match (request, socket_of(parts.hosts, parts.path)) {
-            (Request::Socket, _) => (Some(parts.hosts), parts.path),
-            (_, Some((socket, path))) => (Some(socket), path),
+        let (socket, path) = match (request, parts.hosts) {
+            (Request::Socket, socket) => (Some(socket), parts.path),
+            // `http://unix:/run/app.sock:/path`, as wait-on, got and undici have it.
+            (_, "unix:") => match parts.path.split_once(':') {
+                Some((socket, path)) => (Some(socket), path),
+                None => (Some(parts.path), "/"),
+            },
             _ => (None, parts.path),
         };
         let localhost = || "localhost".to_owned();
@@ -443,14 +447,6 @@ pub(crate) fn authority(address: &Address, default_port: u16) -> String {
     let host = address.host.split('%').next().unwrap_or_default();
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     if address.port == default_port { host } else { format!("{host}:{}", address.port) }
-}
-
-/// `http://unix:/run/app.sock:/path`, as wait-on, got and undici have it: the socket and the path.
-fn socket_of<'a>(hosts: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
-    if hosts != "unix:" {
-        return None;
-    }
-    Some(path.split_once(':').unwrap_or((path, "/")))
 }
 
 #[cfg(test)]
