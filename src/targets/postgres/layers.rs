@@ -6,13 +6,12 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use std::io::{Read, Write};
 
-use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption, EndPoint, Fallback, Handshake, TlsFailure};
 use crate::net::{self, Attempt, Connection, Place, Stream};
-use crate::targets::Postgres;
+use crate::targets::postgres::probe::HostProbe;
 use crate::targets::postgres::session::PostgresSession;
 use crate::targets::postgres::wire::BackendMessage;
-use crate::targets::postgres::{Host, Negotiation, SslMode};
+use crate::targets::postgres::{Negotiation, SslMode};
 use crate::wait::outcome::{Kind, NotReady};
 
 /// The end of an attempt over one layer.
@@ -59,40 +58,75 @@ impl Secured {
     }
 }
 
-/// Makes of a connection what `layer` asks for.
-pub(crate) fn secure(
-    target: &Postgres,
-    host: &Host,
-    layer: Encryption,
-    connection: Connection,
-    tls: &Tls,
-    attempt: &Attempt,
-) -> Result<Secured, LayerFailure> {
-    if layer == Encryption::Never {
-        return Ok(Secured { stream: Stream::Plain(connection), shows_certificate: false });
-    }
-    let mut stream = Stream::Plain(connection);
-    if target.sslnegotiation == Negotiation::Postgres {
-        match request(&mut stream, attempt)? {
-            b'S' => {}
-            b'N' if layer == Encryption::IfOffered => return Ok(Secured { stream, shows_certificate: false }),
-            b'N' => {
-                let reason = "the server has no TLS, and sslmode wants it";
-                return Err(NotReady::new(Kind::TlsRefused, reason).into());
-            }
-            // Before it can fork, a server answers with an error. libpq does not go on without TLS then.
-            b'E' => return Err(early_error(stream, attempt).into()),
-            other => {
-                let mut talk = PostgresSession::new(stream, attempt).talk.begun_with(&[other]);
-                drop(talk.read_more());
-                return Err(talk.wrong_protocol().into());
+impl HostProbe<'_> {
+    /// Makes of a connection what `layer` asks for.
+    pub(super) fn secure(&self, layer: Encryption, connection: Connection) -> Result<Secured, LayerFailure> {
+        if layer == Encryption::Never {
+            return Ok(Secured { stream: Stream::Plain(connection), shows_certificate: false });
+        }
+        let mut stream = Stream::Plain(connection);
+        if self.target.sslnegotiation == Negotiation::Postgres {
+            match request(&mut stream, &self.until_login)? {
+                b'S' => {}
+                b'N' if layer == Encryption::IfOffered => return Ok(Secured { stream, shows_certificate: false }),
+                b'N' => {
+                    let reason = "the server has no TLS, and sslmode wants it";
+                    return Err(NotReady::new(Kind::TlsRefused, reason).into());
+                }
+                // Before it can fork, a server answers with an error. libpq does not go on without TLS then.
+                b'E' => return Err(early_error(stream, &self.until_login).into()),
+                other => {
+                    let mut talk = PostgresSession::new(stream, &self.until_login).talk.begun_with(&[other]);
+                    drop(talk.read_more());
+                    return Err(talk.wrong_protocol().into());
+                }
             }
         }
+        self.handshake(stream).map_err(|TlsFailure { failure, fallback }| LayerFailure {
+            failure,
+            try_next: layer == Encryption::IfOffered && fallback == Fallback::Allowed,
+        })
     }
-    handshake(target, host, stream, tls, attempt).map_err(|TlsFailure { failure, fallback }| LayerFailure {
-        failure,
-        try_next: layer == Encryption::IfOffered && fallback == Fallback::Allowed,
-    })
+
+    fn handshake(&self, stream: Stream) -> Result<Secured, TlsFailure> {
+        let Self { target, host, tls, .. } = self;
+        let connection = stream.into_connection();
+        let home = |name: &str| target.ssl_home.as_deref().map(|home| home.join(name)).filter(|path| path.exists());
+        let own = Handshake::new(&host.name, &target.tls);
+        let home_root = home("root.crt").filter(|_| target.sslrootcert.is_none() && own.ca.is_none());
+        // A file that sslmode does not verify by may be absent, as in libpq.
+        let rootcert = target.rootcert().filter(|path| target.sslmode.verifies() || path.exists());
+        let rootcert = rootcert.or(home_root.as_deref());
+        // libpq: with a CA at hand, `require` is as strict as `verify-ca`.
+        let has_ca = rootcert.is_some() || own.ca.is_some() || tls.has_ca();
+        let usual_check = match target.sslmode {
+            SslMode::VerifyFull => CertificateCheck::ChainAndName,
+            SslMode::VerifyCa => CertificateCheck::Chain,
+            SslMode::Require if has_ca => CertificateCheck::Chain,
+            SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => CertificateCheck::Nothing,
+        };
+        let home_identity = home("postgresql.crt").zip(home("postgresql.key")).filter(|_| target.sslcert.is_none());
+        let identity = target
+            .sslcert
+            .as_deref()
+            .map(|cert| (cert, target.sslkey.as_deref().unwrap_or(cert)))
+            // A file that was not there, or is a CA alone, does not end the login.
+            .filter(|(cert, key)| tls.has_read(cert, key))
+            .or(own.identity)
+            .or_else(|| home_identity.as_ref().map(|(cert, key)| (Path::new(cert), Path::new(key))));
+        let settings = Handshake {
+            sends_name: target.sslsni,
+            usual_check,
+            rootcert,
+            identity,
+            protocol: (target.sslnegotiation == Negotiation::Direct).then_some(ALPN),
+            min_version: target.ssl_min_protocol_version,
+            max_version: target.ssl_max_protocol_version,
+            ..own
+        };
+        let stream = tls.connect(connection, &settings, &self.until_login)?;
+        Ok(Secured { stream, shows_certificate: identity.is_some() || tls.has_identity() })
+    }
 }
 
 /// `SSLRequest`, and the one byte that answers it.
@@ -117,49 +151,4 @@ fn early_error(stream: Stream, attempt: &Attempt) -> NotReady {
         Ok(_) | Err(_) => "it is out of processes or memory".to_owned(),
     };
     NotReady::new(Kind::NotAccepting, format!("the server ended the connection before TLS: {cause}"))
-}
-
-fn handshake(
-    target: &Postgres,
-    host: &Host,
-    stream: Stream,
-    tls: &Tls,
-    attempt: &Attempt,
-) -> Result<Secured, TlsFailure> {
-    let connection = stream.into_connection();
-    let home = |name: &str| target.ssl_home.as_deref().map(|home| home.join(name)).filter(|path| path.exists());
-    let own = Handshake::new(&host.name, &target.tls);
-    let home_root = home("root.crt").filter(|_| target.sslrootcert.is_none() && own.ca.is_none());
-    // A file that sslmode does not verify by may be absent, as in libpq.
-    let rootcert = target.rootcert().filter(|path| target.sslmode.verifies() || path.exists());
-    let rootcert = rootcert.or(home_root.as_deref());
-    // libpq: with a CA at hand, `require` is as strict as `verify-ca`.
-    let has_ca = rootcert.is_some() || own.ca.is_some() || tls.has_ca();
-    let usual_check = match target.sslmode {
-        SslMode::VerifyFull => CertificateCheck::ChainAndName,
-        SslMode::VerifyCa => CertificateCheck::Chain,
-        SslMode::Require if has_ca => CertificateCheck::Chain,
-        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => CertificateCheck::Nothing,
-    };
-    let home_identity = home("postgresql.crt").zip(home("postgresql.key")).filter(|_| target.sslcert.is_none());
-    let identity = target
-        .sslcert
-        .as_deref()
-        .map(|cert| (cert, target.sslkey.as_deref().unwrap_or(cert)))
-        // A file that was not there, or is a CA alone, does not end the login.
-        .filter(|(cert, key)| tls.has_read(cert, key))
-        .or(own.identity)
-        .or_else(|| home_identity.as_ref().map(|(cert, key)| (Path::new(cert), Path::new(key))));
-    let settings = Handshake {
-        sends_name: target.sslsni,
-        usual_check,
-        rootcert,
-        identity,
-        protocol: (target.sslnegotiation == Negotiation::Direct).then_some(ALPN),
-        min_version: target.ssl_min_protocol_version,
-        max_version: target.ssl_max_protocol_version,
-        ..own
-    };
-    let stream = tls.connect(connection, &settings, attempt)?;
-    Ok(Secured { stream, shows_certificate: identity.is_some() || tls.has_identity() })
 }

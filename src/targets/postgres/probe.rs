@@ -25,67 +25,74 @@ pub(crate) fn probe(target: &Postgres, goal: Goal, tls: &Tls, attempt: &Attempt)
         let is_refused = matches!(failure.kind, Kind::CredentialsRejected | Kind::NoDatabase);
         is_refused && target.stops_at_refusal && goal == Goal::Ready
     };
-    first_ready_until(&target.hosts, goal, attempt, is_last, |host, attempt| probe_host(target, host, tls, attempt))
-}
-
-fn probe_host(target: &Postgres, host: &Host, tls: &Tls, attempt: &Attempt) -> Outcome {
-    // As in libpq, it counts for one host, up to `ReadyForQuery`; what is asked then has the whole time.
-    let until_login = target.connect_timeout.map_or_else(|| attempt.clone(), |timeout| attempt.at_most(timeout));
-    let mut first = None;
-    for &layer in layers::layers(target.sslmode, &host.place) {
-        let mut login = PostgresCredentials::of(target, host);
-        match probe_layer(target, host, layer, &mut login, tls, (&until_login, attempt)) {
-            Ok(ready) => return Ok(ready),
-            Err(LayerFailure { failure, try_next: true }) => {
-                first.get_or_insert(login.scrub(target, failure));
-            }
-            Err(LayerFailure { failure, try_next: false }) => return Err(login.scrub(target, failure)),
-        }
-    }
-    Err(first.unwrap_or_else(net::closed))
-}
-
-fn probe_layer(
-    target: &Postgres,
-    host: &Host,
-    layer: Encryption,
-    login: &mut PostgresCredentials,
-    tls: &Tls,
-    (until_login, whole): (&Attempt, &Attempt),
-) -> Result<Ready, LayerFailure> {
-    let connection = net::connect(&host.place, until_login)?;
-    let secured = layers::secure(target, host, layer, connection, tls, until_login)?;
-    login.certificate = secured.shows_certificate;
-    // A server without TLS has already been tried without.
-    let is_tls = matches!(secured.stream, Stream::Tls(_));
-    let is_last = layer == Encryption::IfOffered && !is_tls;
-    let end_point = secured.end_point();
-    let rest;
-    let mut session = PostgresSession::new(secured.stream, until_login);
-    let outcome = match session.log_in(target, login, end_point) {
-        Err(failure) => Err(failure),
-        Ok(StartupEnd::Accepting(proof)) => Ok(Ready::new(proof)),
-        Ok(StartupEnd::LoggedIn) => {
-            until_login
-                .steps()
-                .note(StepKind::Login, || login.hide(target, session.reported.described(&target.user, login)));
-            let is_lenient = is_lenient(target, login.has_credentials());
-            rest = if is_lenient { whole.at_most(PATIENCE.min(whole.remaining() / 2)) } else { whole.clone() };
-            session.talk.lasts(&rest);
-            session.finish(target, login.has_credentials()).map(Ready::new).map_err(LayerFailure::from)
-        }
-    };
-    let is_left = |failure: &NotReady| failure.kind == Kind::TimedOut || whole.is_abandoned();
-    if let (Err(LayerFailure { failure, .. }), Some(key)) = (&outcome, session.key)
-        && is_left(failure)
-    {
-        cancel::cancel(&host.place, key);
-    }
-    session.talk.close();
-    outcome.map_err(|end| LayerFailure {
-        failure: if is_tls { net::over_tls(end.failure) } else { end.failure },
-        try_next: end.try_next && !is_last,
+    first_ready_until(&target.hosts, goal, attempt, is_last, |host, whole| {
+        let until_login = target.connect_timeout.map_or_else(|| whole.clone(), |timeout| whole.at_most(timeout));
+        HostProbe { target, host, tls, until_login, whole }.run()
     })
+}
+
+/// A probe of one host.
+pub(super) struct HostProbe<'a> {
+    pub(super) target: &'a Postgres,
+    pub(super) host: &'a Host,
+    pub(super) tls: &'a Tls,
+    /// The time up to `ReadyForQuery`. As in libpq, `connect_timeout` counts for one host, and so far.
+    pub(super) until_login: Attempt,
+    /// The time for all of it.
+    pub(super) whole: &'a Attempt,
+}
+
+impl HostProbe<'_> {
+    fn run(&self) -> Outcome {
+        let mut first = None;
+        for &layer in layers::layers(self.target.sslmode, &self.host.place) {
+            let mut login = PostgresCredentials::of(self.target, self.host);
+            match self.run_over(layer, &mut login) {
+                Ok(ready) => return Ok(ready),
+                Err(LayerFailure { failure, try_next: true }) => {
+                    first.get_or_insert(login.scrub(self.target, failure));
+                }
+                Err(LayerFailure { failure, try_next: false }) => return Err(login.scrub(self.target, failure)),
+            }
+        }
+        Err(first.unwrap_or_else(net::closed))
+    }
+
+    fn run_over(&self, layer: Encryption, login: &mut PostgresCredentials) -> Result<Ready, LayerFailure> {
+        let Self { target, host, until_login, whole, .. } = self;
+        let secured = self.secure(layer, net::connect(&host.place, until_login)?)?;
+        login.certificate = secured.shows_certificate;
+        // A server without TLS has already been tried without.
+        let is_tls = matches!(secured.stream, Stream::Tls(_));
+        let is_last = layer == Encryption::IfOffered && !is_tls;
+        let end_point = secured.end_point();
+        let rest;
+        let mut session = PostgresSession::new(secured.stream, until_login);
+        let outcome = match session.log_in(target, login, end_point) {
+            Err(failure) => Err(failure),
+            Ok(StartupEnd::Accepting(proof)) => Ok(Ready::new(proof)),
+            Ok(StartupEnd::LoggedIn) => {
+                until_login
+                    .steps()
+                    .note(StepKind::Login, || login.hide(target, session.reported.described(&target.user, login)));
+                let is_lenient = is_lenient(target, login.has_credentials());
+                rest = if is_lenient { whole.at_most(PATIENCE.min(whole.remaining() / 2)) } else { (*whole).clone() };
+                session.talk.lasts(&rest);
+                session.finish(target, login.has_credentials()).map(Ready::new).map_err(LayerFailure::from)
+            }
+        };
+        let is_left = |failure: &NotReady| failure.kind == Kind::TimedOut || whole.is_abandoned();
+        if let (Err(LayerFailure { failure, .. }), Some(key)) = (&outcome, session.key)
+            && is_left(failure)
+        {
+            cancel::cancel(&host.place, key);
+        }
+        session.talk.close();
+        outcome.map_err(|end| LayerFailure {
+            failure: if is_tls { net::over_tls(end.failure) } else { end.failure },
+            try_next: end.try_next && !is_last,
+        })
+    }
 }
 
 /// The whole conversation over a stream that stands, without TLS, with the target's own password: for tests
