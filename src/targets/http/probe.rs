@@ -104,18 +104,14 @@ fn request(target: &Http) -> Result<Request<()>, NotReady> {
 
 pub(super) fn failure(error: ureq::Error, attempt: &Attempt) -> NotReady {
     match error {
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            NotReady::new(Kind::WrongProtocol, "the response does not end: 2 MiB of it were read")
-        }
         ureq::Error::Io(error) => {
             let inner = error.get_ref();
-            if let Some(malformed) = inner.and_then(|inner| inner.downcast_ref::<Malformed>()) {
-                return malformed.0.clone();
+            if let Some(Malformed(failure)) = inner.and_then(|inner| inner.downcast_ref()) {
+                return failure.clone();
             }
             net::io_failure(inner.and_then(|inner| inner.downcast_ref::<io::Error>()).unwrap_or(&error), attempt)
         }
         ureq::Error::Protocol(error) => not_http(&peer_text(error.to_string().as_bytes())),
-        ureq::Error::BodyStalled => net::closed(),
         other => NotReady::new(Kind::ServerError, format!("HTTP failed: {}", peer_text(other.to_string().as_bytes()))),
     }
 }
@@ -152,7 +148,8 @@ impl<S: Wire> Cleaned<S> {
         let mut piece = [0; PIECE];
         let n = PIECE.min(MAX_READ - self.read);
         if n == 0 {
-            return Err(io::ErrorKind::FileTooLarge.into());
+            let reason = "the response does not end: 2 MiB of it were read";
+            return Err(io::Error::other(Malformed(NotReady::new(Kind::WrongProtocol, reason))));
         }
         // ureq takes a reset for the end of a body; wrapped up, it is an error.
         let n = self.stream.read(&mut piece[..n]).map_err(|error| match error.kind() {
