@@ -215,8 +215,12 @@ impl<'r, 'a> Settings<'r, 'a> {
 
     /// The same, as text, with what it is called.
     fn written(&self, keyword: &str) -> Result<Option<(String, String)>, String> {
-        let chosen = self.choose(keyword);
-        chosen.map(|chosen| Ok((utf8_without_nul(chosen.value, &chosen.from)?, chosen.from))).transpose()
+        let Some(Chosen { value, from }) = self.choose(keyword) else { return Ok(None) };
+        let text = utf8(value, &from)?;
+        if text.contains('\0') {
+            return Err(format!("the value of {from} holds a NUL character"));
+        }
+        Ok(Some((text, from)))
     }
 
     /// The same; nothing where it is empty.
@@ -421,9 +425,4 @@ impl<'r, 'a> Settings<'r, 'a> {
 
 fn not_implemented(what: &str) -> String {
     format!("{what} is not implemented, and not ignored because it is about security")
-}
-
-fn utf8_without_nul(bytes: Vec<u8>, from: &str) -> Result<String, String> {
-    let text = utf8(bytes, from)?;
-    if text.contains('\0') { Err(format!("the value of {from} holds a NUL character")) } else { Ok(text) }
 }
