@@ -58,7 +58,7 @@ impl Mysql {
                 );
             }
         };
-        let mut target = Self::at("mysql", vec![place]);
+        let mut target = Self::at(vec![place]);
         // Its default; a parameter may say otherwise.
         target.server.encryption = Encryption::Never;
         let (user, password) = credentials.split_once(':').map_or((credentials, None), |(u, p)| (u, Some(p)));
@@ -86,7 +86,7 @@ impl Mysql {
             Some(path) => vec![Place::Unix(path.into())],
             None => url::places(host, port)?,
         };
-        let mut target = Self::at("mysql", places);
+        let mut target = Self::at(places);
         let given = |keys| ado::value(pairs, keys).filter(|value| !value.is_empty());
         target.server.user = given(ado::USER).map(str::to_owned);
         target.server.password = given(ado::PASSWORD).map(Secret::new);

@@ -49,8 +49,8 @@ impl Probe for Mysql {
 
 impl Mysql {
     /// A server at `places` of which no more is known.
-    pub(super) fn at(scheme: &'static str, places: Vec<Place>) -> Self {
-        let server = Server { encryption: Encryption::IfOffered, ..Server::at(scheme, places) };
+    pub(super) fn at(places: Vec<Place>) -> Self {
+        let server = Server { encryption: Encryption::IfOffered, ..Server::at("mysql", places) };
         Self { server, database: None, query: None }
     }
 
