@@ -62,8 +62,8 @@ pub(crate) fn judge_answer(
         if told.is_none_or(|told| told != IS_THERE) {
             // The values may be secrets.
             let what = if told.is_some() { "has another value than expected" } else { "is not there" };
-            let reason = format!("{shown}, but the header {} {what}", peer_text(expected.name.as_str().as_bytes()));
-            return Err(NotReady::new(Kind::Unexpected, reason));
+            let name = peer_text(expected.name.as_str().as_bytes());
+            return Err(unexpected(&shown, &format!("the header {name} {what}")));
         }
     }
     if target.request == Request::WebSocket && !target.expects_body() {
@@ -73,8 +73,8 @@ pub(crate) fn judge_answer(
         let is_our_key = |field: &Header| field.value.expose() == WEB_SOCKET_KEY;
         let accept = answer.response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
         if target.headers.iter().any(is_our_key) && accept.is_none_or(|accept| accept != WEB_SOCKET_ACCEPT) {
-            let reason = format!("{shown}, but Sec-WebSocket-Accept is not the answer to our key: no client goes on");
-            return Err(NotReady::new(Kind::Unexpected, reason));
+            let what = "Sec-WebSocket-Accept is not the answer to our key: no client goes on";
+            return Err(unexpected(&shown, what));
         }
         return Ok(Ready::new(format!("{shown}: a WebSocket was opened")));
     }
@@ -134,8 +134,12 @@ fn encoding(answer: &UnreadResponse) -> Option<String> {
 }
 
 fn compressed(encoding: &str, shown: &str) -> NotReady {
-    let what = format!("{shown}, but the body is compressed ({encoding}), which was not asked for");
-    NotReady::new(Kind::Unexpected, what)
+    unexpected(shown, &format!("the body is compressed ({encoding}), which was not asked for"))
+}
+
+/// An answer whose status is accepted, and what it is not as expected in.
+fn unexpected(shown: &str, what: &str) -> NotReady {
+    NotReady::new(Kind::Unexpected, format!("{shown}, but {what}"))
 }
 
 fn show(status: StatusCode) -> String {
@@ -152,27 +156,26 @@ fn expected(statuses: &Statuses) -> String {
 
 /// A redirect that counts as ready says so: it often leads to a page that is not.
 fn taken_for_ready(target: &Http, answer: &UnreadResponse, redirects_to: Option<&str>) -> String {
-    if let Some(host) = redirects_to {
-        return format!(": a redirect to another host, {host}, taken for ready (follow=any follows it)");
-    }
     let is_redirect =
         answer.response.status().is_redirection() && answer.response.headers().contains_key(header::LOCATION);
-    if is_redirect && target.follow == Follow::None {
-        ": a redirect, taken for ready (follow would follow it)".to_owned()
-    } else {
-        String::new()
+    match redirects_to {
+        Some(host) => format!(": a redirect to another host, {host}, taken for ready (follow=any follows it)"),
+        None if is_redirect && target.follow == Follow::None => {
+            ": a redirect, taken for ready (follow would follow it)".to_owned()
+        }
+        None => String::new(),
     }
 }
 
 /// The advice about a status, where that is known.
 fn way_out(target: &Http, answer: &mut UnreadResponse) -> String {
     let status = answer.response.status().as_u16();
-    let field = |name| answer.response.headers().get_all(name).iter().map(|value| peer_text(value.as_bytes()));
     let hint = match status {
         101 => ": it changed to another protocol though nobody asked for that",
         300..=399 => ": a redirect, which is not followed; probe the place it leads to, or use #follow",
         401 => {
-            let schemes: Vec<String> = field(header::WWW_AUTHENTICATE).collect();
+            let schemes = answer.response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+            let schemes: Vec<String> = schemes.map(|value| peer_text(value.as_bytes())).collect();
             return match only_scheme(&schemes) {
                 Some(scheme) => format!(
                     ": it wants {scheme} authentication, which is not spoken here; probe a place that wants none, or \
@@ -195,17 +198,11 @@ fn way_out(target: &Http, answer: &mut UnreadResponse) -> String {
         405 => ": it does not take this method (method=)",
         426 => ": it wants another protocol than HTTP/1.1",
         429 => ": too many requests",
-        502..=504 => {
-            let Some(proxy) = proxy(answer) else {
-                return if status == 503 {
-                    ": it says itself that it is not ready"
-                } else {
-                    ": the proxy is up, what is behind it is not"
-                }
-                .to_owned();
-            };
-            return format!(": the page is the proxy's own ({proxy}): it reaches no server behind it");
-        }
+        502..=504 => match proxy(answer) {
+            Some(proxy) => return format!(": the page is the proxy's own ({proxy}): it reaches no server behind it"),
+            None if status == 503 => ": it says itself that it is not ready",
+            None => ": the proxy is up, what is behind it is not",
+        },
         505 => ": it does not speak HTTP/1.1",
         _ => "",
     };
@@ -213,13 +210,13 @@ fn way_out(target: &Http, answer: &mut UnreadResponse) -> String {
 }
 
 /// The scheme of authentication that is asked for, where none is that can be given here.
-fn only_scheme(challenges: &[String]) -> Option<String> {
+fn only_scheme(challenges: &[String]) -> Option<&'static str> {
     const OTHERS: [&str; 4] = ["Digest", "Negotiate", "NTLM", "Kerberos"];
     let begins =
         |challenge: &str, scheme: &str| challenge.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme));
     let all_others = challenges.iter().all(|challenge| OTHERS.iter().any(|scheme| begins(challenge, scheme)));
     let first = challenges.first().filter(|_| all_others)?;
-    OTHERS.iter().find(|scheme| begins(first, scheme)).map(|scheme| (*scheme).to_owned())
+    OTHERS.into_iter().find(|scheme| begins(first, scheme))
 }
 
 /// Whether the answer's body begins with a text that has one of these in it.
@@ -315,17 +312,16 @@ fn read_body<'a>(
 }
 
 fn judge_body(target: &Http, body: &Searched<'_>, shown: &str) -> Result<(), NotReady> {
-    let unexpected = |what: &str| NotReady::new(Kind::Unexpected, format!("{shown}, but {what}"));
     if !target.body.iter().all(|text| body.holds(text)) {
         let within = if body.read == MAX_BODY { " in its first 1 MiB" } else { "" };
-        return Err(unexpected(&format!("the body lacks the expected text{within}")));
+        return Err(unexpected(shown, &format!("the body lacks the expected text{within}")));
     }
     for expectation in &target.json {
         let Ok(found) = json::find(&body.kept, &expectation.pointer) else {
-            return Err(unexpected(not_json(&body.kept)));
+            return Err(unexpected(shown, not_json(&body.kept)));
         };
         if !json::holds(expectation, found.as_ref()) {
-            return Err(unexpected(&difference(expectation, found.as_ref())));
+            return Err(unexpected(shown, &difference(expectation, found.as_ref())));
         }
     }
     Ok(())
@@ -377,8 +373,8 @@ mod tests {
     #[test]
     fn a_scheme_is_named_where_none_can_be_given() {
         let schemes = |list: &[&str]| only_scheme(&list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
-        assert_eq!(schemes(&["digest realm=\"x\""]), Some("Digest".to_owned()));
-        assert_eq!(schemes(&["Negotiate", "NTLM"]), Some("Negotiate".to_owned()));
+        assert_eq!(schemes(&["digest realm=\"x\""]), Some("Digest"));
+        assert_eq!(schemes(&["Negotiate", "NTLM"]), Some("Negotiate"));
         assert_eq!(schemes(&["Digest realm=\"x\"", "Basic realm=\"x\""]), None);
         assert_eq!(schemes(&["Bearer"]), None);
         assert_eq!(schemes(&[]), None);
