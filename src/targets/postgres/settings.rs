@@ -116,12 +116,6 @@ pub(crate) struct Settings<'r, 'a> {
     has_port_of_query: bool,
 }
 
-/// A value, and what it is called in messages.
-struct Chosen {
-    value: Vec<u8>,
-    from: String,
-}
-
 impl<'r, 'a> Settings<'r, 'a> {
     pub(crate) fn new(dialect: Dialect, default_port: u16, reading: &'r mut Reading<'a>) -> Self {
         Self {
@@ -193,11 +187,11 @@ impl<'r, 'a> Settings<'r, 'a> {
         Ok(())
     }
 
-    /// The given value, or else the environment's. One that is given empty is libpq's
+    /// The given value, or else the environment's, and what it is called in messages. One that is given empty is libpq's
     /// default, whatever the environment has.
-    fn choose(&self, keyword: &str) -> Option<Chosen> {
+    fn choose(&self, keyword: &str) -> Option<(Vec<u8>, String)> {
         if let Some((_, value)) = self.given.iter().find(|(name, _)| *name == keyword) {
-            return Some(Chosen { value: value.clone(), from: format!("`{keyword}`") });
+            return Some((value.clone(), format!("`{keyword}`")));
         }
         let variable = KEYWORDS.iter().find(|(name, _)| *name == keyword).map(|(_, variable)| *variable)?;
         // pgjdbc takes no place from libpq's variables.
@@ -206,7 +200,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             return None;
         }
         let value = self.reading.lookup.bytes(variable).filter(|value| !value.is_empty())?;
-        Some(Chosen { value, from: variable.to_owned() })
+        Some((value, variable.to_owned()))
     }
 
     pub(super) fn is_libpqs(&self) -> bool {
@@ -215,7 +209,7 @@ impl<'r, 'a> Settings<'r, 'a> {
 
     /// The same, as text, with what it is called.
     fn written(&self, keyword: &str) -> Result<Option<(String, String)>, String> {
-        let Some(Chosen { value, from }) = self.choose(keyword) else { return Ok(None) };
+        let Some((value, from)) = self.choose(keyword) else { return Ok(None) };
         let text = utf8(value, &from)?;
         if text.contains('\0') {
             return Err(format!("the value of {from} holds a NUL character"));
@@ -249,9 +243,9 @@ impl<'r, 'a> Settings<'r, 'a> {
         let hosts = self.hosts()?;
         self.refuse_for_sockets(&hosts)?;
         let (sslmode, sslrootcert) = self.sslmode()?;
-        let password = self.choose("password").filter(|chosen| !chosen.value.is_empty());
-        if let Some(chosen) = password.as_ref().filter(|chosen| chosen.from == "PGPASSWORD") {
-            self.reading.doubts.extend(doubt_about(&chosen.value, "PGPASSWORD"));
+        let password = self.choose("password").filter(|(password, _)| !password.is_empty());
+        if let Some((password, _)) = password.as_ref().filter(|(_, from)| from == "PGPASSWORD") {
+            self.reading.doubts.extend(doubt_about(password, "PGPASSWORD"));
         }
         // pgjdbc looks for the key in its home only once the server asks for the certificate.
         let lacks_key = self.dialect == Dialect::Jdbc && self.value("sslkey")?.is_none();
@@ -272,7 +266,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             stops_at_refusal: self.dialect == Dialect::Plain,
             user_is_named: user.is_some(),
             user: user.unwrap_or_else(|| DEFAULT_USER.to_owned()),
-            password: password.map(|chosen| Secret::new(chosen.value)),
+            password: password.map(|(password, _)| Secret::new(password)),
             passfile: passfile.or_else(|| home.as_ref().map(|home| PathBuf::from(format!("{home}/.pgpass")))),
             database: self.value("dbname")?,
             options: self.value("options")?,
@@ -352,11 +346,12 @@ impl<'r, 'a> Settings<'r, 'a> {
         }
         let given = self.given.iter().any(|(keyword, value)| *keyword == "sslmode" && !value.is_empty());
         let sslmode = match (ssl, self.dialect) {
-            _ if self.verifies_nothing && !given => Some(SslMode::Require),
-            (Some(ssl), _) if !given => Some(self.mode_of_ssl(&ssl)?),
+            _ if given => self.parsed("sslmode", &SslMode::ALL)?,
+            _ if self.verifies_nothing => Some(SslMode::Require),
+            (Some(ssl), _) => Some(self.mode_of_ssl(&ssl)?),
+            (None, Dialect::DriverOverTls) => Some(SslMode::Require),
             // r2dbcs is R2DBC's way to say `ssl=true`, which is verify-full.
-            (None, Dialect::DriverOverTls) if !given => Some(SslMode::Require),
-            (None, Dialect::R2dbc(Layer::Tls)) if !given => Some(SslMode::VerifyFull),
+            (None, Dialect::R2dbc(Layer::Tls)) => Some(SslMode::VerifyFull),
             // "Obsolete" since 2005, and in use.
             _ => {
                 let is_required = self.value("requiressl")?.is_some_and(|value| value.starts_with('1'));
