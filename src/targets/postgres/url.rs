@@ -48,10 +48,9 @@ fn authority(parts: &Url<'_>, percent: Percent, settings: &mut Settings<'_, '_>)
     if let Some(userinfo) = parts.userinfo {
         let (user, password) = url::user_and_password(userinfo, percent)?;
         settings.set_unless_empty("user", user);
-        settings.set_unless_empty(
-            "password",
-            password.map(|password| password.expose_bytes().to_vec()).unwrap_or_default(),
-        );
+        if let Some(password) = password {
+            settings.set_unless_empty("password", password.expose_bytes());
+        }
     }
     let (hosts, ports) = hosts_and_ports(parts.hosts, percent)?;
     settings.set_unless_empty("host", hosts);
