@@ -97,16 +97,16 @@ pub(crate) fn probe(target: &Mysql, place: &Place, tls: &Tls, attempt: &Attempt)
         number += 1;
         talk = Talk::new(secure(talk.upgrade()?, target, place, tls, attempt)?, PROTOCOL, attempt);
     }
-    let mut session = MysqlSession { talk, greeting, number, is_private: wants_tls || is_local, way: String::new() };
-    let outcome = session.run(target, is_local);
+    let mut session = MysqlSession { talk, greeting, number, is_encrypted: wants_tls, is_local, way: String::new() };
+    let outcome = session.run(target);
     session.talk.close();
     outcome
 }
 
-/// The conversation without TLS, in private.
+/// The conversation over a socket.
 pub(crate) fn converse<S: TimedStream>(mut talk: Talk<'_, S>, target: &Mysql) -> Outcome {
     let greeting = greet(&mut talk)?;
-    MysqlSession { talk, greeting, number: 1, is_private: true, way: String::new() }.run(target, true)
+    MysqlSession { talk, greeting, number: 1, is_encrypted: false, is_local: true, way: String::new() }.run(target)
 }
 
 /// TLS, as much verified as the target says: by itself, nothing is.
@@ -155,14 +155,15 @@ struct MysqlSession<'a, S> {
     greeting: Greeting,
     /// That of the next packet of the handshake.
     number: u8,
-    /// Whether nobody else can read what is sent.
-    is_private: bool,
+    is_encrypted: bool,
+    /// Whether it goes over a Unix socket.
+    is_local: bool,
     /// The plugin of the login.
     way: String,
 }
 
 impl<S: TimedStream> MysqlSession<'_, S> {
-    fn run(&mut self, target: &Mysql, is_local: bool) -> Outcome {
+    fn run(&mut self, target: &Mysql) -> Outcome {
         if let Some(error) = self.log_in(target)? {
             return judge_refusal(target, &error);
         }
@@ -172,7 +173,7 @@ impl<S: TimedStream> MysqlSession<'_, S> {
             let writes = if is_read_only { ", read-only" } else { "" };
             attempt.steps().note(StepKind::Login, || format!("by {}{writes}", peer_text(self.way.as_bytes())));
         }
-        let proven = self.logged_in(target, is_local);
+        let proven = self.logged_in(target);
         // The answer is known; a server that is gone by now does not change it.
         self.talk.send(&wire::framed(0, QUIT));
         proven.map(Ready::new)
@@ -202,7 +203,7 @@ impl<S: TimedStream> MysqlSession<'_, S> {
                 wire::native_password(password, &nonce)
             }
         };
-        let capabilities = capability::USUAL | if self.is_encrypted() { capability::SSL } else { 0 };
+        let capabilities = capability::USUAL | if self.is_encrypted { capability::SSL } else { 0 };
         let answer = wire::answer(capabilities, user, &response, target.database.as_deref(), &plugin);
         let unwritable = || NotReady::new(Kind::Forbidden, "the user or database holds what cannot be sent");
         self.send(&answer.ok_or_else(unwritable)?);
@@ -235,7 +236,7 @@ impl<S: TimedStream> MysqlSession<'_, S> {
                 }
                 // The password was remembered: the server goes on.
                 [1, 3] => {}
-                [1, 4] if self.is_private => self.send(&[password, &[0]].concat()),
+                [1, 4] if self.is_private() => self.send(&[password, &[0]].concat()),
                 [1, 4] => {
                     self.send(&[0]);
                     drop(self.receive());
@@ -248,8 +249,9 @@ impl<S: TimedStream> MysqlSession<'_, S> {
         }
     }
 
-    fn is_encrypted(&self) -> bool {
-        self.number > 1
+    /// Whether nobody else can read what is sent.
+    fn is_private(&self) -> bool {
+        self.is_encrypted || self.is_local
     }
 
     /// The proof that we know the password; `None` for a plugin that is not known here.
@@ -259,14 +261,14 @@ impl<S: TimedStream> MysqlSession<'_, S> {
             NATIVE | "" => Some(wire::native_password(password, nonce)),
             CACHING_SHA2 | SHA256 if password.is_empty() => Some(vec![0]),
             CACHING_SHA2 => Some(wire::caching_sha2(password, nonce)),
-            SHA256 if self.is_private => Some([password, &[0]].concat()),
+            SHA256 if self.is_private() => Some([password, &[0]].concat()),
             ED25519 => Some(wire::ed25519(password, nonce)),
             _ => None,
         }
     }
 
     /// Checks the target's expectations beyond the login.
-    fn logged_in(&mut self, target: &Mysql, is_local: bool) -> Result<String, NotReady> {
+    fn logged_in(&mut self, target: &Mysql) -> Result<String, NotReady> {
         let user = target.server.user_or(NOBODY);
         let mut proof = match (&target.server.password, &target.server.user) {
             (None, None) => "accepting connections; no user given".to_owned(),
@@ -293,7 +295,7 @@ impl<S: TimedStream> MysqlSession<'_, S> {
             })?;
         }
         // The server that an image starts for its init scripts listens to its socket alone.
-        if is_local && self.first_row("select @@skip_networking") == Ok(Some(true)) {
+        if self.is_local && self.first_row("select @@skip_networking") == Ok(Some(true)) {
             proof.push_str(" (without networking: is it the temporary server of an image's first start?)");
         }
         Ok(proof)
@@ -435,8 +437,9 @@ mod tests {
             Ok(greeting) => greeting,
             Err(failure) => return (Err(failure), Vec::new()),
         };
-        let mut session = MysqlSession { talk, greeting, number: 1, is_private, way: String::new() };
-        let outcome = session.run(target, false);
+        let mut session =
+            MysqlSession { talk, greeting, number: 1, is_encrypted: is_private, is_local: false, way: String::new() };
+        let outcome = session.run(target);
         (outcome, session.talk.into_stream().written)
     }
 
