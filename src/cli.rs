@@ -58,14 +58,14 @@ impl<'a> Given<'a> {
     /// The values of an option, the command line before the environment; and where they came from: an error about
     /// them says so.
     fn values<'o>(&self, option: &'o Opt) -> Result<(Vec<String>, &'o str), UsageError> {
-        match self.flags.iter().find(|(name, _)| *name == option.long()) {
+        match self.flags.iter().find(|(name, _)| *name == option.flag) {
             Some((_, values)) => Ok((values.clone(), option.flag)),
             None => {
                 let variable = option.variable().filter(|_| option.in_check || !self.is_check).unwrap_or_default();
                 let value = if variable.is_empty() { None } else { self.lookup.text(variable).map_err(UsageError)? };
                 // Compose passes a variable that is not set as an empty one.
                 let value = value.filter(|value| !value.is_empty());
-                Ok((value.into_iter().collect(), variable))
+                Ok((value.map_or_else(Vec::new, |value| vec![value]), variable))
             }
         }
     }
@@ -93,12 +93,12 @@ impl<'a> Given<'a> {
     }
 
     fn has_flag(&self, option: &Opt) -> bool {
-        self.flags.iter().any(|(name, _)| *name == option.long())
+        self.flags.iter().any(|(name, _)| *name == option.flag)
     }
 
     fn is_on_command_line(&self, option: &Opt) -> bool {
         let is_on = |values: &[String]| values.last().is_some_and(|value| value == "true");
-        self.flags.iter().any(|(name, values)| *name == option.long() && is_on(values))
+        self.flags.iter().any(|(name, values)| *name == option.flag && is_on(values))
     }
 
     fn path(&self, option: &Opt) -> Result<Option<PathBuf>, UsageError> {
@@ -468,14 +468,14 @@ type Flags = Vec<(&'static str, Vec<String>)>;
 fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
     let (options, targets) = spell_out(words);
     check_values_are_there(&options)?;
+    // Each search goes through all words: there is one for each option that is given, not for all that there are.
+    let given: Vec<&Opt> =
+        OPTIONS.iter().copied().filter(|option| options.iter().any(|word| word == option.flag)).collect();
     let mut args = Arguments::from_vec(options.into_iter().map(OsString::from).collect());
     let mut flags = Vec::new();
-    for option in OPTIONS {
-        let found = args.values_from_str::<_, String>(option.flag);
-        let values = found.map_err(|error| UsageError(format!("{}: {error}", option.flag)))?;
-        if !values.is_empty() {
-            flags.push((option.long(), values));
-        }
+    for Opt { flag, .. } in given {
+        let values = args.values_from_str(*flag).map_err(|error| UsageError(format!("{flag}: {error}")))?;
+        flags.push((*flag, values));
     }
     if let Some(word) = targets.iter().find(|word| looks_like_an_option(word)) {
         let name = word.split('=').next().unwrap_or_default();
