@@ -25,7 +25,7 @@ use crate::targets::{amqp, grpc, http, kafka, ldap, memcached, mongodb, mqtt, my
 use crate::wait::backoff::{Backoff, Pauses};
 use crate::wait::deadline::Deadline;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
-use crate::wait::policy::Silence;
+use crate::wait::policy::Policy;
 use crate::wait::tracker::{Overlap, Reach, Rules, Tracker};
 
 /// The most that is read of an HTTP answer.
@@ -244,12 +244,11 @@ impl Replica {
     pub fn new(interval: Option<Duration>) -> Self {
         let slow = |interval| Pauses::Configured(Backoff { initial: interval, factor: 1.02, cap: interval });
         Self(Tracker::new(Rules {
-            pauses: interval.map_or(Pauses::Default, slow),
-            attempt_timeout: Duration::from_secs(5),
-            silence: Silence::Kept,
-            max_attempts: None,
-            successes: 1,
-            deadline: Deadline::Never,
+            policy: Policy {
+                pauses: interval.map_or(Pauses::Default, slow),
+                timeout: Deadline::Never,
+                ..Policy::default()
+            },
             own_deadline: Deadline::Never,
             overlap: Overlap::Allowed,
             is_optional: false,

@@ -10,12 +10,12 @@ pub(crate) fn rules(targets: &[Target], policy: &Policy) -> Vec<Rules> {
     // Where each is given one chance, what a target says of its wait means nothing.
     let waits = policy.quorum != Quorum::Each;
     let of_target = |target: &Target| Rules {
-        pauses: policy.pauses,
-        attempt_timeout: target.attempt_timeout.unwrap_or(policy.attempt_timeout),
-        silence: if target.attempt_timeout.is_some() { Silence::Ended } else { policy.silence },
-        max_attempts: policy.max_attempts,
-        successes: target.successes.filter(|_| waits).unwrap_or(policy.successes),
-        deadline: policy.timeout,
+        policy: Policy {
+            attempt_timeout: target.attempt_timeout.unwrap_or(policy.attempt_timeout),
+            silence: if target.attempt_timeout.is_some() { Silence::Ended } else { policy.silence },
+            successes: target.successes.filter(|_| waits).unwrap_or(policy.successes),
+            ..*policy
+        },
         own_deadline: target.timeout.filter(|_| waits).unwrap_or(Deadline::Never),
         overlap: target.probe.overlap(),
         is_optional: target.is_optional,

@@ -171,7 +171,7 @@ impl Gate {
     pub(crate) fn new(rules: Vec<Rules>, policy: &Policy) -> Self {
         Self {
             trackers: rules.into_iter().map(Tracker::new).collect(),
-            policy: policy.clone(),
+            policy: *policy,
             failed: None,
             is_round_begun: false,
             is_deadline_moved: false,

@@ -6,7 +6,7 @@ use crate::wait::backoff::Pauses;
 use crate::wait::deadline::Deadline;
 
 /// When the wait ends, and how.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Policy {
     /// `--timeout`
     pub(crate) timeout: Deadline,

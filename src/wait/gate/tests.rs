@@ -159,17 +159,7 @@ fn policy(timeout: Deadline) -> Policy {
 }
 
 fn rules(policy: &Policy, own_deadline: Deadline) -> Rules {
-    Rules {
-        pauses: policy.pauses,
-        attempt_timeout: policy.attempt_timeout,
-        silence: policy.silence,
-        max_attempts: policy.max_attempts,
-        successes: policy.successes,
-        deadline: policy.timeout,
-        own_deadline,
-        overlap: Overlap::Allowed,
-        is_optional: false,
-    }
+    Rules { policy: *policy, own_deadline, overlap: Overlap::Allowed, is_optional: false }
 }
 
 fn run(policy: &Policy, scripts: &[Script], own_deadlines: &[Deadline]) -> (Verdict, Fake) {
@@ -484,7 +474,7 @@ fn a_target_without_attempts_left_is_taken_at_its_word() {
     use TargetDoes::{Refuse, Succeed};
     let late = Script { cells: vec![Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Succeed], latency: MS };
     let limited = policy(Deadline::At(60_000 * MS));
-    let rules = [Some(1), None].map(|max_attempts| Rules { max_attempts, ..rules(&limited, Deadline::Never) });
+    let rules = [Some(1), None].map(|max_attempts| rules(&Policy { max_attempts, ..limited }, Deadline::Never));
     let mut world = Fake::new(&[Script { cells: vec![Succeed, Refuse], latency: MS }, late]);
     let verdict = Gate::new(rules.to_vec(), &limited).run(&mut world, &mut Mute);
     assert_eq!((verdict, world.starts_at(0).count()), (Verdict::Ready, 1));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::wait::backoff::{Pauses, jittered, upwards};
 use crate::wait::deadline::Deadline;
 use crate::wait::outcome::{Kind, NotReady, Outcome};
-use crate::wait::policy::Silence;
+use crate::wait::policy::{Policy, Silence};
 
 use flights::{Flight, Flights};
 pub(crate) use history::History;
@@ -29,18 +29,8 @@ const UNCONFIRMED: Duration = Duration::from_millis(250);
 /// The rules of one target's wait.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rules {
-    /// The pauses.
-    pub(crate) pauses: Pauses,
-    /// The longest that one attempt may take, or may take to connect where silent ones are kept.
-    pub(crate) attempt_timeout: Duration,
-    /// The fate of an attempt that is connected by then, and not answered.
-    pub(crate) silence: Silence,
-    /// No more attempts than this.
-    pub(crate) max_attempts: Option<u32>,
-    /// Consecutive successes that make it ready.
-    pub(crate) successes: u32,
-    /// The deadline of the whole wait.
-    pub(crate) deadline: Deadline,
+    /// What the options say of all targets, but for what this one says of itself.
+    pub(crate) policy: Policy,
     /// The target's own deadline, for becoming ready the first time.
     pub(crate) own_deadline: Deadline,
     /// Whether attempts may overlap.
@@ -194,8 +184,8 @@ impl Tracker {
     /// The deadline that counts now: a target that was ready in time has met its own.
     fn deadline(&self) -> Deadline {
         match self.history.ready_after {
-            Some(_) => self.rules.deadline,
-            None => self.rules.deadline.min(self.rules.own_deadline),
+            Some(_) => self.rules.policy.timeout,
+            None => self.rules.policy.timeout.min(self.rules.own_deadline),
         }
     }
 
@@ -205,7 +195,7 @@ impl Tracker {
         self.attempts = self.attempts.saturating_add(1);
         self.jitter = jitter;
         let attempt = self.history.attempts;
-        let longest = now.saturating_add(self.rules.attempt_timeout);
+        let longest = now.saturating_add(self.rules.policy.attempt_timeout);
         let ends = self.deadline().at().map_or(longest, |at| at.min(longest));
         self.flights.begin(Flight::new(attempt, now, ends));
         if self.is_urgent {
@@ -214,7 +204,7 @@ impl Tracker {
         (self.since, self.rested, self.is_urgent) = (now, now, false);
         self.plan();
         let budget = ends.saturating_sub(now);
-        let patience = match self.rules.silence {
+        let patience = match self.rules.policy.silence {
             Silence::Kept => self.deadline().remaining(now),
             Silence::Ended => Some(budget),
         };
@@ -261,16 +251,17 @@ impl Tracker {
             Some(newest) => newest.began.saturating_add(self.jittered(beside.saturating_sub(newest.began))),
             None => Duration::ZERO,
         };
-        let least = self.flights.last_began().saturating_add(self.rules.pauses.least(self.attempts, self.jitter));
+        let least =
+            self.flights.last_began().saturating_add(self.rules.policy.pauses.least(self.attempts, self.jitter));
         let at = self.rested.max(beside).max(least);
         let last_call = spacing::last_call(self.deadline(), self.since, least, self.rest);
-        self.next = spacing::fit(at, self.since, self.rest, self.rules.pauses, last_call);
+        self.next = spacing::fit(at, self.since, self.rest, self.rules.policy.pauses, last_call);
     }
 
     /// A gap beside what is under way, with its jitter.
     fn jittered(&self, gap: Duration) -> Duration {
         let is_least = self.flights.iter().any(|flight| flight.reach >= Reach::Spoken);
-        match self.rules.pauses {
+        match self.rules.policy.pauses {
             Pauses::Default if !is_least => jittered(gap, self.jitter),
             _ => jittered(gap, upwards(self.jitter)),
         }
@@ -300,7 +291,7 @@ impl Tracker {
     }
 
     fn succeed(&mut self, flight: Flight, now: Duration, proof: String) -> Change {
-        let pause = self.rules.pauses.pause(1, false, self.jitter);
+        let pause = self.rules.policy.pauses.pause(1, false, self.jitter);
         // Attempts that were kept side by side may be answered all at once: they are one success. One that began later is
         // another; so is one that comes half a pause later: answers take unequally long.
         let is_apart = flight.began >= self.counted || now >= self.counted.saturating_add(pause / 2);
@@ -308,7 +299,7 @@ impl Tracker {
         self.history.succeeded(flight.began, &proof, counts);
         self.attempts = 0;
         let was = self.state;
-        if was == State::Waiting && self.history.succeeded_in_a_row < self.rules.successes {
+        if was == State::Waiting && self.history.succeeded_in_a_row < self.rules.policy.successes {
             if counts {
                 self.counted = now;
                 self.rested = now.saturating_add(pause);
@@ -338,7 +329,7 @@ impl Tracker {
             return Change::Stale;
         }
         // An attempt that the deadline cut short tells less than an attempt that came to its end.
-        let is_cut = failure.kind == Kind::TimedOut && flight.length() < self.rules.attempt_timeout;
+        let is_cut = failure.kind == Kind::TimedOut && flight.length() < self.rules.policy.attempt_timeout;
         if failure.kind == Kind::TimedOut && !is_cut && self.history.times(Kind::TimedOut) >= NAMES_LIMIT {
             name_the_limit(&mut failure.reason);
         }
@@ -372,12 +363,12 @@ impl Tracker {
             self.restarted = now;
             self.attempts = 1;
         }
-        let pause = self.rules.pauses.pause(self.attempts, failure.kind.is_refusal(), self.jitter);
+        let pause = self.rules.policy.pauses.pause(self.attempts, failure.kind.is_refusal(), self.jitter);
         if failure.waits_for_somebody() { pause.max(jittered(SLOW, upwards(self.jitter))) } else { pause }
     }
 
     fn is_exhausted(&self) -> bool {
-        self.rules.max_attempts.is_some_and(|max| self.history.attempts >= max)
+        self.rules.policy.max_attempts.is_some_and(|max| self.history.attempts >= max)
     }
 
     fn give_up_if_exhausted(&mut self) {
@@ -390,7 +381,7 @@ impl Tracker {
     /// kept but were the last.
     pub(crate) fn overdue(&self, now: Duration) -> Vec<(u32, Duration)> {
         let is_over = self.is_exhausted() && self.flights.iter().all(|flight| flight.is_overdue(now));
-        let is_kept = |flight: &Flight| self.rules.silence == Silence::Kept && flight.reach > Reach::Unconnected;
+        let is_kept = |flight: &Flight| self.rules.policy.silence == Silence::Kept && flight.reach > Reach::Unconnected;
         let due = self.flights.iter().filter(|flight| flight.is_overdue(now));
         due.filter(|flight| is_over || !is_kept(flight)).map(|flight| (flight.attempt, flight.length())).collect()
     }
@@ -485,7 +476,7 @@ impl Tracker {
         self.flights.extend(now, ends);
         self.asked_again = now;
         if is_last {
-            self.rules.deadline = Deadline::At(ends);
+            self.rules.policy.timeout = Deadline::At(ends);
         }
         if self.rules.own_deadline.is_past(now) {
             self.rules.own_deadline = Deadline::At(ends);

@@ -9,18 +9,9 @@ use crate::wait::outcome::Ready;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn rules() -> Rules {
-    Rules {
-        pauses: Pauses::Default,
-        attempt_timeout: 5 * SECOND,
-        silence: Silence::Kept,
-        max_attempts: None,
-        successes: 1,
-        deadline: Deadline::At(60 * SECOND),
-        own_deadline: Deadline::Never,
-        overlap: Overlap::Allowed,
-        is_optional: false,
-    }
+/// The rules of a target that says nothing of itself.
+fn rules(policy: Policy) -> Rules {
+    Rules { policy, own_deadline: Deadline::Never, overlap: Overlap::Allowed, is_optional: false }
 }
 
 fn configured(interval: Duration, cap: Duration) -> Pauses {
@@ -127,7 +118,7 @@ const SILENCE: Does = Does::Hang(Reach::Connected);
 
 #[test]
 fn the_third_time_out_names_the_limit() {
-    let mut tracker = Tracker::new(rules());
+    let mut tracker = Tracker::new(rules(Policy::default()));
     let mut now = Duration::ZERO;
     for time in 1..=4 {
         let attempt = tracker.begin(now, 0.0).attempt;
@@ -139,7 +130,7 @@ fn the_third_time_out_names_the_limit() {
 
 #[test]
 fn a_refusal_is_followed_by_a_short_pause() {
-    let mut tracker = Tracker::new(rules());
+    let mut tracker = Tracker::new(rules(Policy::default()));
     assert!(tracker.is_due(Duration::ZERO));
     tracker.begin(Duration::ZERO, 0.0);
     let change = tracker.finish(1, MS, refused(), 0.0);
@@ -154,7 +145,7 @@ fn a_long_wait_costs_five_refusals_or_two_answers_a_second_in_the_end() {
     for (kind, first, later) in
         [(Kind::ConnectionRefused, 150..=180, 290..=300), (Kind::HttpStatus(503), 135..=150, 115..=125)]
     {
-        let rules = Rules { deadline: Deadline::Never, ..rules() };
+        let rules = rules(Policy { timeout: Deadline::Never, ..Policy::default() });
         let began = begun(rules, 120 * SECOND, |_| Does::Fail(kind, MS));
         let count = |range: std::ops::Range<u32>| {
             began.iter().filter(|at| **at >= range.start * SECOND && **at < range.end * SECOND).count()
@@ -166,11 +157,11 @@ fn a_long_wait_costs_five_refusals_or_two_answers_a_second_in_the_end() {
 
 #[test]
 fn a_silent_peer_is_asked_sixteen_times_in_a_minute_the_last_time_just_before_the_deadline() {
-    let began = begun(rules(), 60 * SECOND, |_| SILENCE);
+    let began = begun(rules(Policy::default()), 60 * SECOND, |_| SILENCE);
     let millis: Vec<u128> = began.iter().map(Duration::as_millis).collect();
     assert_eq!(millis[..7], [0, 500, 1500, 3200, 6400, 11_400, 16_400]);
     assert_eq!((millis.len(), millis.last()), (16, Some(&59_950)), "{millis:?}");
-    let configured = Rules { pauses: configured(5 * SECOND, 5 * SECOND), ..rules() };
+    let configured = rules(Policy { pauses: configured(5 * SECOND, 5 * SECOND), ..Policy::default() });
     for jitter in [-1.0, 0.0, 1.0] {
         let count = simulate(configured, 60 * SECOND, || jitter, |_| SILENCE).len();
         assert!(count <= 13, "{count} attempts");
@@ -179,14 +170,14 @@ fn a_silent_peer_is_asked_sixteen_times_in_a_minute_the_last_time_just_before_th
 
 #[test]
 fn the_oldest_silent_attempt_is_kept_to_the_end() {
-    let seen = simulate(rules(), 60 * SECOND, || 0.0, |_| SILENCE);
+    let seen = simulate(rules(Policy::default()), 60 * SECOND, || 0.0, |_| SILENCE);
     assert_eq!(seen.iter().position(|seen| seen.ended.is_none()), Some(0));
     assert_eq!(seen.iter().filter(|seen| seen.ended.is_none()).count(), MAX_OPEN);
 }
 
 #[test]
 fn a_limit_ends_silent_attempts_and_their_gaps_grow_all_the_same() {
-    let limited = Rules { silence: Silence::Ended, attempt_timeout: 200 * MS, ..rules() };
+    let limited = rules(Policy { silence: Silence::Ended, attempt_timeout: 200 * MS, ..Policy::default() });
     let began = begun(limited, 20 * SECOND, |_| SILENCE);
     let millis: Vec<u128> = began.iter().map(Duration::as_millis).collect();
     assert_eq!(millis[..6], [0, 500, 1500, 3200, 6400, 11_400]);
@@ -196,7 +187,7 @@ fn a_limit_ends_silent_attempts_and_their_gaps_grow_all_the_same() {
 fn a_peer_that_has_spoken_has_no_second_login_for_twenty_seconds() {
     for (reach, expected) in [(Reach::Spoken, &[0, 20_000, 40_000, 59_950][..]), (Reach::HeldBack, &[0, 59_950])] {
         // Jitter makes it longer, and never shorter.
-        let seen = simulate(rules(), 60 * SECOND, || -1.0, |_| Does::Hang(reach));
+        let seen = simulate(rules(Policy::default()), 60 * SECOND, || -1.0, |_| Does::Hang(reach));
         let millis: Vec<u128> = seen.iter().map(|seen| seen.began.as_millis()).collect();
         assert_eq!(millis, expected, "{reach:?}");
     }
@@ -205,7 +196,7 @@ fn a_peer_that_has_spoken_has_no_second_login_for_twenty_seconds() {
 #[test]
 fn what_has_no_connection_ends_and_is_asked_again_at_once() {
     let unconnected = Does::Fail(Kind::TimedOut, 5 * SECOND);
-    let seen = simulate(rules(), 30 * SECOND, || 0.0, |_| unconnected);
+    let seen = simulate(rules(Policy::default()), 30 * SECOND, || 0.0, |_| unconnected);
     // There is always one that could be answered.
     for at in (0..29_000).step_by(100).map(|ms| ms * MS) {
         let is_open = |seen: &Seen| seen.began <= at && seen.ended.is_none_or(|ended| at < ended + 500 * MS);
@@ -215,7 +206,7 @@ fn what_has_no_connection_ends_and_is_asked_again_at_once() {
 
 #[test]
 fn a_wrong_password_is_asked_eight_times_in_thirty_seconds() {
-    let rules = Rules { deadline: Deadline::At(30 * SECOND), ..rules() };
+    let rules = rules(Policy { timeout: Deadline::At(30 * SECOND), ..Policy::default() });
     for jitter in [-1.0, 0.0, 1.0] {
         let wrong = Does::Fail(Kind::CredentialsRejected, MS);
         let seen = simulate(rules, 30 * SECOND, || jitter, |_| wrong);
@@ -231,7 +222,7 @@ fn a_wrong_password_is_asked_eight_times_in_thirty_seconds() {
 
 #[test]
 fn the_change_says_how_slowly_it_goes_on() {
-    let mut tracker = Tracker::new(rules());
+    let mut tracker = Tracker::new(rules(Policy::default()));
     tracker.begin(Duration::ZERO, 0.0);
     let change = tracker.finish(1, MS, failed(Kind::CredentialsRejected), -1.0);
     assert!(matches!(change, Change::NotReady { slowly: Some(pause), .. } if pause == 4 * SECOND), "{change:?}");
@@ -240,7 +231,7 @@ fn the_change_says_how_slowly_it_goes_on() {
 #[test]
 fn a_new_kind_of_failure_begins_again_with_short_pauses() {
     let at_once = |at: Duration| if at < 20 * SECOND { REFUSE } else { Does::Fail(Kind::NotAccepting, MS) };
-    let began = begun(rules(), 23 * SECOND, at_once);
+    let began = begun(rules(Policy::default()), 23 * SECOND, at_once);
     let after = |from: u32, to: u32| {
         let within = |at: &&Duration| **at >= from * SECOND && **at < to * SECOND;
         let moments: Vec<Duration> = began.iter().filter(within).copied().collect();
@@ -256,13 +247,13 @@ fn kinds_in_turn_do_not_begin_again_each_time() {
         let kind = if at.as_secs().is_multiple_of(2) { Kind::ConnectionRefused } else { Kind::NotAccepting };
         Does::Fail(kind, MS)
     };
-    let count = begun(rules(), 40 * SECOND, in_turn).iter().filter(|at| **at > 20 * SECOND).count();
+    let count = begun(rules(Policy::default()), 40 * SECOND, in_turn).iter().filter(|at| **at > 20 * SECOND).count();
     assert!(count < 20 * 5, "{count}");
 }
 
 #[test]
 fn the_last_attempt_is_made_just_before_the_deadline() {
-    let mut tracker = Tracker::new(Rules { deadline: Deadline::At(SECOND), ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { timeout: Deadline::At(SECOND), ..Policy::default() }));
     let mut last = Duration::ZERO;
     for now in (0..1000).map(|ms| ms * MS) {
         if tracker.is_due(now) {
@@ -279,7 +270,7 @@ fn the_last_attempt_is_made_just_before_the_deadline() {
 fn a_peer_that_never_answers_gets_the_last_attempt_too() {
     for timeout in [1000, 2000, 3000, 7000, 60_000] {
         for silence in [Silence::Kept, Silence::Ended] {
-            let rules = Rules { deadline: Deadline::At(timeout * MS), silence, ..rules() };
+            let rules = rules(Policy { timeout: Deadline::At(timeout * MS), silence, ..Policy::default() });
             let began = begun(rules, timeout * MS, |_| SILENCE);
             assert_eq!(began.last(), Some(&((timeout - 50) * MS)), "{timeout}: {began:?}");
         }
@@ -288,7 +279,7 @@ fn a_peer_that_never_answers_gets_the_last_attempt_too() {
 
 #[test]
 fn a_row_that_is_too_short_is_told_from_what_was_heard_since() {
-    let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { successes: 2, ..Policy::default() }));
     for (at, outcome, ends_with_a_success) in
         [(0, failed(Kind::TimedOut), false), (6, Ok(Ready::new("PONG")), true), (7, failed(Kind::NotAccepting), false)]
     {
@@ -306,7 +297,7 @@ fn a_row_that_is_too_short_is_told_from_what_was_heard_since() {
 
 #[test]
 fn the_time_to_confirm_counts_from_when_it_is_asked() {
-    let mut tracker = Tracker::new(rules());
+    let mut tracker = Tracker::new(rules(Policy::default()));
     let attempt = tracker.begin(Duration::ZERO, 0.0).attempt;
     tracker.finish(attempt, MS, Ok(Ready::new("PONG")), 0.0);
     tracker.confirm(10 * SECOND);
@@ -321,7 +312,10 @@ fn the_time_to_confirm_counts_from_when_it_is_asked() {
 
 #[test]
 fn commands_run_one_at_a_time_and_rest_as_long_as_they_ran() {
-    let rules = Rules { overlap: Overlap::OneAtATime, deadline: Deadline::At(10 * SECOND), ..rules() };
+    let rules = Rules {
+        overlap: Overlap::OneAtATime,
+        ..rules(Policy { timeout: Deadline::At(10 * SECOND), ..Policy::default() })
+    };
     let (mut tracker, mut began) = (Tracker::new(rules), Vec::new());
     let took = 700 * MS;
     let mut now = Duration::ZERO;
@@ -345,7 +339,8 @@ fn commands_run_one_at_a_time_and_rest_as_long_as_they_ran() {
 
 #[test]
 fn what_the_deadline_cut_short_does_not_replace_a_reason() {
-    let rules = Rules { overlap: Overlap::OneAtATime, deadline: Deadline::At(SECOND), ..rules() };
+    let rules =
+        Rules { overlap: Overlap::OneAtATime, ..rules(Policy { timeout: Deadline::At(SECOND), ..Policy::default() }) };
     let mut tracker = Tracker::new(rules);
     tracker.begin(Duration::ZERO, 0.0);
     tracker.finish(1, 400 * MS, refused(), 0.0);
@@ -357,7 +352,7 @@ fn what_the_deadline_cut_short_does_not_replace_a_reason() {
 
 #[test]
 fn a_last_attempt_that_the_deadline_cut_short_does_not_replace_a_reason() {
-    let mut tracker = Tracker::new(Rules { deadline: Deadline::At(SECOND), ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { timeout: Deadline::At(SECOND), ..Policy::default() }));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.finish(1, MS, failed(Kind::WrongProtocol), 0.0);
     tracker.begin(950 * MS, 0.0);
@@ -367,7 +362,7 @@ fn a_last_attempt_that_the_deadline_cut_short_does_not_replace_a_reason() {
 
 #[test]
 fn successes_must_be_consecutive() {
-    let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { successes: 2, ..Policy::default() }));
     for (attempt, outcome, state) in [
         (1, ready(), State::Waiting),
         (2, refused(), State::Waiting),
@@ -383,7 +378,7 @@ fn successes_must_be_consecutive() {
 
 #[test]
 fn successes_that_take_longer_than_an_attempt_may_are_consecutive_all_the_same() {
-    let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { successes: 2, ..Policy::default() }));
     for attempt in 1..=2 {
         let now = tracker.wakes_at(true).unwrap();
         tracker.begin(now, 0.0);
@@ -399,7 +394,7 @@ fn successes_that_take_longer_than_an_attempt_may_are_consecutive_all_the_same()
 #[test]
 fn kept_attempts_that_are_answered_at_once_are_one_success_of_a_row() {
     for pauses in [Pauses::Default, configured(SECOND, SECOND)] {
-        let mut tracker = Tracker::new(Rules { successes: 3, pauses, ..rules() });
+        let mut tracker = Tracker::new(rules(Policy { successes: 3, pauses, ..Policy::default() }));
         for second in 0..3 {
             tracker.begin(second * SECOND, 0.0);
             tracker.learn(|_| Reach::Connected);
@@ -420,7 +415,8 @@ fn kept_attempts_that_are_answered_at_once_are_one_success_of_a_row() {
 #[test]
 fn an_attempt_that_began_after_a_success_is_another_one_of_the_row() {
     // As the last attempt before the deadline, which no pause holds back.
-    let mut tracker = Tracker::new(Rules { successes: 2, pauses: configured(10 * SECOND, 10 * SECOND), ..rules() });
+    let mut tracker =
+        Tracker::new(rules(Policy { successes: 2, pauses: configured(10 * SECOND, 10 * SECOND), ..Policy::default() }));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.finish(1, SECOND, ready(), 0.0);
     tracker.begin(2 * SECOND, 0.0);
@@ -430,7 +426,8 @@ fn an_attempt_that_began_after_a_success_is_another_one_of_the_row() {
 
 #[test]
 fn a_server_with_one_worker_answers_kept_attempts_in_a_row() {
-    let mut tracker = Tracker::new(Rules { successes: 3, pauses: configured(SECOND, SECOND), ..rules() });
+    let mut tracker =
+        Tracker::new(rules(Policy { successes: 3, pauses: configured(SECOND, SECOND), ..Policy::default() }));
     for second in 0..3 {
         tracker.begin(second * SECOND, 0.0);
         tracker.learn(|_| Reach::Connected);
@@ -444,7 +441,7 @@ fn a_server_with_one_worker_answers_kept_attempts_in_a_row() {
 
 #[test]
 fn a_late_failure_does_not_undo_a_later_success() {
-    let mut tracker = Tracker::new(Rules { successes: 2, ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { successes: 2, ..Policy::default() }));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.begin(500 * MS, 0.0);
     tracker.finish(2, 501 * MS, ready(), 0.0);
@@ -455,7 +452,7 @@ fn a_late_failure_does_not_undo_a_later_success() {
 
 #[test]
 fn the_last_allowed_attempt_gives_up() {
-    let mut tracker = Tracker::new(Rules { max_attempts: Some(2), ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { max_attempts: Some(2), ..Policy::default() }));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.finish(1, MS, refused(), 0.0);
     assert_eq!(tracker.state, State::Waiting);
@@ -466,7 +463,7 @@ fn the_last_allowed_attempt_gives_up() {
 
 #[test]
 fn the_last_allowed_attempt_counts_as_failed_when_its_time_is_up() {
-    let mut tracker = Tracker::new(Rules { max_attempts: Some(2), ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { max_attempts: Some(2), ..Policy::default() }));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.begin(500 * MS, 0.0);
     tracker.learn(|_| Reach::Connected);
@@ -481,7 +478,7 @@ fn the_last_allowed_attempt_counts_as_failed_when_its_time_is_up() {
 
 #[test]
 fn a_last_attempt_that_had_no_time_explains_nothing_beside_one_that_had() {
-    let mut tracker = Tracker::new(Rules { deadline: Deadline::At(SECOND), ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { timeout: Deadline::At(SECOND), ..Policy::default() }));
     tracker.begin(300 * MS, 0.0);
     assert_eq!(tracker.begin(977 * MS, 0.0).budget, 23 * MS);
     assert!(matches!(tracker.finish(2, SECOND, silent(), 0.0), Change::NotReady { .. }));
@@ -491,7 +488,7 @@ fn a_last_attempt_that_had_no_time_explains_nothing_beside_one_that_had() {
 
 #[test]
 fn attempts_that_are_kept_end_with_the_time_of_the_last_that_was_allowed() {
-    let mut tracker = Tracker::new(Rules { max_attempts: Some(2), ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { max_attempts: Some(2), ..Policy::default() }));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.begin(500 * MS, 0.0);
     tracker.learn(|attempt| if attempt == 1 { Reach::Connected } else { Reach::Unconnected });
@@ -501,7 +498,7 @@ fn attempts_that_are_kept_end_with_the_time_of_the_last_that_was_allowed() {
     tracker.finish(1, 5020 * MS, silent(), 0.0);
     assert_eq!(tracker.state, State::GivenUp);
 
-    let mut tracker = Tracker::new(Rules { max_attempts: Some(1), ..rules() });
+    let mut tracker = Tracker::new(rules(Policy { max_attempts: Some(1), ..Policy::default() }));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.forget(1);
     assert_eq!(tracker.state, State::GivenUp, "its last attempt made way");
@@ -509,7 +506,7 @@ fn attempts_that_are_kept_end_with_the_time_of_the_last_that_was_allowed() {
 
 #[test]
 fn its_own_deadline_is_met_once_it_was_ready_in_time() {
-    let mut tracker = Tracker::new(Rules { own_deadline: Deadline::At(SECOND), ..rules() });
+    let mut tracker = Tracker::new(Rules { own_deadline: Deadline::At(SECOND), ..rules(Policy::default()) });
     assert!(tracker.is_out_of_time(SECOND));
     tracker.begin(Duration::ZERO, 0.0);
     tracker.finish(1, MS, ready(), 0.0);
@@ -550,12 +547,12 @@ proptest! {
         history in prop::collection::vec(any_does(), 1..60), is_limited: bool,
         attempt_timeout in 50..6000u64, jitter in -1.0..=1.0f64,
     ) {
-        let rules = Rules {
+        let rules = rules(Policy {
             silence: if is_limited { Silence::Ended } else { Silence::Kept },
             attempt_timeout: Duration::from_millis(attempt_timeout),
-            deadline: Deadline::At(180 * SECOND),
-            ..rules()
-        };
+            timeout: Deadline::At(180 * SECOND),
+            ..Policy::default()
+        });
         let number = std::cell::Cell::new(0);
         let next = |_| history[number.replace(number.get() + 1) % history.len()];
         let seen = simulate(rules, 180 * SECOND, || jitter, next);
@@ -572,12 +569,13 @@ proptest! {
         interval in 1..6000u64, jitter in -1.0..=1.0f64,
     ) {
         let interval = Duration::from_millis(interval);
-        let rules = Rules {
-            overlap: if is_command { Overlap::OneAtATime } else { Overlap::Allowed },
+        let policy = Policy {
             silence: if is_limited { Silence::Ended } else { Silence::Kept },
             pauses: configured(interval, interval),
-            ..rules()
+            ..Policy::default()
         };
+        let overlap = if is_command { Overlap::OneAtATime } else { Overlap::Allowed };
+        let rules = Rules { overlap, ..rules(policy) };
         let number = std::cell::Cell::new(0);
         let next = |_| history[number.replace(number.get() + 1) % history.len()];
         let seen = simulate(rules, 60 * SECOND, || jitter, next);
