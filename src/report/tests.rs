@@ -7,8 +7,9 @@ use crate::cli;
 use crate::config::Parsed;
 use crate::run::rules::rules;
 use crate::targets::shared::lookup::Lookup;
-use crate::wait::gate::{Arrival, Start, World};
+use crate::wait::gate::{Arrival, World};
 use crate::wait::outcome::{Outcome, Ready, Stage};
+use crate::wait::tracker::Begun;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -20,14 +21,14 @@ fn config(words: &str) -> Config {
     }
 }
 
-/// Answers each attempt after 2 ms, as `answer` says of the target and the attempt.
+/// Answers each attempt after 2 ms, as `answer` says of its target, its number and the time.
 struct Answers<F> {
     now: Duration,
-    due: BTreeMap<(Duration, usize), Start>,
+    due: BTreeMap<(Duration, usize), u32>,
     answer: F,
 }
 
-impl<F: FnMut(Start, Duration) -> Outcome> World for Answers<F> {
+impl<F: FnMut(usize, u32, Duration) -> Outcome> World for Answers<F> {
     fn now(&mut self) -> Duration {
         self.now
     }
@@ -36,8 +37,8 @@ impl<F: FnMut(Start, Duration) -> Outcome> World for Answers<F> {
         true
     }
 
-    fn start(&mut self, start: Start) -> Result<(), NotReady> {
-        self.due.insert((self.now + 2 * MS, start.target), start);
+    fn start(&mut self, target: usize, begun: Begun) -> Result<(), NotReady> {
+        self.due.insert((self.now + 2 * MS, target), begun.attempt);
         Ok(())
     }
 
@@ -50,11 +51,11 @@ impl<F: FnMut(Start, Duration) -> Outcome> World for Answers<F> {
     fn next(&mut self, until: Option<Duration>) -> Option<Arrival> {
         let until = until.unwrap_or(Duration::MAX);
         match self.due.first_key_value() {
-            Some((&(at, _), &start)) if at <= until => {
+            Some((&(at, target), &attempt)) if at <= until => {
                 self.due.pop_first();
                 self.now = self.now.max(at);
-                let outcome = (self.answer)(start, self.now);
-                Some(Arrival::Done { target: start.target, attempt: start.attempt, outcome })
+                let outcome = (self.answer)(target, attempt, self.now);
+                Some(Arrival::Done { target, attempt, outcome })
             }
             _ => {
                 self.now = self.now.max(until);
@@ -69,7 +70,7 @@ impl<F: FnMut(Start, Duration) -> Outcome> World for Answers<F> {
 }
 
 /// The lines of a wait for `words`.
-fn said(words: &str, answer: impl FnMut(Start, Duration) -> Outcome) -> Vec<String> {
+fn said(words: &str, answer: impl FnMut(usize, u32, Duration) -> Outcome) -> Vec<String> {
     let config = config(words);
     let mut reporter = Reporter::new(&config);
     reporter.live = None;
@@ -86,9 +87,9 @@ fn said(words: &str, answer: impl FnMut(Start, Duration) -> Outcome) -> Vec<Stri
     reporter.sink.lines_kept()
 }
 
-fn in_turn(start: Start, _: Duration) -> Outcome {
-    Err(match start.attempt % 2 {
-        0 => NotReady::new(Kind::ConnectionClosed, format!("closed, and so on {}", start.attempt)),
+fn in_turn(_: usize, attempt: u32, _: Duration) -> Outcome {
+    Err(match attempt % 2 {
+        0 => NotReady::new(Kind::ConnectionClosed, format!("closed, and so on {attempt}")),
         _ => NotReady::new(Kind::TimedOut, "no answer within 1s"),
     })
 }
@@ -103,15 +104,15 @@ fn a_port_that_fails_in_two_ways_in_turn_is_told_of_in_a_handful_of_lines() {
 
 #[test]
 fn a_reason_that_only_changes_its_words_is_told_of_once() {
-    let lines = said("-t 30s db=127.0.0.1:1", |start, _| {
-        Err(NotReady::new(Kind::NotAccepting, format!("loading, {}% done", start.attempt)))
+    let lines = said("-t 30s db=127.0.0.1:1", |_, attempt, _| {
+        Err(NotReady::new(Kind::NotAccepting, format!("loading, {attempt}% done")))
     });
     assert_eq!(lines.len(), 6, "{lines:#?}");
 }
 
 #[test]
 fn five_targets_are_told_of_in_at_most_sixteen_lines_in_75_seconds() {
-    let lines = said("-t 75s a=127.0.0.1:1 b=127.0.0.1:2 c=127.0.0.1:3 d=127.0.0.1:4 e=127.0.0.1:5", |_, _| {
+    let lines = said("-t 75s a=127.0.0.1:1 b=127.0.0.1:2 c=127.0.0.1:3 d=127.0.0.1:4 e=127.0.0.1:5", |_, _, _| {
         Err(NotReady::new(Kind::ConnectionRefused, "connection refused: nothing listens there yet"))
     });
     assert!(lines.len() <= 16, "the closing line is one of them: {lines:#?}");
@@ -124,7 +125,7 @@ fn five_targets_are_told_of_in_at_most_sixteen_lines_in_75_seconds() {
 #[test]
 fn a_reminder_of_hundreds_is_one_line_of_bounded_length() {
     let targets: Vec<String> = (1..100).map(|port| format!("a-target-with-a-name-{port}=127.0.0.1:{port}")).collect();
-    let lines = said(&format!("-t 12s {}", targets.join(" ")), |_, _| {
+    let lines = said(&format!("-t 12s {}", targets.join(" ")), |_, _, _| {
         Err(NotReady::new(Kind::ConnectionRefused, "refused ".repeat(40)))
     });
     let reminders: Vec<&String> = lines.iter().filter(|line| line.contains("still waiting")).collect();
@@ -135,8 +136,8 @@ fn a_reminder_of_hundreds_is_one_line_of_bounded_length() {
 
 #[test]
 fn a_target_that_falls_is_told_of_again() {
-    let lines = said("-t 60s a=127.0.0.1:1 b=127.0.0.1:2", |start, now| {
-        let is_up = match start.target {
+    let lines = said("-t 60s a=127.0.0.1:1 b=127.0.0.1:2", |target, _, now| {
+        let is_up = match target {
             0 => now < MS * 1000 || now > MS * 9000,
             _ => now > MS * 8000,
         };

@@ -14,12 +14,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::net::{self, Attempt, BegunConnection, Dial, Made, Place, Progress, ResolverState, Step, Steps};
-use crate::run::helpers::{Context, Done, Helpers, Job};
+use crate::run::helpers::{AttemptId, Context, Done, Helpers, Job};
 use crate::run::signals::Signals;
 use crate::targets::shared::probe;
-use crate::wait::gate::{Arrival, Start, World};
+use crate::wait::gate::{Arrival, World};
 use crate::wait::outcome::{NotReady, Outcome, Stage};
-use crate::wait::tracker::{MAX_OPEN, Reach};
+use crate::wait::tracker::{Begun, MAX_OPEN, Reach};
 use crate::{clock, os};
 
 /// Descriptors that are not for attempts: our own, and what the system's libraries open for a moment.
@@ -35,7 +35,7 @@ const GLANCE: Duration = Duration::from_millis(5);
 /// A connection under way.
 #[derive(Debug)]
 struct Dialling {
-    start: Start,
+    id: AttemptId,
     attempt: Attempt,
     dial: Box<Dial>,
     /// Whether something has been heard of it.
@@ -55,9 +55,9 @@ pub(crate) struct EventLoop<'a> {
     dialling: Vec<Dialling>,
     arrived: VecDeque<Arrival>,
     /// How far the attempts have come that are under way.
-    progress: HashMap<(usize, u32), Progress>,
+    progress: HashMap<AttemptId, Progress>,
     /// The attempt whose outcome was given last: how far it had come is known until the next.
-    told: Option<(usize, u32)>,
+    told: Option<AttemptId>,
     /// When signals, sockets and helpers were last listened to.
     heard: Instant,
     /// How many attempts of each target are under way, those of an earlier round and those that nobody
@@ -130,7 +130,7 @@ impl<'a> EventLoop<'a> {
             self.abandon(target);
         }
         for job in self.helpers.drop_waiting() {
-            self.released(job.start.target);
+            self.released(job.id.target);
         }
         self.arrived.retain(|arrival| matches!(arrival, Arrival::Signal(_)));
         self.progress.clear();
@@ -153,44 +153,44 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    fn ended(&mut self, start: Start, outcome: Outcome) {
-        let Start { target, attempt, .. } = start;
+    fn ended(&mut self, id: AttemptId, outcome: Outcome) {
+        let AttemptId { target, number: attempt } = id;
         self.arrived.push_back(Arrival::Done { target, attempt, outcome });
     }
 
     /// A place is connected, or not: the end of some attempts, and the beginning of a conversation for others.
-    fn connected(&mut self, start: Start, attempt: Attempt, made: Result<Made, NotReady>) {
-        let target = &self.context.targets[start.target];
+    fn connected(&mut self, id: AttemptId, attempt: Attempt, made: Result<Made, NotReady>) {
+        let target = &self.context.targets[id.target];
         net::note_end(&made, &attempt);
         let made = match made {
             Ok(made) => made,
             Err(failure) => {
-                self.taken[start.target] -= 1;
+                self.taken[id.target] -= 1;
                 let outcome = probe::conclude(Err(failure), target, self.context.goal);
-                return self.ended(start, outcome);
+                return self.ended(id, outcome);
             }
         };
-        if let Some(place) = &self.places[start.target] {
+        if let Some(place) = &self.places[id.target] {
             attempt.leave(place.clone(), made);
         }
         if target.probe.wants_a_conversation() {
             attempt.enter(Stage::Starting);
-            if let Err(failure) = self.help(start, attempt) {
-                self.taken[start.target] -= 1;
-                self.ended(start, Err(failure));
+            if let Err(failure) = self.help(id, attempt) {
+                self.taken[id.target] -= 1;
+                self.ended(id, Err(failure));
             }
         } else {
             let outcome = probe::run(target, self.context.goal, &self.context.tls, &attempt);
-            self.taken[start.target] -= 1;
-            self.ended(start, outcome);
+            self.taken[id.target] -= 1;
+            self.ended(id, outcome);
         }
     }
 
-    fn help(&mut self, start: Start, attempt: Attempt) -> Result<(), NotReady> {
+    fn help(&mut self, id: AttemptId, attempt: Attempt) -> Result<(), NotReady> {
         let progress = attempt.progress().clone();
-        self.helpers.take(Job { round: self.round, start, attempt }, clock::now())?;
-        self.progress.insert((start.target, start.attempt), progress);
-        self.held += self.cost(start.target);
+        self.helpers.take(Job { round: self.round, id, attempt }, clock::now())?;
+        self.progress.insert(id, progress);
+        self.held += self.cost(id.target);
         Ok(())
     }
 
@@ -217,8 +217,8 @@ impl<'a> EventLoop<'a> {
                     index += 1;
                 }
                 Some(end) => {
-                    let Dialling { start, attempt, .. } = self.dialling.swap_remove(index);
-                    self.connected(start, attempt, end);
+                    let Dialling { id, attempt, .. } = self.dialling.swap_remove(index);
+                    self.connected(id, attempt, end);
                 }
             }
         }
@@ -274,10 +274,10 @@ impl<'a> EventLoop<'a> {
             self.arrived.push_front(Arrival::Signal(signal));
         }
         if done {
-            for Done { round, start, outcome } in self.helpers.collect() {
-                self.released(start.target);
+            for Done { round, id, outcome } in self.helpers.collect() {
+                self.released(id.target);
                 if round == self.round {
-                    self.ended(start, outcome);
+                    self.ended(id, outcome);
                 }
             }
         }
@@ -330,34 +330,35 @@ impl World for EventLoop<'_> {
         !is_short
     }
 
-    fn start(&mut self, start: Start) -> Result<(), NotReady> {
-        let attempt = Attempt::new(start.budget).knowing(self.resolver.clone());
-        let mut attempt = attempt.patient(start.patience.unwrap_or(Duration::MAX));
+    fn start(&mut self, target: usize, begun: Begun) -> Result<(), NotReady> {
+        let id = AttemptId { target, number: begun.attempt };
+        let attempt = Attempt::new(begun.budget).knowing(self.resolver.clone());
+        let mut attempt = attempt.patient(begun.patience.unwrap_or(Duration::MAX));
         if let Some(all) = &mut self.steps {
-            all[start.target] = Steps::recording();
-            attempt = attempt.recorded_in(all[start.target].clone());
+            all[target] = Steps::recording();
+            attempt = attempt.recorded_in(all[target].clone());
         }
-        let begun = self.places[start.target].as_ref().and_then(|place| net::begin(place, &attempt));
-        match begun {
+        let connection = self.places[target].as_ref().and_then(|place| net::begin(place, &attempt));
+        match connection {
             Some(BegunConnection::Dial(mut dial)) => {
-                self.taken[start.target] += 1;
+                self.taken[target] += 1;
                 match dial.advance(clock::now()) {
-                    Some(end) => self.connected(start, attempt, end),
+                    Some(end) => self.connected(id, attempt, end),
                     None => {
                         let sockets = dial.sockets();
                         self.sockets += sockets;
-                        self.progress.insert((start.target, start.attempt), attempt.progress().clone());
-                        self.dialling.push(Dialling { start, attempt, dial, is_due: false, sockets });
+                        self.progress.insert(id, attempt.progress().clone());
+                        self.dialling.push(Dialling { id, attempt, dial, is_due: false, sockets });
                     }
                 }
             }
             Some(BegunConnection::Ended(end)) => {
-                self.taken[start.target] += 1;
-                self.connected(start, attempt, end);
+                self.taken[target] += 1;
+                self.connected(id, attempt, end);
             }
             None => {
-                self.help(start, attempt)?;
-                self.taken[start.target] += 1;
+                self.help(id, attempt)?;
+                self.taken[target] += 1;
             }
         }
         Ok(())
@@ -367,38 +368,39 @@ impl World for EventLoop<'_> {
         if self.taken[target] == 0 {
             return;
         }
-        for dialling in self.dialling.extract_if(.., |dialling| dialling.start.target == target) {
+        for dialling in self.dialling.extract_if(.., |dialling| dialling.id.target == target) {
             self.taken[target] -= 1;
             self.sockets -= dialling.sockets;
         }
-        for (_, progress) in self.progress.iter().filter(|((of, _), _)| *of == target) {
+        for (_, progress) in self.progress.iter().filter(|(id, _)| id.target == target) {
             progress.end();
         }
     }
 
     fn end(&mut self, target: usize, attempt: u32) {
-        let is_it = |start: &Start| (start.target, start.attempt) == (target, attempt);
-        for dialling in self.dialling.extract_if(.., |dialling| is_it(&dialling.start)) {
+        let id = AttemptId { target, number: attempt };
+        for dialling in self.dialling.extract_if(.., |dialling| dialling.id == id) {
             self.taken[target] -= 1;
             self.sockets -= dialling.sockets;
         }
-        if let Some(progress) = self.progress.get(&(target, attempt)) {
+        if let Some(progress) = self.progress.get(&id) {
             progress.end();
         }
     }
 
     fn stage(&mut self, target: usize, attempt: u32) -> Stage {
-        self.progress.get(&(target, attempt)).map_or(self.shortage, Progress::stage)
+        self.progress.get(&AttemptId { target, number: attempt }).map_or(self.shortage, Progress::stage)
     }
 
     fn reach(&mut self, target: usize, attempt: u32) -> Reach {
-        let has_ended = self.told == Some((target, attempt));
-        let reach = if has_ended { Progress::furthest } else { Progress::reach };
-        self.progress.get(&(target, attempt)).map_or(Reach::Unconnected, reach)
+        let id = AttemptId { target, number: attempt };
+        let reach = if self.told == Some(id) { Progress::furthest } else { Progress::reach };
+        self.progress.get(&id).map_or(Reach::Unconnected, reach)
     }
 
     fn unanswered(&mut self, target: usize, attempt: u32, after: Duration) -> NotReady {
-        let Some(progress) = self.progress.get(&(target, attempt)) else { return self.shortage.timed_out(after) };
+        let id = AttemptId { target, number: attempt };
+        let Some(progress) = self.progress.get(&id) else { return self.shortage.timed_out(after) };
         // A peer's own words hold no secret, and mean what is wanted of the target.
         match progress
             .held_back()
@@ -418,7 +420,7 @@ impl World for EventLoop<'_> {
         loop {
             if let Some(arrival) = self.arrived.pop_front() {
                 if let Arrival::Done { target, attempt, .. } = &arrival {
-                    self.told = Some((*target, *attempt));
+                    self.told = Some(AttemptId { target: *target, number: *attempt });
                 }
                 return Some(arrival);
             }

@@ -23,7 +23,6 @@ use crate::os::dispositions;
 use crate::run::input_files::InputFiles;
 use crate::targets::shared::probe;
 use crate::targets::shared::target::Target;
-use crate::wait::gate::Start;
 use crate::wait::outcome::{Kind, NotReady, Outcome};
 use crate::wait::policy::Goal;
 
@@ -75,13 +74,22 @@ fn may_use_tls(target: &Target) -> bool {
     target.probe.tls_use() != Encryption::Never
 }
 
+/// An attempt among those of all targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct AttemptId {
+    /// The index of its target.
+    pub(crate) target: usize,
+    /// Its number, from 1.
+    pub(crate) number: u32,
+}
+
 /// An attempt for a helper.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// The round in which it began: see [`crate::run::event_loop::EventLoop::restart`].
     pub(crate) round: u32,
-    /// The start that was asked for.
-    pub(crate) start: Start,
+    /// Which attempt it is.
+    pub(crate) id: AttemptId,
     /// The time that is left of it, and the connection, if it is made already.
     pub(crate) attempt: Attempt,
 }
@@ -91,8 +99,8 @@ pub(crate) struct Job {
 pub(crate) struct Done {
     /// The round of the job.
     pub(crate) round: u32,
-    /// The start that was asked for.
-    pub(crate) start: Start,
+    /// Which attempt it is.
+    pub(crate) id: AttemptId,
     /// The outcome.
     pub(crate) outcome: Outcome,
 }
@@ -232,7 +240,7 @@ fn work(shared: &Shared) {
     let Context { targets, goal, tls } = &*shared.context;
     let mut queue = lock(&shared.queue);
     loop {
-        let Some(Job { round, start, attempt }) = queue.jobs.pop_front() else {
+        let Some(Job { round, id, attempt }) = queue.jobs.pop_front() else {
             queue = wait(&shared.wake, queue);
             continue;
         };
@@ -241,13 +249,13 @@ fn work(shared: &Shared) {
         let outcome = if attempt.is_over() {
             Err(attempt.timed_out())
         } else {
-            probe::run(&targets[start.target], *goal, tls, &attempt)
+            probe::run(&targets[id.target], *goal, tls, &attempt)
         };
         // Its connection, if the probe has not taken it.
         drop(attempt);
         queue = lock(&shared.queue);
         queue.running -= 1;
-        queue.done.push(Done { round, start, outcome });
+        queue.done.push(Done { round, id, outcome });
         if queue.done.len() == 1 {
             // The bell holds more rings than anybody can miss.
             drop(queue.bell.write(&[0]));

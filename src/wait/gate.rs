@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::wait::deadline::Deadline;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Permanence, Stage};
 use crate::wait::policy::{OnPermanent, Policy, Quorum};
-use crate::wait::tracker::{Change, Reach, Rules, State, Tracker};
+use crate::wait::tracker::{Begun, Change, Reach, Rules, State, Tracker};
 
 /// A target that was seen ready longer ago than this is asked again before COMMAND runs: the official
 /// Postgres image starts a temporary server for its init scripts, and stops it again.
@@ -35,19 +35,6 @@ pub(crate) enum Verdict {
     Interrupted(i32),
 }
 
-/// An attempt to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Start {
-    /// The index of the target.
-    pub(crate) target: usize,
-    /// The number of the attempt, from 1.
-    pub(crate) attempt: u32,
-    /// The time that it has, or has to connect where silent ones are kept.
-    pub(crate) budget: Duration,
-    /// The time that it has once it is connected; none, if it lasts until it is answered.
-    pub(crate) patience: Option<Duration>,
-}
-
 /// A message from outside.
 #[derive(Debug)]
 pub(crate) enum Arrival {
@@ -70,12 +57,12 @@ pub(crate) trait World {
     fn now(&mut self) -> Duration;
     /// Whether a further attempt of this target can begin now, as far as threads and descriptors go.
     fn has_room(&mut self, target: usize) -> bool;
-    /// Begins an attempt.
+    /// Begins an attempt at the target.
     ///
     /// # Errors
     ///
     /// Why none can ever begin, as things are.
-    fn start(&mut self, start: Start) -> Result<(), NotReady>;
+    fn start(&mut self, target: usize, begun: Begun) -> Result<(), NotReady>;
     /// The attempts under way for the target matter no more.
     fn abandon(&mut self, target: usize);
     /// The stage of the attempt; of attempt 0, why none has begun.
@@ -332,9 +319,8 @@ impl Gate {
                 world.end(target, attempt);
             }
             let begun = self.trackers[target].begin(now, world.jitter());
-            let start = Start { target, attempt: begun.attempt, budget: begun.budget, patience: begun.patience };
-            if let Err(failure) = world.start(start) {
-                self.finish(world, observer, target, start.attempt, Err(failure));
+            if let Err(failure) = world.start(target, begun) {
+                self.finish(world, observer, target, begun.attempt, Err(failure));
                 // The verdict may have waited for this target alone.
                 is_over = true;
             }

@@ -53,7 +53,7 @@ struct Fake {
     scripts: Vec<Script>,
     /// What will be reported, by time and order of beginning.
     due: BTreeMap<(Duration, usize), Arrival>,
-    starts: Vec<(Duration, Start)>,
+    starts: Vec<(Duration, usize, Begun)>,
     /// When attempts were ended before their time.
     ends: BTreeMap<(usize, u32), Duration>,
     /// After waking so often, somebody sends SIGTERM.
@@ -73,17 +73,18 @@ impl Fake {
 
     /// The starts at one target.
     fn starts_at(&self, target: usize) -> impl Iterator<Item = (Duration, Duration)> {
-        self.starts.iter().filter(move |(_, start)| start.target == target).map(|(at, start)| (*at, start.budget))
+        let of_target = self.starts.iter().filter(move |(_, of, _)| *of == target);
+        of_target.map(|(at, _, begun)| (*at, begun.budget))
     }
 
     /// The most attempts of one target that were under way at once, had each lasted its whole time.
     fn most_in_flight_unanswered(&self, target: usize) -> usize {
-        let all: Vec<_> = self.starts.iter().filter(|(_, start)| start.target == target).collect();
-        let end = |began: &Duration, start: &Start| {
-            let ended = self.ends.get(&(target, start.attempt)).copied().unwrap_or(Duration::MAX);
-            ended.min(*began + start.budget)
+        let all: Vec<_> = self.starts.iter().filter(|(_, of, _)| *of == target).collect();
+        let end = |at: &Duration, begun: &Begun| {
+            let ended = self.ends.get(&(target, begun.attempt)).copied().unwrap_or(Duration::MAX);
+            ended.min(*at + begun.budget)
         };
-        let overlapping = |at| all.iter().filter(move |(began, start)| *began <= at && at < end(began, start));
+        let overlapping = |at| all.iter().filter(move |(began, _, begun)| *began <= at && at < end(began, begun));
         self.starts_at(target).map(|(at, _)| overlapping(at).count()).max().unwrap_or(0)
     }
 }
@@ -97,8 +98,8 @@ impl World for Fake {
         true
     }
 
-    fn start(&mut self, start: Start) -> Result<(), NotReady> {
-        let script = &self.scripts[start.target];
+    fn start(&mut self, target: usize, begun: Begun) -> Result<(), NotReady> {
+        let script = &self.scripts[target];
         let outcome = match script.at(self.cell()) {
             TargetDoes::Succeed => Some(Ok(Ready { proof: "yes".to_owned() })),
             TargetDoes::Refuse => Some(Err(NotReady::new(Kind::ConnectionRefused, "refused"))),
@@ -106,17 +107,17 @@ impl World for Fake {
             TargetDoes::NotAnswer | TargetDoes::Hang => None,
         };
         let at = match outcome {
-            Some(_) if script.latency < start.budget => Some(script.latency),
+            Some(_) if script.latency < begun.budget => Some(script.latency),
             None if script.at(self.cell()) == TargetDoes::Hang => None,
-            _ => Some(start.budget),
+            _ => Some(begun.budget),
         };
         let outcome = outcome.filter(|_| at == Some(script.latency));
-        let outcome = outcome.unwrap_or_else(|| Err(Stage::Exchanging.timed_out(start.budget)));
+        let outcome = outcome.unwrap_or_else(|| Err(Stage::Exchanging.timed_out(begun.budget)));
         if let Some(at) = at {
-            let message = Arrival::Done { target: start.target, attempt: start.attempt, outcome };
+            let message = Arrival::Done { target, attempt: begun.attempt, outcome };
             self.due.insert((self.now.saturating_add(at), self.starts.len()), message);
         }
-        self.starts.push((self.now, start));
+        self.starts.push((self.now, target, begun));
         Ok(())
     }
 
@@ -555,9 +556,9 @@ impl World for Slow {
         self.fake.has_room(target)
     }
 
-    fn start(&mut self, start: Start) -> Result<(), NotReady> {
+    fn start(&mut self, target: usize, begun: Begun) -> Result<(), NotReady> {
         self.fake.now += self.each;
-        self.fake.start(start)
+        self.fake.start(target, begun)
     }
 
     fn abandon(&mut self, target: usize) {
@@ -611,8 +612,8 @@ fn an_attempt_that_cannot_begin_is_counted_and_ends_the_wait_if_it_was_the_last(
         fn has_room(&mut self, _: usize) -> bool {
             true
         }
-        fn start(&mut self, start: Start) -> Result<(), NotReady> {
-            self.0.starts.push((self.0.now, start));
+        fn start(&mut self, target: usize, begun: Begun) -> Result<(), NotReady> {
+            self.0.starts.push((self.0.now, target, begun));
             Err(NotReady::new(Kind::LocalLimit, "no thread"))
         }
         fn abandon(&mut self, _: usize) {}
@@ -695,8 +696,8 @@ impl World for Stopped {
         self.fake.has_room(target)
     }
 
-    fn start(&mut self, start: Start) -> Result<(), NotReady> {
-        self.fake.start(start)
+    fn start(&mut self, target: usize, begun: Begun) -> Result<(), NotReady> {
+        self.fake.start(target, begun)
     }
 
     fn abandon(&mut self, target: usize) {
