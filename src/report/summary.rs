@@ -160,14 +160,16 @@ impl Report {
     /// # Errors
     ///
     /// A warning that says why it cannot; nothing is left behind then.
-    pub(crate) fn leave(&self, to: &ReportTo, verdict: Verdict) -> Result<(), String> {
+    pub(crate) fn leave(&self, to: &ReportTo) -> Result<(), String> {
         let json = self.to_json();
         let (place, left) = match to {
             ReportTo::Stdout => {
-                let until = clock::now() + files::of_a_reader(verdict);
+                let until = clock::now() + files::of_a_reader(self.outcome);
                 ("standard output".into(), Sink::stdout().write(&json, until).map_err(files::unread))
             }
-            ReportTo::File(file) => (file.to_string_lossy(), files::leave_in_time(file, json, Manner::Rename, verdict)),
+            ReportTo::File(file) => {
+                (file.to_string_lossy(), files::leave_in_time(file, json, Manner::Rename, self.outcome))
+            }
         };
         match left {
             // A reader that has seen enough is no error.

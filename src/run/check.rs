@@ -63,7 +63,7 @@ pub(crate) fn run(config: Config, how: Check, signals: &Signals, files: &InputFi
         let left = config.policy.timeout.remaining(elapsed).unwrap_or_default().max(TO_PRINT);
         let printed = stdout.write(&shown, clock::now() + left);
         let reader = TableReader::after(printed, &config.output);
-        let problem = config.output.report.as_ref().and_then(|to| report.leave(to, outcome).err());
+        let problem = config.output.report.as_ref().and_then(|to| report.leave(to).err());
         if let Some(problem) = &problem {
             say(&Style::of(&config.output), Level::Error, problem);
         }

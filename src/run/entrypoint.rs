@@ -126,7 +126,7 @@ fn leave_reports(
         return true;
     }
     let report = Report::new(config, gate, verdict, elapsed);
-    let problem = report_to.as_ref().and_then(|to| report.leave(to, verdict).err());
+    let problem = report_to.as_ref().and_then(|to| report.leave(to).err());
     if let Some(problem) = &problem {
         // Without COMMAND the report is what this run was for.
         let level = if config.command.is_some() { Level::Warn } else { Level::Error };
