@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::cli;
 use crate::config::Parsed;
-use crate::run::rules::rules;
+use crate::run::rules;
 use crate::targets::shared::lookup::Lookup;
 use crate::wait::gate::{Arrival, World};
 use crate::wait::outcome::{Outcome, Ready, Stage};
@@ -75,7 +75,7 @@ fn said(words: &str, answer: impl FnMut(usize, u32, Duration) -> Outcome) -> Vec
     let mut reporter = Reporter::new(&config);
     reporter.live = None;
     reporter.sink = Sink::kept();
-    let mut gate = Gate::new(rules(&config.targets, &config.policy), &config.policy);
+    let mut gate = rules::gate(&config);
     let mut world = Answers { now: Duration::ZERO, due: BTreeMap::new(), answer };
     let verdict = gate.run(&mut world, &mut reporter);
     reporter.conclude(verdict, &gate, world.now);

@@ -10,11 +10,11 @@ use crate::report::{Level, Page, Report, Sink, Style, Watch, say};
 use crate::run::event_loop::EventLoop;
 use crate::run::helpers::Context;
 use crate::run::input_files::InputFiles;
-use crate::run::rules::rules;
+use crate::run::rules;
 use crate::run::signals::Signals;
 use crate::targets::exec::children;
 use crate::wait::deadline::Deadline;
-use crate::wait::gate::{Arrival, Gate, Mute, Verdict, World};
+use crate::wait::gate::{Arrival, Mute, Verdict, World};
 use crate::wait::policy::{Policy, Quorum};
 
 /// A table may take this long to be read, also when the attempts took all of their time.
@@ -41,7 +41,7 @@ pub(crate) fn run(config: Config, how: Check, signals: &Signals, files: &InputFi
         event_loop.restart();
         children::reopen();
         signals.wait();
-        let mut gate = Gate::new(rules(&config.targets, &config.policy), &config.policy);
+        let mut gate = rules::gate(&config);
         // All that there is to say stands in the table.
         let verdict = gate.run(&mut event_loop, &mut Mute);
         children::end_all();

@@ -13,7 +13,7 @@ use crate::report::{Closing, Level, Report, Reporter, leave_termination_message}
 use crate::run::event_loop::EventLoop;
 use crate::run::helpers::Context;
 use crate::run::input_files::InputFiles;
-use crate::run::rules::rules;
+use crate::run::rules;
 use crate::run::signals::Signals;
 use crate::targets::exec::children;
 use crate::wait::gate::{Gate, Verdict, World};
@@ -40,7 +40,7 @@ pub(crate) fn run(
     for note in &config.notes {
         reporter.note(Level::Info, note, Duration::ZERO);
     }
-    let mut gate = Gate::new(rules(&config.targets, &config.policy), &config.policy);
+    let mut gate = rules::gate(config);
     let mut event_loop = EventLoop::new(context, signals, begun);
     signals.wait();
     let verdict = gate.run(&mut event_loop, &mut reporter);

@@ -1,12 +1,15 @@
-//! The rules of a wait for targets: the options for all, and what each target says of itself.
+//! What the options say of the wait for all targets, and in its place what each target says of itself.
 
+use crate::config::Config;
 use crate::targets::shared::target::Target;
 use crate::wait::deadline::Deadline;
+use crate::wait::gate::Gate;
 use crate::wait::policy::{Policy, Quorum, Silence};
 use crate::wait::tracker::Rules;
 
-/// The rules of each target, in the same order.
-pub(crate) fn rules(targets: &[Target], policy: &Policy) -> Vec<Rules> {
+/// The wait for the targets of `config`, which has not begun.
+pub(crate) fn gate(config: &Config) -> Gate {
+    let policy = &config.policy;
     // Where each is given one chance, what a target says of its wait means nothing.
     let waits = policy.quorum != Quorum::Each;
     let of_target = |target: &Target| Rules {
@@ -20,5 +23,5 @@ pub(crate) fn rules(targets: &[Target], policy: &Policy) -> Vec<Rules> {
         overlap: target.probe.overlap(),
         is_optional: target.is_optional,
     };
-    targets.iter().map(of_target).collect()
+    Gate::new(config.targets.iter().map(of_target).collect(), policy)
 }
