@@ -92,7 +92,7 @@ pub fn run(process: Process<'_>) -> ExitCode {
         say(&style, Level::Error, &stop.message);
         if let Some(log) = &voice.termination_log {
             // There is nothing left to be told of it.
-            drop(leave_termination_message(log, &format!("{}\n", stop.message), Verdict::Failed(0)));
+            drop(leave_termination_message(log, &format!("{}\n", stop.message), Verdict::Failed));
         }
         stop.status
     });

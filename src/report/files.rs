@@ -27,7 +27,7 @@ fn patience(path: &Path, verdict: Verdict) -> Duration {
             _ => Duration::from_secs(5),
         },
         Verdict::Ready => Duration::from_secs(1),
-        Verdict::TimedOut | Verdict::Failed(_) => Duration::from_millis(80),
+        Verdict::TimedOut | Verdict::Failed => Duration::from_millis(80),
         Verdict::Interrupted(_) => Duration::from_millis(30),
     }
 }
@@ -35,7 +35,7 @@ fn patience(path: &Path, verdict: Verdict) -> Duration {
 /// How long a pipe's reader may take that does not read: of a report and a termination message, each may have to wait.
 pub(super) fn of_a_reader(verdict: Verdict) -> Duration {
     match verdict {
-        Verdict::Ready | Verdict::Failed(_) => Duration::from_secs(1),
+        Verdict::Ready | Verdict::Failed => Duration::from_secs(1),
         Verdict::TimedOut => Duration::from_millis(40),
         Verdict::Interrupted(_) => Duration::from_millis(10),
     }

@@ -96,15 +96,14 @@ impl<'a> Reporter<'a> {
             self.threshold = Level::Info;
             return;
         }
-        let topic = match verdict {
+        let (topic, targets) = match verdict {
             Verdict::Ready => return self.tell_of_optional(gate, elapsed),
-            Verdict::TimedOut => Topic::Timeout,
-            Verdict::Failed(target) => return self.say(&unready(self.targets, Topic::Failed, gate, target, elapsed)),
-            Verdict::Interrupted(_) => Topic::Interrupted,
+            Verdict::TimedOut => (Topic::Timeout, not_ready(gate)),
+            Verdict::Failed => (Topic::Failed, gate.failed.into_iter().collect()),
+            Verdict::Interrupted(_) => (Topic::Interrupted, not_ready(gate)),
         };
         let line = |target| self.style.line(&unready(self.targets, topic, gate, target, elapsed));
-        let lines: Vec<String> = not_ready(gate).into_iter().map(line).collect();
-        self.sink.lines(lines.into_iter());
+        self.sink.lines(targets.into_iter().map(line));
     }
 
     /// The optional targets that the command runs without.
@@ -135,7 +134,7 @@ impl<'a> Reporter<'a> {
             Verdict::Ready => (Level::Info, Topic::Ready, self.what_is_ready(ready, &after)),
             Verdict::TimedOut if status.is_none() => (Level::Warn, Topic::Exec, in_vain("gave up")),
             Verdict::TimedOut => (Level::Error, Topic::Timeout, in_vain("gave up")),
-            Verdict::Failed(_) => (Level::Error, Topic::Failed, in_vain("stopped")),
+            Verdict::Failed => (Level::Error, Topic::Failed, in_vain("stopped")),
             Verdict::Interrupted(signal) => {
                 (Level::Error, Topic::Interrupted, in_vain(&format!("interrupted by signal {signal}")))
             }

@@ -90,11 +90,12 @@ pub(super) fn counts(failures: &[(Kind, u32)]) -> BTreeMap<Cow<'static, str>, u3
 }
 
 /// The word for how a wait ended.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde has it so")]
 fn ending<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match verdict {
         Verdict::Ready => "ready",
         Verdict::TimedOut => "timeout",
-        Verdict::Failed(_) => "failed",
+        Verdict::Failed => "failed",
         Verdict::Interrupted(_) => "interrupted",
     })
 }
@@ -186,7 +187,7 @@ impl Report {
         let elapsed = human(Duration::from_millis(self.elapsed_ms));
         let how = match self.outcome {
             Verdict::Interrupted(_) => "The wait was interrupted",
-            Verdict::Failed(_) => "The wait failed",
+            Verdict::Failed => "The wait failed",
             Verdict::Ready | Verdict::TimedOut => "The wait timed out",
         };
         let total = self.targets.len();

@@ -51,7 +51,7 @@ pub(crate) fn run(config: Config, how: Check, signals: &Signals, files: &InputFi
             return Ok(ExitStatus::Signal(signal));
         }
         let is_healthy = verdict == Verdict::Ready || one_will_do && gate.has_one_ready();
-        let outcome = if is_healthy { Verdict::Ready } else { Verdict::Failed(0) };
+        let outcome = if is_healthy { Verdict::Ready } else { Verdict::Failed };
         let mut report = Report::new(&config, &gate, outcome, elapsed);
         report.add_steps(&config, &gate, |target| event_loop.steps(target));
         watch.record(&report, clock::now());

@@ -52,7 +52,7 @@ pub(crate) fn run(
     let report_is_left = leave_reports(config, &gate, verdict, &mut reporter, elapsed);
     let status = match verdict {
         Verdict::Ready if report_is_left => ExitStatus::Ready,
-        Verdict::Ready | Verdict::Failed(_) => ExitStatus::NotHealthy,
+        Verdict::Ready | Verdict::Failed => ExitStatus::NotHealthy,
         Verdict::TimedOut => ExitStatus::TimedOut,
         Verdict::Interrupted(signal) => ExitStatus::Signal(signal),
     };

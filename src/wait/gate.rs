@@ -29,8 +29,8 @@ pub(crate) enum Verdict {
     Ready,
     /// The deadline, or the last allowed attempt, has passed.
     TimedOut,
-    /// A failure that waiting cannot mend, under `--fail-fast`: of the target with this index.
-    Failed(usize),
+    /// A failure that ends the wait, of the target [`Gate::failed`].
+    Failed,
     /// A signal of this number came.
     Interrupted(i32),
 }
@@ -144,7 +144,7 @@ pub(crate) struct Gate {
     pub(crate) trackers: Vec<Tracker>,
     policy: Policy,
     /// The target whose failure ends the wait: under `--fail-fast`, or because it is what the target names as its end.
-    failed: Option<usize>,
+    pub(crate) failed: Option<usize>,
     /// Whether the stale targets have been asked again since all became ready, and none of them has failed.
     is_round_begun: bool,
     /// Whether the deadline has been moved, because it came while this process was stopped.
@@ -452,9 +452,9 @@ impl Gate {
             }
         };
         match self.failed {
-            Some(target) if self.trackers[target].history.has_met_its_end() => Some(Verdict::Failed(target)),
+            Some(target) if self.trackers[target].history.has_met_its_end() => Some(Verdict::Failed),
             _ if is_ready => Some(Verdict::Ready),
-            Some(target) => Some(Verdict::Failed(target)),
+            Some(_) => Some(Verdict::Failed),
             None => (is_over || is_past).then_some(Verdict::TimedOut),
         }
     }
