@@ -58,8 +58,8 @@ impl<'a> Given<'a> {
     /// The values of an option, the command line before the environment; and where they came from: an error about
     /// them says so.
     fn values<'o>(&self, option: &'o Opt) -> Result<(Vec<String>, &'o str), UsageError> {
-        match self.flags.iter().find(|(name, _)| *name == option.flag) {
-            Some((_, values)) => Ok((values.clone(), option.flag)),
+        match self.on_command_line(option) {
+            Some(values) => Ok((values.to_vec(), option.flag)),
             None => {
                 let variable = option.variable().filter(|_| option.in_check || !self.is_check).unwrap_or_default();
                 let value = if variable.is_empty() { None } else { self.lookup.text(variable).map_err(UsageError)? };
@@ -92,13 +92,9 @@ impl<'a> Given<'a> {
         Ok(self.value(option, parse_bool)?.unwrap_or(false))
     }
 
-    fn has_flag(&self, option: &Opt) -> bool {
-        self.flags.iter().any(|(name, _)| *name == option.flag)
-    }
-
-    fn is_on_command_line(&self, option: &Opt) -> bool {
-        let is_on = |values: &[String]| values.last().is_some_and(|value| value == "true");
-        self.flags.iter().any(|(name, values)| *name == option.flag && is_on(values))
+    /// The values of an option on the command line, if it is there.
+    fn on_command_line(&self, option: &Opt) -> Option<&[String]> {
+        self.flags.iter().find(|(flag, _)| *flag == option.flag).map(|(_, values)| values.as_slice())
     }
 
     fn path(&self, option: &Opt) -> Result<Option<PathBuf>, UsageError> {
@@ -231,7 +227,7 @@ fn timeline(given: &Given<'_>, words: Vec<String>, has_command: bool) -> Result<
     }
     let formats = [("text", TimelineFormat::Text), ("svg", TimelineFormat::Svg)];
     // The variable is for checks.
-    let is_given = given.has_flag(&options::FORMAT);
+    let is_given = given.on_command_line(&options::FORMAT).is_some();
     let format = if is_given { given.value(&options::FORMAT, |text| one_of(&formats, text))? } else { None };
     let files = words.into_iter().map(PathBuf::from).collect();
     let timeline = Timeline { files, format: format.unwrap_or(TimelineFormat::Text) };
@@ -242,13 +238,9 @@ fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
     let watch = given.value(&options::WATCH, duration::parse_positive)?;
     let format = given.value(&options::FORMAT, parse_format)?;
     if !given.is_check {
-        for option in [&options::WATCH, &options::FORMAT] {
-            if given.has_flag(option) {
-                return usage(format!(
-                    "{} goes with {}",
-                    option.flag,
-                    if option.flag == options::FORMAT.flag { "--check and --timeline" } else { "--check" }
-                ));
+        for (option, with) in [(&options::WATCH, "--check"), (&options::FORMAT, "--check and --timeline")] {
+            if given.on_command_line(option).is_some() {
+                return usage(format!("{} goes with {with}", option.flag));
             }
         }
         return Ok(Parsed::Run(Box::new(config)));
@@ -434,11 +426,13 @@ fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
 
 fn output(given: &Given<'_>) -> Result<Output, UsageError> {
     let (quiet, verbose) = (given.flag(&options::QUIET)?, given.flag(&options::VERBOSE)?);
+    // The command line overrules the environment.
+    let is_on = |option| given.on_command_line(option).and_then(<[_]>::last).is_some_and(|value| value == "true");
     let verbosity = match (quiet, verbose) {
-        (true, true) if given.is_on_command_line(&options::QUIET) == given.is_on_command_line(&options::VERBOSE) => {
+        (true, true) if is_on(&options::QUIET) == is_on(&options::VERBOSE) => {
             return usage("--quiet and --verbose contradict each other");
         }
-        (true, true) if given.is_on_command_line(&options::VERBOSE) => Verbosity::Verbose,
+        (true, true) if is_on(&options::VERBOSE) => Verbosity::Verbose,
         (true, _) => Verbosity::Quiet,
         (false, true) => Verbosity::Verbose,
         (false, false) => Verbosity::Normal,
