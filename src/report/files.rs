@@ -88,7 +88,6 @@ fn leave(path: &Path, text: &str, manner: Manner, until: Instant) -> io::Result<
 }
 
 /// The kind of file at a path.
-#[derive(Debug)]
 enum Destination {
     /// A standard stream of this process.
     Stream(Sink),

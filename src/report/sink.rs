@@ -31,24 +31,15 @@ const PATIENCE_WITH_ALL: Duration = Duration::from_millis(50);
 const QUEUED: usize = 256;
 
 /// Lines to a stream; what nobody takes is dropped and counted.
-#[derive(Debug)]
 pub(crate) struct Sink {
-    stream: OutputStream,
+    stream: Box<dyn AsFd>,
     way: Way,
     /// The rest of a line that was begun.
     begun: Vec<u8>,
     dropped: usize,
 }
 
-#[derive(Debug)]
-enum OutputStream {
-    Stdin(io::Stdin),
-    Stderr(io::Stderr),
-    Stdout(io::Stdout),
-}
-
 /// How the stream is written to without waiting for it.
-#[derive(Debug)]
 enum Way {
     /// The stream is opened again, with `O_NONBLOCK`.
     Reopened(File),
@@ -69,18 +60,18 @@ enum Way {
 impl Sink {
     /// Standard error.
     pub(crate) fn stderr() -> Self {
-        Self::new(OutputStream::Stderr(io::stderr()))
+        Self::new(io::stderr())
     }
 
     /// Standard output.
     pub(crate) fn stdout() -> Self {
-        Self::new(OutputStream::Stdout(io::stdout()))
+        Self::new(io::stdout())
     }
 
     /// The standard stream of this number. Standard input, too, may have been opened for writing.
     pub(super) fn of_descriptor(number: u32) -> Option<Self> {
         match number {
-            0 => Some(Self::new(OutputStream::Stdin(io::stdin()))),
+            0 => Some(Self::new(io::stdin())),
             1 => Some(Self::stdout()),
             2 => Some(Self::stderr()),
             _ => None,
@@ -104,7 +95,7 @@ impl Sink {
     /// Kept in memory, for tests.
     #[cfg(test)]
     pub(super) fn kept() -> Self {
-        Self { way: Way::Kept(Vec::new()), stream: OutputStream::Stderr(io::stderr()), begun: Vec::new(), dropped: 0 }
+        Self { way: Way::Kept(Vec::new()), stream: Box::new(io::stderr()), begun: Vec::new(), dropped: 0 }
     }
 
     /// The lines that were kept.
@@ -114,8 +105,8 @@ impl Sink {
         String::from_utf8_lossy(kept).lines().map(str::to_owned).collect()
     }
 
-    fn new(stream: OutputStream) -> Self {
-        Self { way: Way::to(&stream), stream, begun: Vec::new(), dropped: 0 }
+    fn new(stream: impl AsFd + 'static) -> Self {
+        Self { way: Way::to(stream.as_fd()), stream: Box::new(stream), begun: Vec::new(), dropped: 0 }
     }
 
     /// Writes a line.
@@ -258,21 +249,11 @@ fn is_writable(fd: BorrowedFd<'_>, timeout: PollTimeout) -> bool {
     poll(&mut fds, timeout).is_ok_and(|n| n > 0)
 }
 
-impl AsFd for OutputStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Stdin(stdin) => stdin.as_fd(),
-            Self::Stderr(stderr) => stderr.as_fd(),
-            Self::Stdout(stdout) => stdout.as_fd(),
-        }
-    }
-}
-
 impl Way {
-    fn to(stream: &OutputStream) -> Self {
-        let number = stream.as_fd().as_raw_fd();
+    fn to(stream: BorrowedFd<'_>) -> Self {
+        let number = stream.as_raw_fd();
         let link = format!("/proc/self/fd/{number}");
-        let is_terminal = stream.as_fd().is_terminal();
+        let is_terminal = stream.is_terminal();
         let whole = if is_terminal { 1 } else { CHUNK };
         let Ok(name) = fs::read_link(&link) else { return Self::Polled(whole) };
         let name = name.to_string_lossy();
@@ -283,7 +264,7 @@ impl Way {
         if !is_terminal && !is_pipe {
             // Asked before fstat(2), which may wait for the same file system.
             if mounts::is_remote_descriptor(number) {
-                return Writer::start(stream.as_fd()).map_or(Self::Direct, Self::Thread);
+                return Writer::start(stream).map_or(Self::Direct, Self::Thread);
             }
             let is_fifo = fs::metadata(&link).is_ok_and(|metadata| metadata.file_type().is_fifo());
             if !is_fifo {
@@ -299,7 +280,6 @@ impl Way {
 }
 
 /// A thread that writes what it is given, and says when that is done. It ends with this.
-#[derive(Debug)]
 struct Writer {
     texts: SyncSender<Vec<u8>>,
     /// The result for each text, in order.
