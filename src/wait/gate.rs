@@ -422,7 +422,7 @@ impl Gate {
         if is_last_moment && self.policy.quorum == Quorum::All && self.required().all(may_count) {
             for target in 0..self.trackers.len() {
                 if self.trackers[target].state == State::Confirming {
-                    self.trackers[target].take_at_its_word();
+                    self.trackers[target].become_ready();
                     observer.observe(&Event::Unconfirmed { target }, self, now);
                 }
             }

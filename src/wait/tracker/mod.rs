@@ -314,7 +314,8 @@ impl Tracker {
         if was == State::Confirming { Change::Confirmed } else { Change::Ready(proof) }
     }
 
-    fn become_ready(&mut self) {
+    /// Takes it for ready: it has proven so; or it was so, and its confirmation has not failed.
+    pub(crate) fn become_ready(&mut self) {
         self.state = State::Ready;
         self.flights.clear();
         (self.next, self.is_urgent) = (None, false);
@@ -454,11 +455,6 @@ impl Tracker {
         let is_recent = now.saturating_sub(self.asked_again) <= patience;
         // One that is urgent has not been asked yet.
         self.state == State::Ready || self.state == State::Confirming && (self.is_urgent || is_recent)
-    }
-
-    /// Takes a target for ready that was so, and whose confirmation has not failed.
-    pub(crate) fn take_at_its_word(&mut self) {
-        self.become_ready();
     }
 
     /// Whether it was last seen ready longer ago than `stale`. One that has no attempt left is taken at its word.
