@@ -2,7 +2,6 @@
 //! prints nothing.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,20 +25,6 @@ use crate::wait::backoff::{AFTER_ANSWERS, Backoff, Pauses};
 use crate::wait::deadline::Deadline;
 use crate::wait::policy::{Goal, OnPermanent, OnTimeout, Policy, Quorum, Silence};
 
-/// A wrong command line or environment: exit status 2, before anything is probed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct UsageError(pub String);
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn usage<T>(problem: impl Into<String>) -> Result<T, UsageError> {
-    Err(UsageError(problem.into()))
-}
-
 /// The options that were given, each with its values.
 struct Given<'a> {
     flags: Flags,
@@ -49,7 +34,7 @@ struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    fn new(flags: Flags, lookup: &'a Lookup<'a>) -> Result<Self, UsageError> {
+    fn new(flags: Flags, lookup: &'a Lookup<'a>) -> Result<Self, String> {
         let mut given = Self { flags, lookup, is_check: false };
         given.is_check = given.flag(&options::CHECK)?;
         Ok(given)
@@ -57,12 +42,12 @@ impl<'a> Given<'a> {
 
     /// The values of an option, the command line before the environment; and where they came from: an error about
     /// them says so.
-    fn values<'o>(&self, option: &'o Opt) -> Result<(Vec<String>, &'o str), UsageError> {
+    fn values<'o>(&self, option: &'o Opt) -> Result<(Vec<String>, &'o str), String> {
         match self.on_command_line(option) {
             Some(values) => Ok((values.to_vec(), option.flag)),
             None => {
                 let variable = option.variable().filter(|_| option.in_check || !self.is_check).unwrap_or_default();
-                let value = if variable.is_empty() { None } else { self.lookup.text(variable).map_err(UsageError)? };
+                let value = if variable.is_empty() { None } else { self.lookup.text(variable)? };
                 // Compose passes a variable that is not set as an empty one.
                 let value = value.filter(|value| !value.is_empty());
                 Ok((value.map_or_else(Vec::new, |value| vec![value]), variable))
@@ -71,7 +56,7 @@ impl<'a> Given<'a> {
     }
 
     /// The value of an option; the last one where it was given twice, as with curl.
-    fn value<T>(&self, option: &Opt, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, UsageError> {
+    fn value<T>(&self, option: &Opt, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
         let mut found = None;
         self.read(option, &mut |text| {
             found = Some(parse(text)?);
@@ -81,14 +66,14 @@ impl<'a> Given<'a> {
     }
 
     /// Has the value of an option read, if it is given. What is the same for values of all types is here.
-    fn read(&self, option: &Opt, parse: &mut dyn FnMut(&str) -> Result<(), String>) -> Result<(), UsageError> {
+    fn read(&self, option: &Opt, parse: &mut dyn FnMut(&str) -> Result<(), String>) -> Result<(), String> {
         let (values, source) = self.values(option)?;
         let Some(value) = values.last() else { return Ok(()) };
-        parse(value).map_err(|problem| UsageError(format!("{source}: {problem}")))
+        parse(value).map_err(|problem| format!("{source}: {problem}"))
     }
 
-    /// Whether a flag is on, and who said so.
-    fn flag(&self, option: &Opt) -> Result<bool, UsageError> {
+    /// Whether a flag is on.
+    fn flag(&self, option: &Opt) -> Result<bool, String> {
         Ok(self.value(option, parse_bool)?.unwrap_or(false))
     }
 
@@ -97,7 +82,7 @@ impl<'a> Given<'a> {
         self.flags.iter().find(|(flag, _)| *flag == option.flag).map(|(_, values)| values.as_slice())
     }
 
-    fn path(&self, option: &Opt) -> Result<Option<PathBuf>, UsageError> {
+    fn path(&self, option: &Opt) -> Result<Option<PathBuf>, String> {
         self.value(option, |text| match text {
             "" => Err("it names no file".to_owned()),
             path => Ok(PathBuf::from(path)),
@@ -113,8 +98,8 @@ fn parse_bool(text: &str) -> Result<bool, String> {
 ///
 /// # Errors
 ///
-/// A [`UsageError`] that names the word, option or variable, and what would be right.
-pub(crate) fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, UsageError> {
+/// Names the word, option or variable, and what would be right: exit status 2, before anything is probed.
+pub(crate) fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, String> {
     let mut words = args;
     let command = words.iter().position(|word| word == "--").map(|at| {
         let command = words.split_off(at + 1);
@@ -124,8 +109,7 @@ pub(crate) fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, 
     let words = words
         .into_iter()
         .map(|word| {
-            word.into_string()
-                .map_err(|word| UsageError(format!("`{}` is not UTF-8", redact_word(&word.to_string_lossy()))))
+            word.into_string().map_err(|word| format!("`{}` is not UTF-8", redact_word(&word.to_string_lossy())))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let (flags, targets) = extract(words)?;
@@ -146,19 +130,20 @@ pub(crate) fn parse(args: Vec<OsString>, lookup: &Lookup<'_>) -> Result<Parsed, 
         return timeline(&given, targets, command.is_some());
     }
     if command.as_ref().is_some_and(Vec::is_empty) {
-        return usage(
+        return Err(
             "after `--` comes the command to run, and there is none: ENTRYPOINT and Compose's `entrypoint:` unset the \
-             image's CMD; write it again (CMD, `command:`)",
+             image's CMD; write it again (CMD, `command:`)"
+                .to_owned(),
         );
     }
     let config = config(&given, &targets, command)?;
     if config.output.report == Some(ReportTo::Stdout) {
         let source = given.values(&options::REPORT)?.1;
         if given.is_check {
-            return usage(format!("{source}: the table is on standard output already; --format json is its report"));
+            return Err(format!("{source}: the table is on standard output already; --format json is its report"));
         }
         if config.command.is_some() {
-            return usage(format!("{source}: standard output belongs to COMMAND; name a file for the report"));
+            return Err(format!("{source}: standard output belongs to COMMAND; name a file for the report"));
         }
     }
     check(&given, config)
@@ -218,12 +203,12 @@ pub(crate) fn misspelt<'a>(variables: impl Iterator<Item = &'a str>) -> Vec<Stri
     variables.filter_map(warning).collect()
 }
 
-fn timeline(given: &Given<'_>, words: Vec<String>, has_command: bool) -> Result<Parsed, UsageError> {
+fn timeline(given: &Given<'_>, words: Vec<String>, has_command: bool) -> Result<Parsed, String> {
     if has_command {
-        return usage("--timeline runs no command; leave out `--` and what follows it");
+        return Err("--timeline runs no command; leave out `--` and what follows it".to_owned());
     }
     if given.is_check {
-        return usage("--timeline and --check contradict each other");
+        return Err("--timeline and --check contradict each other".to_owned());
     }
     let formats = [("text", TimelineFormat::Text), ("svg", TimelineFormat::Svg)];
     // The variable is for checks.
@@ -234,24 +219,24 @@ fn timeline(given: &Given<'_>, words: Vec<String>, has_command: bool) -> Result<
     Ok(Parsed::Timeline(timeline, output(given)?))
 }
 
-fn check(given: &Given<'_>, config: Config) -> Result<Parsed, UsageError> {
+fn check(given: &Given<'_>, config: Config) -> Result<Parsed, String> {
     let watch = given.value(&options::WATCH, duration::parse_positive)?;
     let format = given.value(&options::FORMAT, parse_format)?;
     if !given.is_check {
         for (option, with) in [(&options::WATCH, "--check"), (&options::FORMAT, "--check and --timeline")] {
             if given.on_command_line(option).is_some() {
-                return usage(format!("{} goes with {with}", option.flag));
+                return Err(format!("{} goes with {with}", option.flag));
             }
         }
         return Ok(Parsed::Run(Box::new(config)));
     }
     if config.command.is_some() {
-        return usage("--check runs no command; leave out `--` and what follows it");
+        return Err("--check runs no command; leave out `--` and what follows it".to_owned());
     }
     Ok(Parsed::Check(Box::new(config), Check { format: format.unwrap_or(Format::Text), watch }))
 }
 
-fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -> Result<Config, UsageError> {
+fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -> Result<Config, String> {
     let http = http_defaults(given)?;
     let policy = policy(given)?;
     let tls = tls_options(given)?;
@@ -262,13 +247,13 @@ fn config(given: &Given<'_>, words: &[String], command: Option<Vec<OsString>>) -
         && let Some(target) = targets.iter().find(|target| target.probe.can_end_the_wait())
     {
         let problem = "`fail-…=` ends a wait for what shall be ready; it means nothing under --until-down";
-        return usage(format!("target `{}`: {problem}", target.label()));
+        return Err(format!("target `{}`: {problem}", target.label()));
     }
     Ok(Config { targets: targets.into(), notes, policy, tls, output, command })
 }
 
 /// The targets, and what is said about those that are left out.
-fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>, Vec<String>), UsageError> {
+fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>, Vec<String>), String> {
     const VARIABLE: &str = options::TARGETS_VARIABLE;
     let (mut targets, mut notes) = (Vec::new(), Vec::new());
     let mut add = |word: &str| -> Result<(), String> {
@@ -284,17 +269,17 @@ fn targets(words: &[String], context: &Surroundings<'_>) -> Result<(Vec<Target>,
     };
     if !words.is_empty() {
         for (index, word) in words.iter().enumerate() {
-            add(word).map_err(|error| UsageError(format!("{error}{}", slip(index, word))))?;
+            add(word).map_err(|error| format!("{error}{}", slip(index, word)))?;
         }
         return Ok((targets, notes));
     }
-    match context.lookup.text(VARIABLE).map_err(UsageError)? {
+    match context.lookup.text(VARIABLE)? {
         Some(list) => {
-            let problem = |problem: String| UsageError(format!("{VARIABLE}: {problem}"));
+            let problem = |problem: String| format!("{VARIABLE}: {problem}");
             words_of(&list).map_err(problem)?.iter().try_for_each(|word| add(word)).map_err(problem)?;
             Ok((targets, notes))
         }
-        None => usage("no targets: name what to wait for, like `when-ready db:5432 -- COMMAND`"),
+        None => Err("no targets: name what to wait for, like `when-ready db:5432 -- COMMAND`".to_owned()),
     }
 }
 
@@ -342,7 +327,7 @@ fn slip(index: usize, word: &str) -> String {
     }
 }
 
-fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
+fn policy(given: &Given<'_>) -> Result<Policy, String> {
     let defaults = Policy::default();
     let on_timeout = [("fail", OnTimeout::Fail), ("run", OnTimeout::Run)];
     let attempt_timeout = given.value(&options::ATTEMPT_TIMEOUT, duration::parse_positive)?;
@@ -360,7 +345,7 @@ fn policy(given: &Given<'_>) -> Result<Policy, UsageError> {
     })
 }
 
-fn pauses(given: &Given<'_>) -> Result<Pauses, UsageError> {
+fn pauses(given: &Given<'_>) -> Result<Pauses, String> {
     let initial = given.value(&options::INTERVAL, duration::parse_positive)?;
     let factor = given.value(&options::BACKOFF, parse_factor)?;
     let cap = given.value(&options::MAX_INTERVAL, duration::parse)?;
@@ -370,7 +355,7 @@ fn pauses(given: &Given<'_>) -> Result<Pauses, UsageError> {
     let defaults = AFTER_ANSWERS;
     let initial = initial.unwrap_or(defaults.initial);
     if let Some(cap) = cap.filter(|cap| *cap < initial) {
-        return usage(format!(
+        return Err(format!(
             "{}: {} is shorter than the first pause of {} (--interval)",
             given.values(&options::MAX_INTERVAL)?.1,
             text::human(cap),
@@ -396,12 +381,12 @@ fn one_of<T: Copy>(all: &[(&'static str, T)], text: &str) -> Result<T, String> {
     text::one_of(all, text).map_err(|names| format!("`{}` is not one of {names}", beginning_of(text)))
 }
 
-fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
+fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, String> {
     let (headers, source) = given.values(&options::HTTP_HEADER)?;
     let headers = headers
         .iter()
         .flat_map(|value| value.lines().filter(|line| !line.trim().is_empty()))
-        .map(|line| parse_header(line).map_err(|problem| UsageError(format!("{source}: {problem}"))))
+        .map(|line| parse_header(line).map_err(|problem| format!("{source}: {problem}")))
         .collect::<Result<_, _>>()?;
     let defaults = HttpDefaults::default();
     Ok(HttpDefaults {
@@ -411,11 +396,11 @@ fn http_defaults(given: &Given<'_>) -> Result<HttpDefaults, UsageError> {
     })
 }
 
-fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
+fn tls_options(given: &Given<'_>) -> Result<TlsOptions, String> {
     let (cert, key) = (given.path(&options::TLS_CERT)?, given.path(&options::TLS_KEY)?);
     match (&cert, &key) {
-        (Some(_), None) => return usage("--tls-cert needs the certificate's key: --tls-key FILE"),
-        (None, Some(_)) => return usage("--tls-key needs the certificate: --tls-cert FILE"),
+        (Some(_), None) => return Err("--tls-cert needs the certificate's key: --tls-key FILE".to_owned()),
+        (None, Some(_)) => return Err("--tls-key needs the certificate: --tls-cert FILE".to_owned()),
         _ => {}
     }
     let ca = given.path(&options::TLS_CA)?;
@@ -424,13 +409,13 @@ fn tls_options(given: &Given<'_>) -> Result<TlsOptions, UsageError> {
     Ok(TlsOptions { ca, cert, key, check, roots })
 }
 
-fn output(given: &Given<'_>) -> Result<Output, UsageError> {
+fn output(given: &Given<'_>) -> Result<Output, String> {
     let (quiet, verbose) = (given.flag(&options::QUIET)?, given.flag(&options::VERBOSE)?);
     // The command line overrules the environment.
     let is_on = |option| given.on_command_line(option).and_then(<[_]>::last).is_some_and(|value| value == "true");
     let verbosity = match (quiet, verbose) {
         (true, true) if is_on(&options::QUIET) == is_on(&options::VERBOSE) => {
-            return usage("--quiet and --verbose contradict each other");
+            return Err("--quiet and --verbose contradict each other".to_owned());
         }
         (true, true) if is_on(&options::VERBOSE) => Verbosity::Verbose,
         (true, _) => Verbosity::Quiet,
@@ -459,7 +444,7 @@ fn output(given: &Given<'_>) -> Result<Output, UsageError> {
 type Flags = Vec<(&'static str, Vec<String>)>;
 
 /// Takes the options out of `words`; what is left are targets.
-fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
+fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), String> {
     let (options, targets) = spell_out(words);
     check_values_are_there(&options)?;
     // Each search goes through all words: there is one for each option that is given, not for all that there are.
@@ -468,7 +453,7 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
     let mut args = Arguments::from_vec(options.into_iter().map(OsString::from).collect());
     let mut flags = Vec::new();
     for Opt { flag, .. } in given {
-        let values = args.values_from_str(*flag).map_err(|error| UsageError(format!("{flag}: {error}")))?;
+        let values = args.values_from_str(*flag).map_err(|error| format!("{flag}: {error}"))?;
         flags.push((*flag, values));
     }
     if let Some(word) = targets.iter().find(|word| looks_like_an_option(word)) {
@@ -476,11 +461,11 @@ fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), UsageError> {
         // `db:5432 npm run start --port 3000`
         let before = targets.iter().take_while(|before| *before != word).enumerate();
         if let Some((_, command)) = before.skip(1).find(|(index, word)| !slip(*index, word).is_empty()) {
-            return usage(format!("unknown option `{}`{}", without_value(name), slip(1, command)));
+            return Err(format!("unknown option `{}`{}", without_value(name), slip(1, command)));
         }
         return match options::suggested_option(name) {
-            Some(known) => usage(format!("unknown option `{}`; did you mean `{known}`?", without_value(name))),
-            None => usage(format!(
+            Some(known) => Err(format!("unknown option `{}`; did you mean `{known}`?", without_value(name))),
+            None => Err(format!(
                 "unknown option `{}`; `when-ready --help` shows the usage, and options of COMMAND stand behind `--`",
                 without_value(name)
             )),
@@ -556,14 +541,14 @@ fn cluster(word: &str) -> Option<Vec<String>> {
 }
 
 /// `--timeout --quiet` would take `--quiet` for the duration.
-fn check_values_are_there(words: &[String]) -> Result<(), UsageError> {
+fn check_values_are_there(words: &[String]) -> Result<(), String> {
     for (index, word) in words.iter().enumerate() {
         let option = OPTIONS.iter().find(|option| word == option.flag);
         let Some(option) = option.filter(|option| option.takes != Takes::Nothing) else { continue };
         let next = words.get(index + 1);
         if next.is_none_or(|next| looks_like_an_option(next)) {
             let value = option.takes.placeholder().unwrap_or_default();
-            return usage(format!("{} needs a value: {} {value}", option.flag, option.flag));
+            return Err(format!("{} needs a value: {} {value}", option.flag, option.flag));
         }
     }
     Ok(())

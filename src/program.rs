@@ -76,7 +76,7 @@ pub fn run(process: Process<'_>) -> ExitCode {
             warn_of_misspelt_variables(&config.output, &ours);
             check::run(*config, how, signals, &files)
         }
-        Err(error) => Err(files.stop(error.to_string())),
+        Err(problem) => Err(files.stop(problem)),
     };
     let style = Style::plain(voice.format, voice.name.as_deref());
     let status = status.or_else(|stop| match &voice.even_so {

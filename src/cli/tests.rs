@@ -5,7 +5,7 @@ use crate::targets::Http;
 use crate::wait::deadline::Deadline;
 use std::collections::HashMap;
 
-fn parse_with(env: &[(&str, &str)], args: &[&str]) -> Result<Parsed, UsageError> {
+fn parse_with(env: &[(&str, &str)], args: &[&str]) -> Result<Parsed, String> {
     let env: HashMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let env = |name: &str| env.get(name).map(Into::into);
     parse(args.iter().map(OsString::from).collect(), &Lookup::without_files(&env))
@@ -23,7 +23,7 @@ fn run_with(env: &[(&str, &str)], args: &[&str]) -> Config {
 }
 
 fn error(args: &[&str]) -> String {
-    parse_with(&[], args).unwrap_err().to_string()
+    parse_with(&[], args).unwrap_err()
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_bad_value_names_its_source() {
         ("WHEN_READY_TARGETS", "db", "WHEN_READY_TARGETS: target `db`: it has no port; write db:PORT"),
     ] {
         let problem = parse_with(&[(variable, value)], if variable.ends_with("TARGETS") { &[] } else { &["a:1"] });
-        let problem = problem.unwrap_err().to_string();
+        let problem = problem.unwrap_err();
         assert!(problem.starts_with(expected), "{problem}");
     }
 }
@@ -184,7 +184,7 @@ fn a_target_whose_variable_comes_to_nothing_is_left_out_with_a_note() {
     assert_eq!(config.notes.len(), 2);
     assert!(config.notes[1].contains("NOPE"), "{:?}", config.notes);
     assert!(run_with(&[], &["${NOPE:-}"]).targets.is_empty());
-    let error = parse_with(&[("EMPTY", "")], &["${EMPTY}"]).unwrap_err().to_string();
+    let error = parse_with(&[("EMPTY", "")], &["${EMPTY}"]).unwrap_err();
     assert!(error.contains("the variable EMPTY is empty"), "{error}");
 }
 
@@ -193,7 +193,7 @@ fn quotes_keep_a_target_with_blanks_together() {
     let list = "'host=db user=app dbname=x' cache=\"redis://c:1\" http://h/\n name='host=d2 user=u'";
     let expected = ["postgres://app@db:5432/x", "redis://c:1", "http://h", "postgres://u@d2:5432"];
     assert_eq!(shown(&[("WHEN_READY_TARGETS", list)], &[]), expected);
-    assert!(parse_with(&[("WHEN_READY_TARGETS", "'db:1")], &[]).unwrap_err().to_string().contains("not closed"));
+    assert!(parse_with(&[("WHEN_READY_TARGETS", "'db:1")], &[]).unwrap_err().contains("not closed"));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_variable_that_is_no_text_is_an_error_that_names_it() {
         (vec!["-t", "1", "${H}:1"], "H"),
         (vec!["-t", "1", "postgres://db"], "PGUSER"),
     ] {
-        let error = parse(args.iter().map(OsString::from).collect(), &lookup).unwrap_err().to_string();
+        let error = parse(args.iter().map(OsString::from).collect(), &lookup).unwrap_err();
         assert!(error.contains(name) && error.contains("UTF-8"), "{error}");
     }
     // A password is bytes.
