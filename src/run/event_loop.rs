@@ -162,28 +162,23 @@ impl<'a> EventLoop<'a> {
     fn connected(&mut self, id: AttemptId, attempt: Attempt, made: Result<Made, NotReady>) {
         let target = &self.context.targets[id.target];
         net::note_end(&made, &attempt);
-        let made = match made {
-            Ok(made) => made,
-            Err(failure) => {
-                self.taken[id.target] -= 1;
-                let outcome = probe::conclude(Err(failure), target, self.context.goal);
-                return self.ended(id, outcome);
+        let outcome = match made {
+            Err(failure) => probe::conclude(Err(failure), target, self.context.goal),
+            Ok(made) => {
+                if let Some(place) = &self.places[id.target] {
+                    attempt.leave(place.clone(), made);
+                }
+                if target.probe.wants_a_conversation() {
+                    attempt.enter(Stage::Starting);
+                    let Err(failure) = self.help(id, attempt) else { return };
+                    Err(failure)
+                } else {
+                    probe::run(target, self.context.goal, &self.context.tls, &attempt)
+                }
             }
         };
-        if let Some(place) = &self.places[id.target] {
-            attempt.leave(place.clone(), made);
-        }
-        if target.probe.wants_a_conversation() {
-            attempt.enter(Stage::Starting);
-            if let Err(failure) = self.help(id, attempt) {
-                self.taken[id.target] -= 1;
-                self.ended(id, Err(failure));
-            }
-        } else {
-            let outcome = probe::run(target, self.context.goal, &self.context.tls, &attempt);
-            self.taken[id.target] -= 1;
-            self.ended(id, outcome);
-        }
+        self.taken[id.target] -= 1;
+        self.ended(id, outcome);
     }
 
     fn help(&mut self, id: AttemptId, attempt: Attempt) -> Result<(), NotReady> {
