@@ -138,6 +138,17 @@ impl<'a> EventLoop<'a> {
         self.begun = clock::now();
     }
 
+    /// Ends attempts: their connections under way are closed, and their conversations end.
+    fn end_each(&mut self, is_meant: impl Fn(&AttemptId) -> bool) {
+        for dialling in self.dialling.extract_if(.., |dialling| is_meant(&dialling.id)) {
+            self.taken[dialling.id.target] -= 1;
+            self.sockets -= dialling.sockets;
+        }
+        for (_, progress) in self.progress.iter().filter(|(id, _)| is_meant(id)) {
+            progress.end();
+        }
+    }
+
     fn released(&mut self, target: usize) {
         self.taken[target] -= 1;
         self.held -= self.cost(target);
@@ -360,27 +371,13 @@ impl World for EventLoop<'_> {
     }
 
     fn abandon(&mut self, target: usize) {
-        if self.taken[target] == 0 {
-            return;
-        }
-        for dialling in self.dialling.extract_if(.., |dialling| dialling.id.target == target) {
-            self.taken[target] -= 1;
-            self.sockets -= dialling.sockets;
-        }
-        for (_, progress) in self.progress.iter().filter(|(id, _)| id.target == target) {
-            progress.end();
+        if self.taken[target] > 0 {
+            self.end_each(|id| id.target == target);
         }
     }
 
     fn end(&mut self, target: usize, attempt: u32) {
-        let id = AttemptId { target, number: attempt };
-        for dialling in self.dialling.extract_if(.., |dialling| dialling.id == id) {
-            self.taken[target] -= 1;
-            self.sockets -= dialling.sockets;
-        }
-        if let Some(progress) = self.progress.get(&id) {
-            progress.end();
-        }
+        self.end_each(|id| *id == AttemptId { target, number: attempt });
     }
 
     fn stage(&mut self, target: usize, attempt: u32) -> Stage {
