@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// The number of a network interface (sysfs).
 pub(super) fn interface(name: &str) -> Option<u32> {
@@ -9,6 +10,11 @@ pub(super) fn interface(name: &str) -> Option<u32> {
         return None;
     }
     fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?.trim().parse().ok()
+}
+
+/// Whether [`interface`] knows all of them: elsewhere than on Linux, or without sysfs, it knows none.
+pub(super) fn interfaces_are_listed() -> bool {
+    Path::new("/sys/class/net").exists()
 }
 
 /// An address as people write it: a zone is the name of an interface, where there is one of that number.

@@ -29,6 +29,12 @@ fn a_name_server_that_never_answers_does_not_move_the_deadline() {
 }
 
 #[test]
+fn an_interface_that_is_not_there_is_named() {
+    let run = Run::new().target("tcp://[fe80::1%nowhere0]:80").timeout("100ms").finish();
+    run.expect_status(124).expect_stderr("there is no network interface nowhere0 here");
+}
+
+#[test]
 fn what_a_name_server_says_is_what_is_reported() {
     in_private_network(|| {
         let _server = NameServer::start("options timeout:1 attempts:1", |name| match name {

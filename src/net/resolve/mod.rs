@@ -16,7 +16,7 @@ pub(crate) mod wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::net::attempt::Attempt;
-use crate::net::interfaces::{interface, ip_list};
+use crate::net::interfaces::{interface, interfaces_are_listed, ip_list};
 use crate::net::resolver_state::ResolverState;
 use crate::net::steps::StepKind;
 use crate::wait::outcome::{Kind, NotReady, Stage};
@@ -36,7 +36,7 @@ pub(crate) fn resolve(host: &str, port: u16, attempt: &Attempt) -> Result<Vec<So
     let mut addresses = match files::literal(host, &interface) {
         Some(address) => vec![address],
         None => {
-            let found = look_up(host, attempt);
+            let found = missing_interface(host).map_or_else(|| look_up(host, attempt), Err);
             note_end(host, &found, attempt);
             found?
         }
@@ -45,6 +45,13 @@ pub(crate) fn resolve(host: &str, port: u16, attempt: &Attempt) -> Result<Vec<So
         address.set_port(port);
     }
     Ok(addresses)
+}
+
+/// An address whose zone names an interface that is not here, or not yet: no name service knows it.
+fn missing_interface(host: &str) -> Option<NotReady> {
+    let (address, zone) = host.split_once('%')?;
+    address.parse::<Ipv6Addr>().ok().filter(|_| interfaces_are_listed())?;
+    Some(NotReady::new(Kind::Unresolved, format!("there is no network interface {zone} here, which {host} names")))
 }
 
 /// Notes what a look-up has found, and where.
