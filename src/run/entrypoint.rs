@@ -49,22 +49,22 @@ pub(crate) fn run(
     let verdict = interrupted.map_or(verdict, Verdict::Interrupted);
     let elapsed = event_loop.now();
     reporter.conclude(verdict, &gate, elapsed);
-    let report_is_left = leave_reports(config, &gate, verdict, &mut reporter, elapsed);
+    let runs = verdict == Verdict::Ready || verdict == Verdict::TimedOut && config.policy.on_timeout == OnTimeout::Run;
+    let command = config.command.as_ref();
+    let next = command.filter(|_| runs);
+    let report_is_left = leave_reports(config, &gate, verdict, next.is_none(), &mut reporter, elapsed);
     let status = match verdict {
         Verdict::Ready if report_is_left => ExitStatus::Ready,
         Verdict::Ready | Verdict::Failed => ExitStatus::NotHealthy,
         Verdict::TimedOut => ExitStatus::TimedOut,
         Verdict::Interrupted(signal) => ExitStatus::Signal(signal),
     };
-    let runs = verdict == Verdict::Ready || verdict == Verdict::TimedOut && config.policy.on_timeout == OnTimeout::Run;
-    let command = config.command.as_ref();
     let program = command.map(|command| command[0].to_string_lossy());
-    let closing =
-        Closing { verdict, program: program.as_deref(), status: (!runs || command.is_none()).then_some(status) };
+    let closing = Closing { verdict, program: program.as_deref(), status: next.is_none().then_some(status) };
     reporter.close(&gate, &closing, elapsed);
-    match command {
-        Some(command) if runs => hand_over(command, signals, path),
-        _ => Ok(status),
+    match next {
+        Some(command) => hand_over(command, signals, path),
+        None => Ok(status),
     }
 }
 
@@ -112,11 +112,13 @@ fn look_up(program: &OsStr, path: Option<&OsStr>) -> Result<(), Stop> {
     Err(Stop { message: format!("cannot run {}: {error}{hint}", program.display()), status })
 }
 
-/// Whether the report is where it was asked for, if it was.
+/// Whether the report is where it was asked for, if it was. A termination message is left where this process
+/// `ends_here`: the message of a container that COMMAND ends is COMMAND's.
 fn leave_reports(
     config: &Config,
     gate: &Gate,
     verdict: Verdict,
+    ends_here: bool,
     reporter: &mut Reporter<'_>,
     elapsed: Duration,
 ) -> bool {
@@ -133,6 +135,7 @@ fn leave_reports(
         reporter.note(level, problem, elapsed);
     }
     if verdict != Verdict::Ready
+        && ends_here
         && let Err((path, error)) = leave_termination_message(termination_log, &report.message(), verdict)
     {
         let warning = format!("--termination-log: {} cannot be written: {error}", path.display());

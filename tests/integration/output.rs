@@ -221,6 +221,21 @@ fn the_termination_message_says_what_is_not_ready_in_sentences() {
 }
 
 #[test]
+fn a_command_that_runs_all_the_same_has_the_termination_message_to_itself() {
+    let directory = directory();
+    let file = directory.path().join("termination-log");
+    let run = || {
+        let run = Run::new().args(["--on-timeout", "run", "--termination-log", file.to_str().unwrap()]);
+        run.target(format!("127.0.0.1:{}", free_port())).timeout("100ms")
+    };
+    run().command(["true"]).finish().expect_status(0);
+    assert!(!file.exists());
+    // Without COMMAND the wait has failed.
+    run().finish().expect_status(124);
+    assert!(file.exists());
+}
+
+#[test]
 fn no_secret_is_in_any_output() {
     const SECRETS: [&str; 4] = ["hunter2pass", "t0kenvalue", "headervalue9", "c0mmandarg"];
     let directory = directory();
