@@ -94,6 +94,7 @@ mod tests {
         use crate::wait::policy::Policy;
         let Policy { timeout, attempt_timeout, successes, .. } = Policy::default();
         let backoff = crate::wait::backoff::AFTER_ANSWERS;
+        assert_eq!(crate::wait::backoff::AFTER_REFUSALS.initial, backoff.initial, "the help names one first pause");
         let Deadline::At(timeout) = timeout else { panic!("the default is a deadline") };
         assert_eq!(timeout.as_secs(), 60, "written as [60s]");
         for (option, default) in [
