@@ -27,6 +27,12 @@ const KEPT: [&str; 7] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) NotReady);
 
+impl Malformed {
+    pub(crate) fn too_large() -> Self {
+        Self(NotReady::new(Kind::WrongProtocol, "the response's header section is larger than 64 KiB"))
+    }
+}
+
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.reason)
@@ -188,8 +194,7 @@ impl Cleaner {
             return Err(Malformed(unlike_http(&first)));
         }
         if self.head.len() == MAX_HEAD {
-            let reason = "the response's header section is larger than 64 KiB";
-            return Err(Malformed(NotReady::new(Kind::WrongProtocol, reason)));
+            return Err(Malformed::too_large());
         }
         self.head.push(byte);
         if byte != b'\n' {

@@ -137,7 +137,7 @@ fn compressed(encoding: &str, shown: &str) -> NotReady {
     unexpected(shown, &format!("the body is compressed ({encoding}), which was not asked for"))
 }
 
-/// An answer whose status is accepted, and what it is not as expected in.
+/// An answer that is not as expected, and in what.
 fn unexpected(shown: &str, what: &str) -> NotReady {
     NotReady::new(Kind::Unexpected, format!("{shown}, but {what}"))
 }

@@ -184,8 +184,10 @@ impl<S: Wire> Transport for Cleaned<S> {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let part = self.next_part()?;
-        // What does not fit would be the end of the connection to ureq; the buffer has room for any part.
-        let Some(room) = self.buffers.input_append_buf().get_mut(..part.len()) else { return Ok(false) };
+        // The buffer has room for any part but one, whose expected fields are hundreds.
+        let Some(room) = self.buffers.input_append_buf().get_mut(..part.len()) else {
+            return Err(io::Error::other(Malformed::too_large()).into());
+        };
         room.copy_from_slice(&part);
         self.buffers.input_appended(part.len());
         Ok(!part.is_empty())

@@ -304,7 +304,12 @@ impl SessionAttrs {
 
     /// The word for it.
     pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, value)| *value == Some(self)).map_or("any", |(name, _)| name)
+        match self {
+            Self::ReadWrite => "read-write",
+            Self::ReadOnly => "read-only",
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+        }
     }
 }
 

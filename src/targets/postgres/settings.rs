@@ -165,7 +165,7 @@ impl<'r, 'a> Settings<'r, 'a> {
             self.is_prisma = true;
         }
         match keyword.or(alias) {
-            Some("unix_sock") if !value.starts_with(b"/") => {}
+            Some("unix_sock") if !value.starts_with(b"/") => self.given.retain(|(other, _)| *other != "unix_sock"),
             Some("port") => {
                 self.has_port_of_query = true;
                 self.set("port", value);
@@ -237,6 +237,7 @@ impl<'r, 'a> Settings<'r, 'a> {
 
     /// The target that it makes.
     pub(crate) fn finish(mut self) -> Result<Postgres, String> {
+        self.take_prismas_ca()?;
         self.read_service()?;
         self.refuse_what_is_not_implemented()?;
         let home = self.reading.lookup.text("HOME")?.filter(|home| !home.is_empty());
@@ -292,6 +293,21 @@ impl<'r, 'a> Settings<'r, 'a> {
         })
     }
 
+    /// Prisma's `sslcert` is the CA, and verified only with sslaccept=strict. A service's is what it is to libpq.
+    fn take_prismas_ca(&mut self) -> Result<(), String> {
+        let is_strict = self.value("sslaccept")?.as_deref() == Some("strict");
+        if self.is_prisma
+            && !self.given.iter().any(|(keyword, _)| matches!(*keyword, "sslkey" | "sslrootcert"))
+            && let Some(at) = self.given.iter().position(|(keyword, _)| *keyword == "sslcert")
+        {
+            let (_, ca) = self.given.remove(at);
+            if is_strict {
+                self.set("sslrootcert", ca);
+            }
+        }
+        Ok(())
+    }
+
     fn read_service(&mut self) -> Result<(), String> {
         let Some(name) = self.value("service")? else { return Ok(()) };
         let file = self.value("servicefile")?;
@@ -331,19 +347,8 @@ impl<'r, 'a> Settings<'r, 'a> {
     }
 
     /// The mode and the CA, which depend on each other.
-    fn sslmode(&mut self) -> Result<(SslMode, Option<PathBuf>), String> {
-        let is_strict = self.value("sslaccept")?.as_deref() == Some("strict");
+    fn sslmode(&self) -> Result<(SslMode, Option<PathBuf>), String> {
         let ssl = self.written("ssl")?.map(|(ssl, _)| ssl);
-        // Prisma's `sslcert` is the CA, and verified only with sslaccept=strict.
-        if self.is_prisma
-            && !self.given.iter().any(|(keyword, _)| matches!(*keyword, "sslkey" | "sslrootcert"))
-            && let Some(at) = self.given.iter().position(|(keyword, _)| *keyword == "sslcert")
-        {
-            let (_, ca) = self.given.remove(at);
-            if is_strict {
-                self.set("sslrootcert", ca);
-            }
-        }
         let given = self.given.iter().any(|(keyword, value)| *keyword == "sslmode" && !value.is_empty());
         let sslmode = match (ssl, self.dialect) {
             _ if given => self.parsed("sslmode", &SslMode::ALL)?,

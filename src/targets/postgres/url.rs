@@ -38,7 +38,7 @@ fn socket_factory(query: &str) -> Result<Option<String>, String> {
     let value = |name: &str| url::raw_pairs(query).find(|(key, _)| *key == name).and_then(|(_, value)| value);
     match (value("socketFactory"), value("socketFactoryArg")) {
         (None | Some(""), _) => Ok(None),
-        (Some(factory), Some(path)) if is_unix_socket_factory(factory) => Ok(Some(path.to_owned())),
+        (Some(factory), Some(path)) if is_unix_socket_factory(factory) && !path.is_empty() => Ok(Some(path.to_owned())),
         _ => Err(OTHER_SOCKETS.to_owned()),
     }
 }

@@ -10,7 +10,7 @@ use crate::text::{excerpt, peer_text};
 
 /// A peer may claim no longer message than this; only rows and notices are longer, and they are
 /// passed over.
-const MAX_MESSAGE: usize = 64 << 10;
+pub(crate) const MAX_MESSAGE: usize = 64 << 10;
 /// A value of a row is kept up to this length: the probe reads only its own short answers.
 const MAX_VALUE: usize = 1 << 10;
 /// Up to where the first value of a row is one byte: tag, length, count of columns, length, value.
