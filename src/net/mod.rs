@@ -19,7 +19,7 @@ pub(crate) mod tls_settings;
 pub(crate) use attempt::{Attempt, Made, Progress};
 pub(crate) use closed::{closed, closed_midway, closed_over_tls, over_tls};
 pub(crate) use connect::{BegunConnection, begin, connect, note_end, reach};
-pub(crate) use connection::{Connection, io_failure};
+pub(crate) use connection::io_failure;
 pub(crate) use dial::Dial;
 pub(crate) use place::{Address, Place};
 pub(crate) use resolve::resolve;

@@ -7,7 +7,7 @@ use postgres_protocol::message::frontend;
 use std::io::{Read, Write};
 
 use crate::net::tls_settings::{CertificateCheck, Encryption, EndPoint, Fallback, Handshake, TlsFailure};
-use crate::net::{self, Attempt, Connection, Place, Stream};
+use crate::net::{self, Attempt, Place, Stream};
 use crate::targets::postgres::probe::HostProbe;
 use crate::targets::postgres::session::PostgresSession;
 use crate::targets::postgres::wire::BackendMessage;
@@ -59,12 +59,12 @@ impl Secured {
 }
 
 impl HostProbe<'_> {
-    /// Makes of a connection what `layer` asks for.
-    pub(super) fn secure(&self, layer: Encryption, connection: Connection) -> Result<Secured, LayerFailure> {
+    /// Connects as `layer` asks for.
+    pub(super) fn connect(&self, layer: Encryption) -> Result<Secured, LayerFailure> {
+        let mut stream = Stream::Plain(net::connect(&self.host.place, &self.until_login)?);
         if layer == Encryption::Never {
-            return Ok(Secured { stream: Stream::Plain(connection), shows_certificate: false });
+            return Ok(Secured { stream, shows_certificate: false });
         }
-        let mut stream = Stream::Plain(connection);
         if self.target.sslnegotiation == Negotiation::Postgres {
             match request(&mut stream, &self.until_login)? {
                 b'S' => {}

@@ -60,7 +60,7 @@ impl HostProbe<'_> {
 
     fn run_over(&self, layer: Encryption, login: &mut PostgresCredentials) -> Result<Ready, LayerFailure> {
         let Self { target, host, until_login, whole, .. } = self;
-        let secured = self.secure(layer, net::connect(&host.place, until_login)?)?;
+        let secured = self.connect(layer)?;
         login.certificate = secured.shows_certificate;
         // A server without TLS has already been tried without.
         let is_tls = matches!(secured.stream, Stream::Tls(_));
