@@ -13,6 +13,11 @@ pub(crate) trait TimedStream: Read + Write + Sized {
     /// From here on, reads and writes end with `attempt`.
     fn lasts(&mut self, _: &Attempt) {}
 
+    /// Whether TLS is on it.
+    fn is_tls(&self) -> bool {
+        false
+    }
+
     /// Says good-bye in order, so that the server's log stays clean; what fails here does not matter.
     fn close(self) {}
 }
@@ -76,6 +81,10 @@ impl TimedStream for Stream {
             Self::Tls(stream) => stream.connection_mut(),
         };
         connection.attempt = attempt.clone();
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 
     fn close(self) {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use crate::certificates;
-use crate::support::certificates::{Ca, Files};
+use crate::support::certificates::{Ca, Files, accept, acceptor};
 use crate::support::nginx::Nginx;
 use crate::support::peer::{Peer, hold};
 use crate::support::redis::Redis;
@@ -43,6 +43,30 @@ fn a_certificate_of_a_ca_of_ones_own_is_verified() {
     fail_fast(port, &[]).expect_stderr("from an unknown CA: give that CA with --tls-ca FILE");
     fail_fast(port, &["--tls-ca", path(&Ca::new().file())]).expect_stderr("of the same name but with another key");
     run(port, &["--tls-insecure"]).finish().expect_status(0);
+}
+
+#[test]
+fn of_a_peer_that_closes_after_the_handshake_nobody_asks_whether_it_wants_tls() {
+    let ca = Ca::new();
+    let acceptor = acceptor(&ca.issue("good", &["127.0.0.1"]));
+    let peer = Peer::start(move |tcp, _| drop(accept(&acceptor, tcp)));
+    let here = format!("127.0.0.1:{}", peer.port);
+    for target in [
+        format!("https://{here}/"),
+        format!("rediss://{here}"),
+        format!("amqps://u:p@{here}"),
+        format!("kafka+ssl://{here}"),
+        format!("grpcs://{here}"),
+        format!("memcached+tls://{here}"),
+        format!("mongodb://{here}/?tls=true"),
+        format!("mqtts://{here}"),
+        format!("ldaps://{here}"),
+        format!("smtps://{here}"),
+    ] {
+        let run = Run::new().arg("--tls-insecure").target(&target).timeout("300ms").finish().expect_status(124);
+        assert!(run.stderr.contains("the peer closed the connection before it answered"), "{target}: {}", run.stderr);
+        assert!(!run.stderr.contains("does it want TLS"), "{target}: {}", run.stderr);
+    }
 }
 
 #[test]

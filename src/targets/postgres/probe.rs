@@ -10,7 +10,7 @@ use super::login::PostgresCredentials;
 use super::session::PostgresSession;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
-use crate::net::{self, Attempt, StepKind, Stream, TimedStream};
+use crate::net::{self, Attempt, StepKind, TimedStream};
 use crate::targets::Postgres;
 use crate::targets::postgres::Host;
 use crate::targets::shared::hosts::first_ready_until;
@@ -63,8 +63,7 @@ impl HostProbe<'_> {
         let secured = self.connect(layer)?;
         login.certificate = secured.shows_certificate;
         // A server without TLS has already been tried without.
-        let is_tls = matches!(secured.stream, Stream::Tls(_));
-        let is_last = layer == Encryption::IfOffered && !is_tls;
+        let is_last = layer == Encryption::IfOffered && !secured.stream.is_tls();
         let end_point = secured.end_point();
         let rest;
         let mut session = PostgresSession::new(secured.stream, until_login);
@@ -88,10 +87,7 @@ impl HostProbe<'_> {
             cancel::cancel(&host.place, key);
         }
         session.talk.close();
-        outcome.map_err(|end| LayerFailure {
-            failure: if is_tls { net::over_tls(end.failure) } else { end.failure },
-            try_next: end.try_next && !is_last,
-        })
+        outcome.map_err(|end| LayerFailure { try_next: end.try_next && !is_last, ..end })
     }
 }
 

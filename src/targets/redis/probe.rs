@@ -6,8 +6,7 @@ use super::expectations::Met;
 use super::resp::Reply;
 use super::session::RedisSession;
 use crate::net::tls::Tls;
-use crate::net::tls_settings::Encryption;
-use crate::net::{self, Attempt, Place, StepKind, Stream, TimedStream};
+use crate::net::{Attempt, Place, StepKind, Stream, TimedStream};
 use crate::targets::Redis;
 use crate::targets::redis::Sentinel;
 use crate::targets::shared::advertised::reach_all;
@@ -60,7 +59,6 @@ fn probe_master(target: &Redis, sentinel: &Sentinel, goal: Goal, tls: &Tls, atte
 
 fn probe_place(target: &Redis, place: &Place, goal: Goal, tls: &Tls, attempt: &Attempt) -> Outcome {
     let mut place = place.clone();
-    let is_tls = target.server.encryption == Encryption::Always;
     let mut may_quit = !attempt.steps().are_recorded();
     for _ in 0..=MAX_REDIRECTS {
         let farewell;
@@ -86,7 +84,7 @@ fn probe_place(target: &Redis, place: &Place, goal: Goal, tls: &Tls, attempt: &A
             }
         }
         session.talk.close();
-        match outcome.map_err(|failure| if is_tls { net::over_tls(failure) } else { failure })? {
+        match outcome? {
             Met::Ready { proof, .. } => {
                 reach_all(&masters?, &place, "cluster-announce-ip", attempt, |place, attempt| {
                     target.server.connect(place, tls, attempt).map(Stream::close)

@@ -153,7 +153,7 @@ impl Server {
         let (protocol, attempt) = (talk.protocol(), talk.attempt());
         let connection = talk.upgrade()?.plain().ok_or_else(net::closed)?;
         let stream = tls.connect(connection, &Handshake::new(name_at(place), &self.tls), attempt)?;
-        Ok(Talk::new(stream, protocol, attempt).over_tls(true))
+        Ok(Talk::new(stream, protocol, attempt))
     }
 
     /// A TLS handshake with one of the hosts, which it takes to the end, and nothing more.
@@ -174,9 +174,7 @@ impl Server {
         attempt: &Attempt,
         converse: impl FnOnce(&mut Talk<'_, Stream>) -> Outcome,
     ) -> Outcome {
-        let stream = self.connect(place, tls, attempt)?;
-        let is_tls = matches!(stream, Stream::Tls(_));
-        let mut talk = Talk::new(stream, protocol, attempt).over_tls(is_tls);
+        let mut talk = Talk::new(self.connect(place, tls, attempt)?, protocol, attempt);
         let outcome = converse(&mut talk);
         talk.close();
         outcome

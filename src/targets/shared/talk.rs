@@ -26,21 +26,15 @@ pub(crate) struct Talk<'a, S> {
     attempt: &'a Attempt,
     /// The protocol's name in messages.
     protocol: &'static str,
-    /// Whether a message has been received, and whether the stream is TLS: what it means that the peer closes.
+    /// Whether a message has been received: it says what it means that the peer closes.
     has_answered: bool,
-    is_tls: bool,
     /// Why the last message could not be sent: the peer may have said why before it closed.
     unsent: Option<io::Error>,
 }
 
 impl<'a, S: TimedStream> Talk<'a, S> {
     pub(crate) fn new(stream: S, protocol: &'static str, attempt: &'a Attempt) -> Self {
-        Self { stream, buffer: Vec::new(), attempt, protocol, has_answered: false, is_tls: false, unsent: None }
-    }
-
-    /// The same conversation, over TLS.
-    pub(crate) fn over_tls(self, is_tls: bool) -> Self {
-        Self { is_tls, ..self }
+        Self { stream, buffer: Vec::new(), attempt, protocol, has_answered: false, unsent: None }
     }
 
     /// Sends a message. That it could not be sent is told when no answer comes.
@@ -87,7 +81,7 @@ impl<'a, S: TimedStream> Talk<'a, S> {
         let failure = self.unsent.take().map_or(failure, |error| net::io_failure(&error, self.attempt));
         Err(match failure.kind {
             Kind::ConnectionClosed if self.has_answered => net::closed_midway(),
-            Kind::ConnectionClosed if self.is_tls => net::closed_over_tls(),
+            Kind::ConnectionClosed if self.stream.is_tls() => net::closed_over_tls(),
             _ => failure,
         })
     }
