@@ -1,6 +1,6 @@
 //! Names whose name servers are silent, late, wrong or brief. Each test has a network of its own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, SocketAddrV6, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,6 +32,16 @@ fn a_name_server_that_never_answers_does_not_move_the_deadline() {
 fn an_interface_that_is_not_there_is_named() {
     let run = Run::new().target("tcp://[fe80::1%nowhere0]:80").timeout("100ms").finish();
     run.expect_status(124).expect_stderr("there is no network interface nowhere0 here");
+    // The interfaces are those of this network, whichever network /sys was mounted in.
+    in_private_network(|| {
+        sh("ip link set lo down && ip link set lo name lo7 && ip link set lo7 up && \
+            ip addr add fe80::77/64 dev lo7 nodad");
+        let address = SocketAddrV6::new("fe80::77".parse().unwrap(), 0, 0, 1);
+        let listener = TcpListener::bind(address).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let run = Run::new().target(format!("tcp://[fe80::77%lo7]:{port}")).timeout("10s").finish();
+        run.expect_status(0).expect_stderr("[fe80::77%lo7]");
+    });
 }
 
 #[test]

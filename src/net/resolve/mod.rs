@@ -16,7 +16,7 @@ pub(crate) mod wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::net::attempt::Attempt;
-use crate::net::interfaces::{interface, interfaces_are_listed, ip_list};
+use crate::net::interfaces::{interface, ip_list, missing_zone};
 use crate::net::resolver_state::ResolverState;
 use crate::net::steps::StepKind;
 use crate::wait::outcome::{Kind, NotReady, Stage};
@@ -31,12 +31,18 @@ use wire::{Record, RecordType};
 /// # Errors
 ///
 /// [`Kind::Unresolved`], with the search list that was tried; [`Kind::NameGone`] if the name resolved earlier
-/// in this wait, and the name service is sure that it does not any more; [`Kind::TimedOut`].
+/// in this wait, and the name service is sure that it does not any more; [`Kind::Unreachable`], where an address names an
+/// interface that is not here; [`Kind::TimedOut`].
 pub(crate) fn resolve(host: &str, port: u16, attempt: &Attempt) -> Result<Vec<SocketAddr>, NotReady> {
     let mut addresses = match files::literal(host, &interface) {
         Some(address) => vec![address],
         None => {
-            let found = missing_interface(host).map_or_else(|| look_up(host, attempt), Err);
+            if let Some(zone) = missing_zone(host) {
+                // No name service knows it.
+                let reason = format!("there is no network interface {zone} here, which {host} names");
+                return Err(NotReady::new(Kind::Unreachable, reason));
+            }
+            let found = look_up(host, attempt);
             note_end(host, &found, attempt);
             found?
         }
@@ -45,13 +51,6 @@ pub(crate) fn resolve(host: &str, port: u16, attempt: &Attempt) -> Result<Vec<So
         address.set_port(port);
     }
     Ok(addresses)
-}
-
-/// An address whose zone names an interface that is not here, or not yet: no name service knows it.
-fn missing_interface(host: &str) -> Option<NotReady> {
-    let (address, zone) = host.split_once('%')?;
-    address.parse::<Ipv6Addr>().ok().filter(|_| interfaces_are_listed())?;
-    Some(NotReady::new(Kind::Unresolved, format!("there is no network interface {zone} here, which {host} names")))
 }
 
 /// Notes what a look-up has found, and where.
