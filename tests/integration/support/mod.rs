@@ -331,7 +331,7 @@ impl Run {
 
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        let (begun, withheld) = (Instant::now(), withheld(OWN));
+        let (begun, withheld) = (Instant::now(), withheld(OWN) + stolen());
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let stdout = Collected::from(child.stdout.take());
         let stderr = Collected::from(child.stderr.take());
@@ -406,6 +406,15 @@ impl Collected {
 /// What is known of this thread's time.
 const OWN: &str = "/proc/thread-self/schedstat";
 
+/// How long the host of this virtual machine has had its processors for others (`steal` in proc(5)).
+fn stolen() -> Duration {
+    /// `USER_HZ`, which is the same on all of Linux' usual architectures.
+    const TICK: Duration = Duration::from_millis(10);
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let steal = text.split_whitespace().nth(8).and_then(|ticks| ticks.parse().ok());
+    TICK * steal.unwrap_or(0)
+}
+
 /// How long a thread has been ready to run without a processor (sched-stats); nothing, where the kernel does not say.
 pub fn withheld(schedstat: impl AsRef<Path>) -> Duration {
     let text = std::fs::read_to_string(schedstat).unwrap_or_default();
@@ -417,7 +426,7 @@ pub struct Running {
     child: Child,
     /// When it was started.
     pub begun: Instant,
-    /// What had been withheld from the thread that started it.
+    /// What had been withheld from the thread that started it, and from this machine.
     withheld: Duration,
     stdout: Collected,
     stderr: Collected,
@@ -476,7 +485,7 @@ impl Running {
         let pid = i32::try_from(self.child.id()).unwrap();
         while waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
         let elapsed = self.begun.elapsed();
-        let own = withheld(OWN).saturating_sub(self.withheld);
+        let own = (withheld(OWN) + stolen()).saturating_sub(self.withheld);
         let withheld = withheld(format!("/proc/{pid}/schedstat")) + own;
         let status = self.child.wait().expect("wait");
         drop(ended);
@@ -517,7 +526,7 @@ pub struct Finished {
     /// From start to end.
     pub elapsed: Duration,
     /// For how much of that it, or the thread that waited for it, would have run and had no processor: what others
-    /// kept busy is not its fault.
+    /// kept busy is not its fault; and for how long the host of a virtual machine had its processors.
     pub withheld: Duration,
     /// Standard output.
     pub stdout: String,
