@@ -447,14 +447,17 @@ type Flags = Vec<(&'static str, Vec<String>)>;
 fn extract(words: Vec<String>) -> Result<(Flags, Vec<String>), String> {
     let (options, targets) = spell_out(words);
     check_values_are_there(&options)?;
-    // Each search goes through all words: there is one for each option that is given, not for all that there are.
+    // Each search goes through all words: there is one for each option that is given, not for all that there are. A word
+    // that is given may be the value of another option.
     let given: Vec<&Opt> =
         OPTIONS.iter().copied().filter(|option| options.iter().any(|word| word == option.flag)).collect();
     let mut args = Arguments::from_vec(options.into_iter().map(OsString::from).collect());
     let mut flags = Vec::new();
     for Opt { flag, .. } in given {
         let values = args.values_from_str(*flag).map_err(|error| format!("{flag}: {error}"))?;
-        flags.push((*flag, values));
+        if !values.is_empty() {
+            flags.push((*flag, values));
+        }
     }
     if let Some(word) = targets.iter().find(|word| looks_like_an_option(word)) {
         let name = word.split('=').next().unwrap_or_default();

@@ -27,7 +27,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 ];
 
 const FILES: &[(&str, &str)] = &[
-    ("/dev/termination-log", "where it exists (in Kubernetes), the summary of a failed wait goes there."),
+    (
+        "/dev/termination-log",
+        "where it exists (in Kubernetes), the summary of a failed wait goes there, but where COMMAND runs all the same.",
+    ),
     ("~/.pgpass", "passwords for Postgres, as in libpq; of nobody but its owner."),
     ("~/.pg_service.conf, ~/.postgresql", "services and certificates for Postgres, as in libpq."),
     ("/etc/hosts, /etc/resolv.conf", "names, as glibc has them."),

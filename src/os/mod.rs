@@ -1,5 +1,6 @@
-//! What only the operating system knows, how it is waited for, and what Linux alone has. Elsewhere `other` stands in for `linux`: it knows
-//! nothing of its own, and what it answers holds nobody up. `--cfg portable` builds it on Linux, for tests.
+//! What only the operating system knows, the time-outs of its poll(2), and what Linux alone has. Elsewhere `other` stands
+//! in for `linux`: it knows nothing of its own, and what it answers holds nobody up. `--cfg portable` builds it on Linux,
+//! for tests.
 
 pub(crate) mod aside;
 pub(crate) mod dispositions;

@@ -123,7 +123,7 @@ fn leave_reports(
     elapsed: Duration,
 ) -> bool {
     let Output { report: report_to, termination_log, .. } = &config.output;
-    if verdict == Verdict::Ready && report_to.is_none() {
+    if report_to.is_none() && (verdict == Verdict::Ready || !ends_here) {
         // Nobody reads one.
         return true;
     }

@@ -29,7 +29,8 @@ pub(crate) enum Verdict {
     Ready,
     /// The deadline, or the last allowed attempt, has passed.
     TimedOut,
-    /// A failure that ends the wait, of the target [`Gate::failed`].
+    /// A failure that ends the wait: of the target [`Gate::failed`] where a gate says so. A check that is not healthy, and
+    /// a run that stops before the wait, have failed too.
     Failed,
     /// A signal of this number came.
     Interrupted(i32),

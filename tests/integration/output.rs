@@ -455,7 +455,9 @@ fn what_waiting_cannot_mend_is_a_warning_that_says_so() {
         .expect_stderr("not ready: WRONGPASS")
         .expect_stderr(": check user and password; still trying every 4s (attempt 1, ")
         .expect_nowhere("check the user");
-    let finished = run(&["--fail-fast"]).expect_status(1).expect_stderr(": failed: WRONGPASS");
+    let refused = format!("127.0.0.1:{}", free_port());
+    let finished = Run::new().arg("--fail-fast").target(&refused).target(&url).timeout("5s").finish().expect_status(1);
+    let finished = finished.expect_stderr(&format!("redis://127.0.0.1:{}: failed: WRONGPASS", peer.port));
     assert_eq!(finished.stderr.matches("WRONGPASS").count(), 1, "it is said once: {}", finished.stderr);
     let lines = json_lines(&run(&["--log-format", "json"]).stderr);
     let failed = lines.iter().find(|line| line["event"] == "not_ready").unwrap();

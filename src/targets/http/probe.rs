@@ -184,7 +184,7 @@ impl<S: Wire> Transport for Cleaned<S> {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let part = self.next_part()?;
-        // The buffer has room for any part but one, whose expected fields are hundreds.
+        // There is room for any part, but where a target expects hundreds of fields.
         let Some(room) = self.buffers.input_append_buf().get_mut(..part.len()) else {
             return Err(io::Error::other(Malformed::too_large()).into());
         };
