@@ -484,7 +484,8 @@ impl Running {
         // It has ended, and is still there to be asked.
         let pid = i32::try_from(self.child.id()).unwrap();
         while waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
-        let elapsed = self.begun.elapsed();
+        let end = Instant::now();
+        let elapsed = end - self.begun;
         let own = (withheld(OWN) + stolen()).saturating_sub(self.withheld);
         let withheld = withheld(format!("/proc/{pid}/schedstat")) + own;
         let status = self.child.wait().expect("wait");
@@ -497,6 +498,7 @@ impl Running {
             status,
             died_of,
             dumped_core,
+            ended: end,
             elapsed,
             withheld,
             stdout: self.stdout.all(),
@@ -523,6 +525,8 @@ pub struct Finished {
     pub died_of: Option<i32>,
     /// Whether the kernel made a core dump of it.
     pub dumped_core: bool,
+    /// When it ended.
+    pub ended: Instant,
     /// From start to end.
     pub elapsed: Duration,
     /// For how much of that it, or the thread that waited for it, would have run and had no processor: what others
@@ -589,6 +593,12 @@ impl Finished {
     pub fn taken_where_withheld(&self, withheld: Duration) -> Duration {
         let last_look = if withheld >= Duration::from_millis(20) { Duration::from_millis(75) } else { Duration::ZERO };
         self.elapsed.saturating_sub(withheld).saturating_sub(last_look)
+    }
+
+    /// How long it went on by itself after something had been sent to it. Its streams may end later: what another test
+    /// forks meanwhile holds them until it executes.
+    pub fn ended_after(&self, sent: Instant) -> Duration {
+        self.ended.saturating_duration_since(sent).saturating_sub(self.withheld)
     }
 
     /// Asserts that it took at least so long, and by itself at most so long.
