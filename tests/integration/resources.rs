@@ -50,12 +50,12 @@ fn a_target_that_was_never_probed_says_what_was_short() {
     let targets = || (0..40).map(|n| format!("t{n}={}", silent.url("/")));
     let run = Run::through("prlimit", &["--nofile=40:40"]).args(targets()).timeout("1s").finish();
     let run = run.expect_status(124).expect_stderr("not probed within ");
-    let run = run.expect_stderr(": no file descriptor was free");
+    let run = run.expect_stderr(": no file descriptor was free").expect_elapsed(1000..=1000 + SLACK);
     assert!(!run.stderr.contains("no thread"), "{}", run.stderr);
     let (_directory, copy) = public_copy();
     let run = with_processes(&copy, 3).args(targets()).timeout("1s").finish();
     let run = run.expect_status(124).expect_stderr("not probed within ");
-    let run = run.expect_stderr(": no thread was free");
+    let run = run.expect_stderr(": no thread was free").expect_elapsed(1000..=1000 + SLACK);
     assert!(!run.stderr.contains("descriptor"), "{}", run.stderr);
 }
 

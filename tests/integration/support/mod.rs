@@ -331,7 +331,7 @@ impl Run {
 
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        let (begun, withheld) = (Instant::now(), withheld(OWN) + stolen());
+        let (begun, withheld) = (Instant::now(), withheld(OWN));
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let stdout = Collected::from(child.stdout.take());
         let stderr = Collected::from(child.stderr.take());
@@ -406,15 +406,6 @@ impl Collected {
 /// What is known of this thread's time.
 const OWN: &str = "/proc/thread-self/schedstat";
 
-/// How long the host of this virtual machine has had its processors for others (`steal` in proc(5)).
-fn stolen() -> Duration {
-    /// `USER_HZ`, which is the same on all of Linux' usual architectures.
-    const TICK: Duration = Duration::from_millis(10);
-    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let steal = text.split_whitespace().nth(8).and_then(|ticks| ticks.parse().ok());
-    TICK * steal.unwrap_or(0)
-}
-
 /// How long a thread has been ready to run without a processor (sched-stats); nothing, where the kernel does not say.
 pub fn withheld(schedstat: impl AsRef<Path>) -> Duration {
     let text = std::fs::read_to_string(schedstat).unwrap_or_default();
@@ -426,7 +417,7 @@ pub struct Running {
     child: Child,
     /// When it was started.
     pub begun: Instant,
-    /// What had been withheld from the thread that started it, and from this machine.
+    /// What had been withheld from the thread that started it.
     withheld: Duration,
     stdout: Collected,
     stderr: Collected,
@@ -486,7 +477,7 @@ impl Running {
         while waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
         let end = Instant::now();
         let elapsed = end - self.begun;
-        let own = (withheld(OWN) + stolen()).saturating_sub(self.withheld);
+        let own = withheld(OWN).saturating_sub(self.withheld);
         let withheld = withheld(format!("/proc/{pid}/schedstat")) + own;
         let status = self.child.wait().expect("wait");
         drop(ended);
@@ -530,7 +521,7 @@ pub struct Finished {
     /// From start to end.
     pub elapsed: Duration,
     /// For how much of that it, or the thread that waited for it, would have run and had no processor: what others
-    /// kept busy is not its fault; and for how long the host of a virtual machine had its processors.
+    /// kept busy is not its fault.
     pub withheld: Duration,
     /// Standard output.
     pub stdout: String,
@@ -595,10 +586,10 @@ impl Finished {
         self.elapsed.saturating_sub(withheld).saturating_sub(last_look)
     }
 
-    /// How long it went on by itself after something had been sent to it. Its streams may end later: what another test
-    /// forks meanwhile holds them until it executes.
+    /// How long it went on after something had been sent to it. Its streams may end later: what another test forks
+    /// meanwhile holds them until it executes.
     pub fn ended_after(&self, sent: Instant) -> Duration {
-        self.ended.saturating_duration_since(sent).saturating_sub(self.withheld)
+        self.ended.saturating_duration_since(sent)
     }
 
     /// Asserts that it took at least so long, and by itself at most so long.
