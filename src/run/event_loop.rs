@@ -447,3 +447,197 @@ impl World for EventLoop<'_> {
         f64::from(upper) / f64::from(u32::MAX) * 2.0 - 1.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::{LazyLock, Mutex, MutexGuard};
+
+    use nix::sys::signal::{Signal, raise};
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::mutex::lock;
+    use crate::net::tls::Tls;
+    use crate::net::tls_settings::TlsOptions;
+    use crate::targets::scripted;
+    use crate::wait::outcome::Kind;
+    use crate::wait::policy::Goal;
+
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Handlers are the process's: they are installed once, and a signal is for one test at a time.
+    static SIGNALS: LazyLock<Mutex<Signals>> = LazyLock::new(|| Mutex::new(Signals::install(|_| {}).unwrap()));
+
+    /// The handlers, until the test is over: then a signal ends the tests again.
+    struct Handlers(MutexGuard<'static, Signals>);
+
+    impl Handlers {
+        fn lent() -> Self {
+            let signals = lock(&SIGNALS);
+            signals.wait();
+            Self(signals)
+        }
+
+        fn event_loop(&self, urls: &[&str]) -> EventLoop<'_> {
+            let targets = urls.iter().map(|url| scripted::target(url)).collect();
+            let tls = Tls::load(&TlsOptions::default(), &[], &|_| Err(io::ErrorKind::NotFound.into())).unwrap();
+            EventLoop::new(Context { targets, goal: Goal::Ready, tls }, &self.0, clock::now())
+        }
+    }
+
+    impl Drop for Handlers {
+        fn drop(&mut self) {
+            self.0.leave();
+        }
+    }
+
+    fn listening() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// A port that is taken, at which nobody listens.
+    fn closed() -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
+    fn begun(attempt: u32) -> Begun {
+        Begun { attempt, budget: LONG, patience: Some(LONG) }
+    }
+
+    /// The outcomes of so many attempts, by target.
+    fn outcomes(event_loop: &mut EventLoop<'_>, count: usize) -> Vec<Outcome> {
+        let mut all: Vec<(usize, Outcome)> = (0..count)
+            .map(|_| match event_loop.next(Some(LONG)) {
+                Some(Arrival::Done { target, outcome, .. }) => (target, outcome),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        all.sort_by_key(|(target, _)| *target);
+        all.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Waits until `condition` holds; no outcome is told before.
+    fn until(event_loop: &mut EventLoop<'_>, condition: impl Fn(&mut EventLoop<'_>) -> bool) {
+        let end = clock::now() + LONG;
+        while !condition(event_loop) {
+            assert!(clock::now() < end, "{event_loop:?}");
+            let soon = event_loop.now() + Duration::from_millis(5);
+            assert!(event_loop.next(Some(soon)).is_none());
+        }
+    }
+
+    fn holds_nothing(event_loop: &EventLoop<'_>) -> bool {
+        event_loop.taken.iter().all(|taken| *taken == 0)
+            && (event_loop.held, event_loop.sockets, event_loop.dialling.len()) == (0, 0, 0)
+    }
+
+    #[test]
+    fn each_target_has_its_own_outcome_and_all_room_is_given_back() {
+        let ((_listener, open), (_socket, shut)) = (listening(), closed());
+        let urls = [format!("tcp://{open}"), format!("tcp://{shut}"), "file:///".to_owned(), format!("redis://{shut}")];
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&urls.each_ref().map(String::as_str));
+        for round in 1..=3 {
+            for target in 0..urls.len() {
+                assert!(event_loop.has_room(target));
+                event_loop.start(target, begun(round)).unwrap();
+            }
+            let outcomes = outcomes(&mut event_loop, urls.len());
+            let kinds = outcomes.iter().map(|outcome| outcome.as_ref().err().map(|failure| failure.kind));
+            let refused = Some(Kind::ConnectionRefused);
+            assert_eq!(kinds.collect::<Vec<_>>(), [None, refused, None, refused]);
+            assert!(holds_nothing(&event_loop), "{event_loop:?}");
+        }
+    }
+
+    #[test]
+    fn connections_alone_take_no_thread() {
+        let ((_listener, open), (_socket, shut)) = (listening(), closed());
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&[&format!("tcp://{open}"), &format!("tcp://{shut}")]);
+        for target in [0, 1] {
+            event_loop.start(target, begun(1)).unwrap();
+        }
+        outcomes(&mut event_loop, 2);
+        assert!(event_loop.helpers.awaited().is_none());
+    }
+
+    #[test]
+    fn how_far_an_attempt_has_come_is_known_while_it_is_under_way() {
+        let (listener, silent) = listening();
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&[&format!("redis://{silent}")]);
+        assert_eq!(event_loop.stage(0, 0), Stage::Unbegun);
+        event_loop.start(0, begun(1)).unwrap();
+        until(&mut event_loop, |event_loop| event_loop.reach(0, 1) == Reach::Connected);
+        // Nobody waits for it any more: its connection is closed, whatever the peer does.
+        event_loop.end(0, 1);
+        assert!(outcomes(&mut event_loop, 1)[0].is_err());
+        assert_eq!(event_loop.reach(0, 1), Reach::Connected, "right after its outcome");
+        assert!(holds_nothing(&event_loop), "{event_loop:?}");
+        drop(listener);
+    }
+
+    #[test]
+    fn outcomes_of_an_earlier_round_are_nobodys() {
+        let (_listener, silent) = listening();
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&[&format!("redis://{silent}"), "file:///"]);
+        event_loop.start(0, begun(1)).unwrap();
+        until(&mut event_loop, |event_loop| event_loop.reach(0, 1) == Reach::Connected);
+        event_loop.start(1, begun(1)).unwrap();
+        event_loop.restart();
+        assert!(event_loop.now() < LONG / 2, "the time starts again");
+        until(&mut event_loop, |event_loop| holds_nothing(event_loop));
+    }
+
+    #[test]
+    fn a_signal_is_heard_before_outcomes_and_outlives_a_round() {
+        let (_listener, open) = listening();
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&[&format!("tcp://{open}")]);
+        raise(Signal::SIGTERM).unwrap();
+        event_loop.start(0, begun(1)).unwrap();
+        event_loop.wait(None);
+        event_loop.restart();
+        assert!(matches!(event_loop.next(Some(LONG)), Some(Arrival::Signal(15))));
+    }
+
+    #[test]
+    fn without_anything_to_come_it_ends_at_its_time_and_not_before() {
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&["file:///"]);
+        let until = event_loop.now() + Duration::from_millis(30);
+        assert!(event_loop.next(Some(until)).is_none());
+        assert!(event_loop.now() >= until);
+        // What is past ends at once.
+        assert!(event_loop.next(Some(Duration::ZERO)).is_none());
+    }
+
+    #[test]
+    fn where_descriptors_are_short_one_attempt_of_a_target_has_room_before_a_second() {
+        let (_listener, silent) = listening();
+        let url = format!("redis://{silent}");
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&[&url, &url, &url]);
+        event_loop.descriptors = 2;
+        event_loop.start(0, begun(1)).unwrap();
+        assert!(!event_loop.has_room(0), "a second attempt may have half of them");
+        assert!(event_loop.has_room(1));
+        event_loop.start(1, begun(1)).unwrap();
+        assert!(!event_loop.has_room(2));
+        assert_eq!(event_loop.stage(2, 0), Stage::Crowded);
+        event_loop.abandon(0);
+        outcomes(&mut event_loop, 1);
+        assert!(event_loop.has_room(2));
+        event_loop.abandon(1);
+    }
+}

@@ -269,3 +269,132 @@ fn no_thread(error: &io::Error) -> NotReady {
         format!("no thread can be started ({error}): raise the limit of processes or memory"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+    use crate::clock;
+    use crate::targets::scripted;
+
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn helpers(urls: &[&str]) -> Helpers {
+        let targets = urls.iter().map(|url| scripted::target(url)).collect();
+        let tls = Tls::load(&TlsOptions::default(), &[], &|_| Err(io::ErrorKind::NotFound.into())).unwrap();
+        Helpers::new(Arc::new(Context { targets, goal: Goal::Ready, tls }))
+    }
+
+    fn job(number: u32, time: Duration) -> Job {
+        Job { round: 7, id: AttemptId { target: 0, number }, attempt: Attempt::new(time) }
+    }
+
+    /// So many jobs that are done, as they come.
+    fn collected(helpers: &mut Helpers, count: usize) -> Vec<Done> {
+        let until = clock::now() + LONG;
+        let mut all = Vec::new();
+        while all.len() < count {
+            assert!(clock::now() < until, "{} of {count} are done", all.len());
+            let mut fds = [PollFd::new(helpers.awaited().unwrap(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::from(1000_u16)).unwrap();
+            all.extend(helpers.collect());
+        }
+        all
+    }
+
+    #[test]
+    fn a_job_comes_back_with_its_attempt_its_round_and_its_outcome() {
+        let mut helpers = helpers(&["file:///", "file:///nowhere/at/all"]);
+        assert!(helpers.awaited().is_none(), "without a job there is no thread");
+        helpers.take(job(1, LONG), clock::now()).unwrap();
+        let other = Job { id: AttemptId { target: 1, number: 5 }, ..job(5, LONG) };
+        helpers.take(other, clock::now()).unwrap();
+        let mut done = collected(&mut helpers, 2);
+        done.sort_by_key(|done| done.id.number);
+        assert_eq!([done[0].id, done[1].id], [(0, 1), (1, 5)].map(|(target, number)| AttemptId { target, number }));
+        assert!(done.iter().all(|done| done.round == 7));
+        assert!(done[0].outcome.is_ok() && done[1].outcome.is_err(), "{done:?}");
+    }
+
+    #[test]
+    fn an_attempt_whose_time_is_up_is_not_begun() {
+        let mut helpers = helpers(&["file:///"]);
+        helpers.take(job(1, Duration::ZERO), clock::now()).unwrap();
+        let done = collected(&mut helpers, 1);
+        assert_eq!(done[0].outcome.as_ref().unwrap_err().kind, Kind::TimedOut);
+    }
+
+    #[test]
+    fn more_jobs_than_threads_all_come_back_once() {
+        let mut helpers = helpers(&["file:///"]);
+        let count = MAX_THREADS * 2;
+        for number in 0..count {
+            helpers.take(job(u32::try_from(number).unwrap(), LONG), clock::now()).unwrap();
+        }
+        let ids: HashSet<AttemptId> = collected(&mut helpers, count).iter().map(|done| done.id).collect();
+        assert_eq!(ids.len(), count);
+        assert!(helpers.collect().is_empty());
+        assert!(lock(&helpers.running.as_ref().unwrap().0.queue).threads <= MAX_THREADS);
+    }
+
+    #[test]
+    fn a_thread_that_is_done_takes_the_next_job() {
+        let mut helpers = helpers(&["file:///"]);
+        for number in 1..=20 {
+            helpers.take(job(number, LONG), clock::now()).unwrap();
+            collected(&mut helpers, 1);
+        }
+        assert_eq!(lock(&helpers.running.as_ref().unwrap().0.queue).threads, 1);
+    }
+
+    #[test]
+    fn jobs_that_no_thread_has_taken_are_given_back_and_the_others_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = format!("http://{}/", listener.local_addr().unwrap());
+        let mut helpers = helpers(&[&silent]);
+        let attempts: Vec<u32> = (0..u32::try_from(MAX_THREADS).unwrap() + 3).collect();
+        for number in &attempts {
+            helpers.take(job(*number, LONG), clock::now()).unwrap();
+        }
+        // All threads have one, which nobody answers; then all connections are closed.
+        let threads = lock(&helpers.running.as_ref().unwrap().0.queue).threads;
+        let accepted = thread::spawn(move || listener.incoming().take(threads).collect::<Vec<_>>());
+        drop(accepted.join().unwrap());
+        let waiting = helpers.drop_waiting();
+        assert!(waiting.len() <= attempts.len() - threads, "{}", waiting.len());
+        let done = collected(&mut helpers, attempts.len() - waiting.len());
+        let ids = waiting.iter().map(|job| job.id).chain(done.iter().map(|done| done.id));
+        assert_eq!(ids.map(|id| id.number).collect::<HashSet<u32>>().len(), attempts.len());
+    }
+
+    #[test]
+    fn a_part_of_the_threads_has_room_for_its_part_of_the_jobs() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut helpers = helpers(&[&format!("http://{}/", listener.local_addr().unwrap())]);
+        let now = clock::now();
+        assert!(helpers.have_room(now, MAX_THREADS), "nothing runs");
+        helpers.take(job(1, LONG), now).unwrap();
+        assert!(!helpers.have_room(now, MAX_THREADS), "one thread is all that this part has");
+        assert!(helpers.have_room(now, 1));
+    }
+
+    #[test]
+    fn a_refused_thread_is_not_asked_for_again_at_once() {
+        let mut helpers = helpers(&["file:///"]);
+        let now = clock::now();
+        helpers.refused = Some(now);
+        assert!(!helpers.have_room(now, 1));
+        let refusal = helpers.take(job(1, LONG), now).unwrap_err();
+        assert_eq!(refusal.kind, Kind::LocalLimit);
+        let again = helpers.room_again().unwrap();
+        assert!(helpers.have_room(again, 1));
+        helpers.take(job(2, LONG), again).unwrap();
+        assert_eq!(collected(&mut helpers, 1)[0].id.number, 2);
+    }
+}

@@ -44,6 +44,6 @@ mod corpus;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 #[cfg(test)]
 mod tests;

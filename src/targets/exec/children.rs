@@ -193,3 +193,113 @@ fn end_those(which: impl Fn(&Running) -> bool, grace: Duration) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, Read};
+    use std::process::Stdio;
+    use std::sync::MutexGuard;
+
+    use super::*;
+
+    /// There is one list for the whole process: a test that ends all commands would end those of the others.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn alone() -> MutexGuard<'static, ()> {
+        let alone = lock(&ALONE);
+        reopen();
+        alone
+    }
+
+    /// A script of the shell's, and what it says; that ends once nothing of its group is left.
+    fn started(script: &str) -> (u32, PipeReader) {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null()).stdout(writer);
+        (start(&mut command).unwrap(), reader)
+    }
+
+    /// The same, once it has said `up`.
+    fn up(script: &str) -> (u32, PipeReader) {
+        let (id, mut reader) = started(script);
+        let mut word = [0; 3];
+        reader.read_exact(&mut word).unwrap();
+        assert_eq!(&word, b"up\n");
+        (id, reader)
+    }
+
+    fn rest(mut reader: PipeReader) -> String {
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        said
+    }
+
+    /// The status of a command that ends by itself.
+    fn awaited(id: u32) -> ExitStatus {
+        let until = clock::now() + Duration::from_secs(20);
+        while clock::now() < until {
+            if let Some(status) = status(id).unwrap() {
+                return status;
+            }
+            let _ = poll(&mut [], PollTimeout::from(TICK));
+        }
+        panic!("it has not ended");
+    }
+
+    #[test]
+    fn each_command_keeps_its_own_status_however_many_end_at_once() {
+        let _alone = alone();
+        let ids: Vec<u32> = (0..8).map(|code| started(&format!("exit {code}")).0).collect();
+        // The last first: looking at one must not take the status of another.
+        for (code, id) in ids.iter().enumerate().rev() {
+            assert_eq!(awaited(*id).code(), i32::try_from(code).ok());
+        }
+        for id in ids {
+            // A status that was had is kept until the command is given up.
+            assert!(status(id).unwrap().is_some());
+            end(id, Duration::ZERO);
+            assert_eq!(status(id).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn a_command_hears_sigterm_and_has_its_grace() {
+        let _alone = alone();
+        let (id, reader) = up("trap 'echo heard; exit' TERM; echo up; while :; do sleep 0.01; done");
+        end(id, Duration::from_secs(20));
+        assert_eq!(rest(reader), "heard\n");
+    }
+
+    #[test]
+    fn what_does_not_heed_sigterm_is_killed_with_all_of_its_group() {
+        let _alone = alone();
+        let (id, reader) = up("trap '' TERM; sleep 30 & echo up; wait; sleep 30");
+        end(id, Duration::from_millis(10));
+        assert_eq!(rest(reader), "");
+    }
+
+    #[test]
+    fn what_a_command_leaves_in_its_group_ends_with_it() {
+        let _alone = alone();
+        let (id, reader) = up("sleep 30 & echo up");
+        assert!(awaited(id).success());
+        end(id, Duration::from_millis(10));
+        assert_eq!(rest(reader), "");
+    }
+
+    #[test]
+    fn once_the_wait_has_ended_nothing_runs_and_nothing_begins() {
+        let _alone = alone();
+        let (id, reader) = up("echo up; sleep 30");
+        end_all();
+        assert_eq!(rest(reader), "");
+        // The thread that waits for it still learns how it ended.
+        assert_eq!(awaited(id).code(), None);
+        assert_eq!(start(&mut Command::new("true")).unwrap_err().kind(), io::ErrorKind::Interrupted);
+        reopen();
+        assert_eq!(awaited(started("exit 3").0).code(), Some(3));
+        end_all();
+        end(id, Duration::ZERO);
+        reopen();
+    }
+}
