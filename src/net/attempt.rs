@@ -75,7 +75,7 @@ impl Progress {
         let mut state = self.state();
         state.is_abandoned = true;
         if let Some(socket) = state.socket.upgrade() {
-            drop(socket.shutdown(Shutdown::Read));
+            hear_no_more(&socket);
         }
     }
 
@@ -91,7 +91,14 @@ impl Progress {
         state.has_spoken = false;
         state.held_back = None;
         state.socket = Arc::downgrade(socket);
+        if state.is_abandoned {
+            hear_no_more(socket);
+        }
     }
+}
+
+fn hear_no_more(socket: &Socket) {
+    drop(socket.shutdown(Shutdown::Read));
 }
 
 /// An attempt: its time, how far it has come, the connection that was made for it, what names were resolved to, and the

@@ -141,3 +141,27 @@ fn connect_unix(path: &Path) -> Result<Made, NotReady> {
         Err(errno) => Err(explain(errno, &shown.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::place::Address;
+
+    #[test]
+    fn a_conversation_that_nobody_waits_for_any_more_hears_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Place::Tcp(Address { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() });
+        // Whether its helper has connected by then, or does so a moment later.
+        for is_connected_first in [true, false] {
+            let attempt = Attempt::new(Duration::from_secs(2)).patient(Duration::from_secs(4));
+            let early = is_connected_first.then(|| connect(&place, &attempt).unwrap());
+            attempt.progress().end();
+            let mut connection = early.unwrap_or_else(|| connect(&place, &attempt).unwrap());
+            assert_eq!(connection.read(&mut [0]).ok(), Some(0), "connected first: {is_connected_first}");
+        }
+    }
+}

@@ -246,7 +246,7 @@ fn work(shared: &Shared) {
         };
         queue.running += 1;
         drop(queue);
-        let outcome = if attempt.is_over() {
+        let outcome = if attempt.is_over() || attempt.is_abandoned() {
             Err(attempt.timed_out())
         } else {
             probe::run(&targets[id.target], *goal, tls, &attempt)
@@ -323,11 +323,16 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_whose_time_is_up_is_not_begun() {
+    fn an_attempt_whose_time_is_up_or_that_nobody_waits_for_is_not_begun() {
         let mut helpers = helpers(&["file:///"]);
-        helpers.take(job(1, Duration::ZERO), clock::now()).unwrap();
-        let done = collected(&mut helpers, 1);
-        assert_eq!(done[0].outcome.as_ref().unwrap_err().kind, Kind::TimedOut);
+        let abandoned = job(2, LONG);
+        abandoned.attempt.progress().end();
+        for job in [job(1, Duration::ZERO), abandoned] {
+            helpers.take(job, clock::now()).unwrap();
+        }
+        for done in collected(&mut helpers, 2) {
+            assert_eq!(done.outcome.as_ref().unwrap_err().kind, Kind::TimedOut, "{:?}", done.id);
+        }
     }
 
     #[test]
