@@ -329,3 +329,192 @@ pub(super) fn start(socket: Socket, address: &SockAddr) -> Result<(Socket, bool)
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::poll::{PollFd, PollFlags, poll};
+
+    use super::*;
+    use crate::net::steps::Steps;
+    use crate::wait::outcome::Kind;
+
+    const MS: Duration = Duration::from_millis(1);
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A port of this host that is taken, at which nobody listens.
+    fn closed() -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = end(socket.local_addr()).unwrap();
+        (socket, address)
+    }
+
+    fn listening(backlog: i32) -> (Socket, SocketAddr) {
+        let (socket, address) = closed();
+        socket.listen(backlog).unwrap();
+        (socket, address)
+    }
+
+    fn connected_to(address: SocketAddr) -> Socket {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.connect(&address.into()).unwrap();
+        socket
+    }
+
+    /// A listener that answers nobody until it has accepted the connection that fills its queue.
+    fn full() -> (Socket, SocketAddr, Socket) {
+        let (listener, address) = listening(0);
+        (listener, address, connected_to(address))
+    }
+
+    fn dial(addresses: &[SocketAddr]) -> Dial {
+        Dial::new(addresses.to_vec(), &Attempt::new(LONG).recorded_in(Steps::recording()))
+    }
+
+    fn contact(socket: Socket, address: SocketAddr) -> Contact {
+        let may_meet = is_ephemeral(address.port());
+        Contact { number: 0, address, socket, answered: Answered::Yes, may_meet, resets: false, proof: None }
+    }
+
+    /// Waits until one of the sockets is answered.
+    fn wait(dial: &mut Dial, until: Instant) {
+        let mut fds: Vec<_> = dial.awaited().map(|fd| PollFd::new(fd, PollFlags::POLLOUT)).collect();
+        poll(&mut fds, os::poll_timeout(until)).unwrap();
+        let writable: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap()).collect();
+        dial.note(writable.into_iter());
+    }
+
+    fn end_of(mut dial: Dial) -> Result<Made, NotReady> {
+        loop {
+            match dial.advance(clock::now()) {
+                Some(end) => return end,
+                None => {
+                    let until = dial.wakes_at();
+                    wait(&mut dial, until);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_addresses_the_one_that_answers_is_connected() {
+        let ((_socket, shut), (_listener, open)) = (closed(), listening(1));
+        // To connect to it cannot even begin.
+        let broadcast = SocketAddr::from(([255, 255, 255, 255], 1));
+        let made = end_of(dial(&[broadcast, shut, open])).unwrap();
+        assert_eq!(made.peer(), address_text(open));
+        for other in [broadcast, shut] {
+            assert!(made.others.contains(&address_text(other)), "{}", made.others);
+        }
+    }
+
+    #[test]
+    fn where_all_refuse_the_failure_names_each() {
+        let ((_one, first), (_other, second)) = (closed(), closed());
+        let failure = end_of(dial(&[first, second])).unwrap_err();
+        assert_eq!(failure.kind, Kind::ConnectionRefused);
+        assert!([first, second].iter().all(|address| failure.reason.contains(&address_text(*address))), "{failure:?}");
+    }
+
+    #[test]
+    fn a_silent_address_is_not_waited_for_where_another_answers() {
+        let ((_listener, silent, _client), (_other, open)) = (full(), listening(1));
+        let made = end_of(dial(&[silent, open])).unwrap();
+        assert_eq!(made.peer(), address_text(open));
+        assert!(made.others.contains(&address_text(silent)), "{}", made.others);
+    }
+
+    #[test]
+    fn a_silent_address_is_asked_again_and_with_few_descriptors_once_only() {
+        let (_listener, silent, _client) = full();
+        let mut dial = dial(&[silent]);
+        assert!(dial.advance(dial.begun).is_none());
+        assert_eq!(dial.sockets(), 1);
+        let again = dial.wakes_at();
+        assert!(dial.begun < again && again < dial.begun + 1000 * MS, "before the kernel repeats its own question");
+        assert!(dial.advance(again).is_none());
+        assert_eq!((dial.sockets(), dial.awaited().count()), (2, 2));
+        dial.spare();
+        assert_eq!(dial.sockets(), 1);
+        assert!(dial.advance(dial.wakes_at()).is_none());
+        assert_eq!(dial.sockets(), 1);
+        let failure = dial.advance(dial.attempt.ends).unwrap().unwrap_err();
+        assert_eq!(failure.kind, Kind::TimedOut);
+        assert!(failure.reason.contains(&address_text(silent)), "{failure:?}");
+    }
+
+    #[test]
+    fn a_server_that_has_room_again_is_connected_by_the_next_question() {
+        let (listener, silent, _client) = full();
+        let mut dial = dial(&[silent]);
+        assert!(dial.advance(dial.begun).is_none());
+        assert_eq!(dial.contacts[0].socket.linger().unwrap(), Some(Duration::ZERO), "given up, it leaves no TIME_WAIT");
+        listener.accept().unwrap();
+        let again = dial.wakes_at();
+        let made = dial.advance(again).unwrap_or_else(|| end_of(dial)).unwrap();
+        assert_eq!(made.socket.linger().unwrap(), None, "it ends as other connections do");
+    }
+
+    #[test]
+    fn an_address_that_has_refused_is_not_listened_to_any_more() {
+        let ((_socket, shut), (_listener, silent, _client)) = (closed(), full());
+        let mut dial = dial(&[shut, silent]);
+        let until = clock::now() + LONG;
+        while dial.race.failures().is_empty() {
+            assert!(dial.advance(clock::now()).is_none() && clock::now() < until);
+        }
+        assert_eq!((dial.sockets(), dial.race.silent()), (1, vec![silent]));
+    }
+
+    #[test]
+    fn each_answer_is_noted_for_its_own_connection() {
+        let ((_first, one, _a), (_second, other, _b)) = (full(), full());
+        let mut dial = dial(&[one, other]);
+        assert!(dial.advance(dial.begun).is_none() && dial.advance(dial.wakes_at()).is_none());
+        assert!(!dial.note([false, false].into_iter()));
+        assert!(dial.note([false, true].into_iter()));
+        assert_eq!([0, 1].map(|index| dial.contacts[index].answered), [Answered::No, Answered::Yes]);
+    }
+
+    #[test]
+    fn a_connection_to_itself_is_no_server_and_leaves_its_port_free() {
+        let (socket, own) = closed();
+        socket.connect(&own.into()).unwrap();
+        let mut contact = contact(socket, own);
+        assert!(matches!(contact.look(clock::now()), Contacted::Failed(Errno::ECONNREFUSED)));
+        drop(contact);
+        let next = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        next.bind(&own.into()).unwrap();
+    }
+
+    #[test]
+    fn a_connection_to_a_port_where_nobody_listens_is_no_server() {
+        let (listener, address) = listening(1);
+        let socket = connected_to(address);
+        let (_peer, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut contact = contact(socket, address);
+        let now = clock::now();
+        assert!(matches!(contact.look(now), Contacted::None), "a second connection is to prove it");
+        poll(&mut [PollFd::new(contact.awaited().as_fd(), PollFlags::POLLOUT)], os::poll_timeout(now + LONG)).unwrap();
+        contact.answered = Answered::Yes;
+        assert!(matches!(contact.look(now), Contacted::Failed(Errno::ECONNREFUSED)));
+    }
+
+    #[test]
+    fn a_second_connection_that_is_not_refused_proves_a_listener() {
+        let ((_listener, open), (_full, silent, _client)) = (listening(2), full());
+        for (proves, by_silence) in [(open, false), (silent, true)] {
+            let until = clock::now() + LONG;
+            let proof = if by_silence { begin(proves).unwrap().0 } else { connected_to(proves) };
+            let mut contact = contact(connected_to(open), open);
+            contact.proof = Some(Proof { socket: proof, until });
+            contact.answered = if by_silence { Answered::No } else { Answered::Yes };
+            if by_silence {
+                assert!(matches!(contact.look(clock::now()), Contacted::None));
+            }
+            assert!(matches!(contact.look(if by_silence { until } else { clock::now() }), Contacted::Stands));
+        }
+    }
+}
