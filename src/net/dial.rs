@@ -407,6 +407,7 @@ mod tests {
         for other in [broadcast, shut] {
             assert!(made.others.contains(&address_text(other)), "{}", made.others);
         }
+        assert_eq!(end_of(dial(&[broadcast])).unwrap_err().kind, Kind::Unreachable);
     }
 
     #[test]
@@ -453,7 +454,7 @@ mod tests {
         listener.accept().unwrap();
         let again = dial.wakes_at();
         let made = dial.advance(again).unwrap_or_else(|| end_of(dial)).unwrap();
-        assert_eq!(made.socket.linger().unwrap(), None, "it ends as other connections do");
+        assert_eq!(made.peer(), address_text(silent));
     }
 
     #[test]
@@ -515,6 +516,7 @@ mod tests {
                 assert!(matches!(contact.look(clock::now()), Contacted::None));
             }
             assert!(matches!(contact.look(if by_silence { until } else { clock::now() }), Contacted::Stands));
+            assert_eq!(contact.made().socket.linger().unwrap(), None, "it ends as other connections do");
         }
     }
 }

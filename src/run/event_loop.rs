@@ -600,15 +600,31 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_is_heard_before_outcomes_and_outlives_a_round() {
-        let (_listener, open) = listening();
+    fn an_attempt_that_ends_with_a_refusal_may_have_been_connected_before() {
+        let ((listener, open), (_socket, shut)) = (listening(), closed());
         let handlers = Handlers::lent();
-        let mut event_loop = handlers.event_loop(&[&format!("tcp://{open}")]);
-        raise(Signal::SIGTERM).unwrap();
+        let mut event_loop = handlers.event_loop(&[&format!("postgres://u@{open},{shut}/d")]);
         event_loop.start(0, begun(1)).unwrap();
-        event_loop.wait(None);
-        event_loop.restart();
-        assert!(matches!(event_loop.next(Some(LONG)), Some(Arrival::Signal(15))));
+        drop(listener.accept().unwrap());
+        assert!(outcomes(&mut event_loop, 1)[0].is_err());
+        assert_eq!(event_loop.stage(0, 1), Stage::Connecting);
+        assert_eq!(event_loop.reach(0, 1), Reach::Connected);
+    }
+
+    #[test]
+    fn a_signal_is_heard_before_outcomes_and_outlives_a_round() {
+        let handlers = Handlers::lent();
+        let mut event_loop = handlers.event_loop(&["file:///"]);
+        for is_next_round in [false, true] {
+            event_loop.ended(AttemptId { target: 0, number: 1 }, Err(Stage::Unbegun.timed_out(LONG)));
+            raise(Signal::SIGTERM).unwrap();
+            event_loop.wait(None);
+            if is_next_round {
+                event_loop.restart();
+            }
+            assert!(matches!(event_loop.next(Some(LONG)), Some(Arrival::Signal(15))));
+            assert_eq!(event_loop.next(Some(Duration::ZERO)).is_none(), is_next_round);
+        }
     }
 
     #[test]

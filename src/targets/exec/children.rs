@@ -295,7 +295,9 @@ mod tests {
         assert_eq!(rest(reader), "");
         // The thread that waits for it still learns how it ended.
         assert_eq!(awaited(id).code(), None);
+        let known = lock(&CHILDREN).running.len();
         assert_eq!(start(&mut Command::new("true")).unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert_eq!(lock(&CHILDREN).running.len(), known, "it is not even begun");
         reopen();
         assert_eq!(awaited(started("exit 3").0).code(), Some(3));
         end_all();
