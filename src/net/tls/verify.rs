@@ -473,3 +473,432 @@ fn dates_of_ca(invalid: Invalid, name: &[u8]) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::rc::Rc;
+    use std::slice::from_ref;
+
+    use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose as Purpose};
+    use rcgen::{GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, SigningKey};
+    use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm, date_time_ymd};
+    use rustls::internal::msgs::codec::Codec;
+
+    use super::*;
+    use crate::net::tls::certificate::{SEQUENCE, Values};
+
+    type Change = fn(&mut CertificateParams);
+
+    const AS_IS: Change = |_| {};
+    const NO_CA: Change = |params| params.is_ca = IsCa::NoCa;
+    const NEVER_CA: Change = |params| params.is_ca = IsCa::ExplicitNoCa;
+    const ABOVE_NONE: Change = |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    const NO_SIGNER: Change = |params| params.key_usages = vec![KeyUsagePurpose::CrlSign];
+    /// For anything but TLS.
+    const NO_SERVER: Change = |params| params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    const FOR_CLIENTS: Change = |params| params.extended_key_usages = vec![Purpose::ClientAuth];
+    const EXPIRED: Change = |params| params.not_after = date_time_ymd(2019, 12, 31);
+    const NOT_YET: Change = |params| params.not_before = date_time_ymd(2020, 1, 2);
+    const CRITICAL: Change = |params| {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    };
+    const OTHER_NAME: Change = |params| params.subject_alt_names = alternatives(&["other.example.com"]);
+    const FURTHER_NAME: Change = |params| params.subject_alt_names = alternatives(&[HOST, "example.org"]);
+    const LIMITS: Change = |params| {
+        let permitted_subtrees = vec![GeneralSubtree::DnsName("example.com".to_owned())];
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+    };
+
+    const CHECKS: [CertificateCheck; 3] =
+        [CertificateCheck::Nothing, CertificateCheck::Chain, CertificateCheck::ChainAndName];
+    const HOST: &str = "db.example.com";
+    /// 2020-01-01
+    const NOW: u64 = 1_577_836_800;
+
+    fn alternatives(names: &[&str]) -> Vec<SanType> {
+        names.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())).collect()
+    }
+
+    /// A certificate with its key.
+    #[derive(Clone)]
+    struct Made {
+        der: CertificateDer<'static>,
+        params: CertificateParams,
+        key: Rc<KeyPair>,
+    }
+
+    const KINDS: [(&SignatureAlgorithm, SignatureScheme); 3] = [
+        (&PKCS_ECDSA_P384_SHA384, SignatureScheme::ECDSA_NISTP384_SHA384),
+        (&PKCS_ED25519, SignatureScheme::ED25519),
+        (&PKCS_ECDSA_P256_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256),
+    ];
+
+    fn key() -> Rc<KeyPair> {
+        Rc::new(KeyPair::generate().unwrap())
+    }
+
+    /// A certificate for this key, signed by `by` or else by itself, valid from 2000 to 2040.
+    fn made(name: &str, key: &Rc<KeyPair>, by: Option<&Made>, change: impl FnOnce(&mut CertificateParams)) -> Made {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(2040, 1, 1));
+        change(&mut params);
+        let certificate = match by {
+            Some(by) => params.signed_by(&**key, &Issuer::from_params(&by.params, &*by.key)),
+            None => params.self_signed(&**key),
+        };
+        Made { der: certificate.unwrap().into(), params, key: Rc::clone(key) }
+    }
+
+    fn ca(name: &str, key: &Rc<KeyPair>, by: Option<&Made>, change: Change) -> Made {
+        made(name, key, by, |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            change(params);
+        })
+    }
+
+    /// CAs, each issued by the one before it, with keys of each kind.
+    fn cas(changes: &[Change]) -> Vec<Made> {
+        let mut all: Vec<Made> = Vec::new();
+        for (index, change) in changes.iter().enumerate() {
+            let key = Rc::new(KeyPair::generate_for(KINDS[index % KINDS.len()].0).unwrap());
+            all.push(ca(&format!("CA {index}"), &key, all.last(), *change));
+        }
+        all
+    }
+
+    /// A server's certificate that webpki can take.
+    fn plain(key: &Rc<KeyPair>, by: &Made, change: Change) -> Made {
+        made(HOST, key, Some(by), |params| {
+            params.subject_alt_names = alternatives(&[HOST]);
+            change(params);
+        })
+    }
+
+    /// A server's certificate that is a CA's too.
+    fn ca_too(key: &Rc<KeyPair>, by: &Made, change: Change) -> Made {
+        ca(HOST, key, Some(by), change)
+    }
+
+    /// A server's certificate of version 1: without the field for the version, and without extensions.
+    fn version_1(key: &Rc<KeyPair>, by: &Made, change: Change) -> Made {
+        let leaf = made(HOST, key, Some(by), change);
+        let read = Certificate::read(&leaf.der).unwrap();
+        let fields = Values(Values(read.signed).tagged(SEQUENCE).unwrap());
+        let fields = fields.filter(|(tag, _)| ![0xa0, 0xa3].contains(tag)).map(|(tag, contents)| der(tag, contents));
+        let signed = der(SEQUENCE, &fields.collect::<Vec<_>>().concat());
+        let signature = [vec![0], by.key.sign(&signed).unwrap()].concat();
+        let whole = der(SEQUENCE, &[signed, der(SEQUENCE, read.algorithm), der(3, &signature)].concat());
+        assert_eq!(Certificate::read(&whole).unwrap().version, 1);
+        Made { der: whole.into(), ..leaf }
+    }
+
+    fn der(tag: u8, contents: &[u8]) -> Vec<u8> {
+        let header = match u16::try_from(contents.len()).unwrap().to_be_bytes() {
+            [0, low @ ..=0x7f] => vec![tag, low],
+            [0, low] => vec![tag, 0x81, low],
+            [high, low] => vec![tag, 0x82, high, low],
+        };
+        [&header, contents].concat()
+    }
+
+    fn verifier(check: CertificateCheck, trusted: &[Made]) -> Verifier {
+        let mut roots = Roots::default();
+        for made in trusted {
+            roots.extend(&Roots::in_file(Path::new("ca.der"), &|_| Ok(made.der.to_vec())).unwrap());
+        }
+        let (roots, findings) = (Arc::new(roots), Arc::default());
+        Verifier { check, host: WantedHost::new(HOST), roots, option: "--tls-ca", findings }
+    }
+
+    /// The reason, where a certificate is refused.
+    fn judged(verifier: &Verifier, leaf: &Made, sent: &[Made], now: u64) -> Result<(), String> {
+        let sent: Vec<_> = sent.iter().map(|made| made.der.clone()).collect();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        let ignored = ServerName::try_from("ignored").unwrap();
+        match verifier.verify_server_cert(&leaf.der, &sent, &ignored, &[], now) {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => {
+                let refused = other.0.downcast_ref::<NotReady>().unwrap();
+                assert_eq!(refused.kind, Kind::CertificateRejected);
+                Err(refused.reason.clone())
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// The same, of the chain alone.
+    fn chain(trusted: &[Made], leaf: &Made, sent: &[Made], now: u64) -> Result<(), String> {
+        judged(&verifier(CertificateCheck::Chain, trusted), leaf, sent, now)
+    }
+
+    type Leaf = fn(&Rc<KeyPair>, &Made, Change) -> Made;
+    const LEAVES: [(&str, Leaf); 3] = [("plain", plain), ("a CA too", ca_too), ("version 1", version_1)];
+
+    #[test]
+    fn a_chain_is_as_good_as_each_certificate_in_it() {
+        type Verdict = Result<(), &'static str>;
+        // The anchor and what stands below it; the verdict of webpki, which looks at no keyUsage, and of own building.
+        let cases: [(&str, &[Change], Verdict, Verdict); 21] = [
+            ("the anchor alone", &[AS_IS], Ok(()), Ok(())),
+            ("one below it", &[AS_IS; 2], Ok(()), Ok(())),
+            ("as many as may be", &[AS_IS; 1 + MAX_INTERMEDIATES], Ok(()), Ok(())),
+            ("one more", &[AS_IS; 2 + MAX_INTERMEDIATES], Err("depth"), Err("unknown CA")),
+            ("an anchor that is no CA", &[NO_CA], Err("no CA's"), Err("no CA's")),
+            ("an anchor that may not sign", &[NO_SIGNER], Err("no CA's"), Err("no CA's")),
+            ("an anchor that has expired", &[EXPIRED], Err("has expired"), Err("has expired")),
+            ("an anchor of tomorrow", &[NOT_YET], Err("not valid yet"), Err("not valid yet")),
+            ("an anchor above the server's alone", &[ABOVE_NONE], Ok(()), Ok(())),
+            ("an anchor above one too many", &[ABOVE_NONE, AS_IS], Err("more CAs"), Err("may not issue")),
+            ("an anchor that limits names", &[LIMITS], Ok(()), Err("limits")),
+            ("no CA", &[AS_IS, NO_CA], Err("may not issue"), Err("may not issue")),
+            ("no CA by its own word", &[AS_IS, NEVER_CA], Err("may not issue"), Err("may not issue")),
+            ("a CA that may not sign", &[AS_IS, NO_SIGNER], Ok(()), Err("may not issue")),
+            ("a CA for clients", &[AS_IS, FOR_CLIENTS], Err("serverAuth"), Err("may not issue")),
+            ("a CA that nobody understands", &[AS_IS, CRITICAL], Err("critical"), Err("may not issue")),
+            ("a CA above the server's alone", &[AS_IS, ABOVE_NONE], Ok(()), Ok(())),
+            ("a CA above one too many", &[AS_IS, ABOVE_NONE, AS_IS], Err("more CAs"), Err("may not issue")),
+            ("a CA that has expired", &[AS_IS, EXPIRED], Err("has expired"), Err("has expired")),
+            ("a CA of tomorrow", &[AS_IS, NOT_YET], Err("not valid yet"), Err("not valid yet")),
+            ("a CA that limits names", &[AS_IS, LIMITS, AS_IS], Ok(()), Err("limits")),
+        ];
+        for (what, changes, by_webpki, by_own) in cases {
+            let cas = cas(changes);
+            for ((kind, leaf), expected) in LEAVES.into_iter().zip([by_webpki, by_own, by_own]) {
+                let verdict = chain(&cas[..1], &leaf(&key(), cas.last().unwrap(), AS_IS), &cas[1..], NOW);
+                let is_expected = match (&verdict, expected) {
+                    (Ok(()), Ok(())) => true,
+                    (Err(reason), Err(word)) => reason.contains(word),
+                    _ => false,
+                };
+                assert!(is_expected, "{what}, {kind}: {verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn dates_count_to_the_second_for_each_certificate_of_a_chain() {
+        const YEAR: Change = |params| {
+            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        };
+        const END: u64 = 1_609_459_200;
+        for (short, (kind, leaf)) in (0..3).flat_map(|short| LEAVES.map(|leaf| (short, leaf))) {
+            let changes: [Change; 3] = std::array::from_fn(|index| if index == short { YEAR } else { AS_IS });
+            let cas = cas(&changes[..2]);
+            let leaf = leaf(&key(), &cas[1], changes[2]);
+            for (now, is_valid) in [(NOW - 1, false), (NOW, true), (END, true), (END + 1, false)] {
+                assert_eq!(chain(&cas[..1], &leaf, &cas[1..], now).is_ok(), is_valid, "{kind}, {short}, {now}");
+                let as_given = chain(from_ref(&leaf), &leaf, &[], now);
+                assert_eq!(as_given.is_ok(), is_valid || short != 2, "{kind}, {short}, {now}, given");
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_given_is_trusted_as_that_very_one() {
+        let unknown = cas(&[AS_IS]);
+        for (kind, leaf) in LEAVES {
+            let given = [leaf(&key(), &unknown[0], AS_IS)];
+            let twin = leaf(&given[0].key, &unknown[0], AS_IS);
+            assert_eq!(chain(&given, &given[0], &[], NOW), Ok(()), "{kind}");
+            assert!(chain(&given, &twin, &[&given[..], &unknown].concat(), NOW).is_err(), "{kind}: same name and key");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_for_servers_is_refused_even_where_it_is_given() {
+        let cas = cas(&[AS_IS]);
+        let is_taken = |leaf: Leaf, change: Change| {
+            let leaf = leaf(&key(), &cas[0], change);
+            [&cas, from_ref(&leaf)].map(|trusted| chain(trusted, &leaf, &[], NOW).is_ok())
+        };
+        for leaf in [plain, ca_too] {
+            assert_eq!(is_taken(leaf, AS_IS), [true, true]);
+            assert_eq!(is_taken(leaf, FOR_CLIENTS), [false, false]);
+            assert_eq!(is_taken(leaf, CRITICAL), [false, false]);
+        }
+        assert_eq!(is_taken(ca_too, NO_SERVER), [false, false]);
+        assert!(!is_taken(plain, NO_SERVER)[1]);
+    }
+
+    #[test]
+    fn the_name_of_a_ca_without_its_signature_is_worth_nothing_nor_is_that_without_the_name() {
+        let (cas, others) = (cas(&[AS_IS; 2]), cas(&[AS_IS; 2]));
+        let root = ca("another name", &cas[0].key, None, AS_IS);
+        let renamed = vec![root, ca("another name", &cas[1].key, Some(&cas[0]), AS_IS)];
+        for (kind, leaf) in LEAVES {
+            for (issuers, is_right) in [(&cas, true), (&others, false), (&renamed, false)] {
+                let [by_root, by_between] = [0, 1].map(|index| leaf(&key(), &issuers[index], AS_IS));
+                assert_eq!(chain(&cas[..1], &by_root, &others, NOW).is_ok(), is_right, "{kind}, by the root");
+                assert_eq!(chain(&cas[..1], &by_between, &cas[1..], NOW).is_ok(), is_right, "{kind}, by the other");
+                assert!(chain(&cas[..1], &by_between, &others[1..], NOW).is_err(), "{kind}, where another is sent");
+            }
+        }
+    }
+
+    #[test]
+    fn a_ca_that_leads_nowhere_hides_no_twin_that_leads_further() {
+        for bad in [EXPIRED, NOT_YET, LIMITS, NO_CA, NO_SIGNER] {
+            let keys = [key(), key()];
+            let roots = [bad, AS_IS, bad].map(|change| ca("root", &keys[0], None, change));
+            let between = [bad, AS_IS, bad].map(|change| ca("between", &keys[1], Some(&roots[1]), change));
+            for (kind, leaf) in LEAVES {
+                assert_eq!(chain(&roots, &leaf(&key(), &between[1], AS_IS), &between, NOW), Ok(()), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_vouches_for_others_only_as_a_root() {
+        let (root, cas) = (ca(HOST, &key(), None, AS_IS), cas(&[AS_IS]));
+        let by_itself = [version_1(&root.key, &root, AS_IS)];
+        let by_another = [version_1(&key(), &cas[0], AS_IS)];
+        for (kind, leaf) in LEAVES {
+            assert_eq!(chain(&by_itself, &leaf(&key(), &by_itself[0], AS_IS), &[], NOW), Ok(()), "{kind}");
+            for trusted in [&cas[..], &by_another] {
+                let verdict = chain(trusted, &leaf(&key(), &by_another[0], AS_IS), &by_another, NOW);
+                assert!(verdict.is_err(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_sends_countless_ways_is_refused_at_once() {
+        let root = [ca("root", &key(), None, AS_IS)];
+        let round = ca("round", &key(), None, AS_IS);
+        let out = ca("round", &round.key, Some(&root[0]), ABOVE_NONE);
+        let leaf = ca_too(&key(), &round, AS_IS);
+        // The way out is the last of all. Each twin can stand above each, at six depths: 2 + 4 + … + 64 are too many.
+        for (twins, is_found) in [(0, true), (1, true), (2, false)] {
+            let sent = [vec![round.clone(); twins], vec![out.clone()]].concat();
+            assert_eq!(chain(&root, &leaf, &sent, NOW).is_ok(), is_found, "{twins} twins");
+        }
+        for (others, is_found) in [(MAX_PRESENTED - 1, true), (MAX_PRESENTED, false)] {
+            let sent = [vec![root[0].clone(); others], vec![out.clone()]].concat();
+            assert_eq!(chain(&root, &leaf, &sent, NOW).is_ok(), is_found, "{others} others");
+        }
+    }
+
+    #[test]
+    fn as_much_is_verified_as_was_asked_for() {
+        let (cas, unknown) = (cas(&[AS_IS]), cas(&[AS_IS]));
+        let given = plain(&key(), &unknown[0], OTHER_NAME);
+        let garbage = Made { der: vec![5, 0].into(), ..given.clone() };
+        let trusted = [cas[0].clone(), given.clone()];
+        for (what, leaf, expected) in [
+            ("right", plain(&key(), &cas[0], AS_IS), [true, true, true]),
+            ("of another name", plain(&key(), &cas[0], OTHER_NAME), [true, true, false]),
+            ("given, of another name", given, [true, true, false]),
+            ("from an unknown CA", plain(&key(), &unknown[0], AS_IS), [true, false, false]),
+            ("no certificate", garbage, [true, false, false]),
+        ] {
+            assert_eq!(
+                CHECKS.map(|check| judged(&verifier(check, &trusted), &leaf, &[], NOW).is_ok()),
+                expected,
+                "{what}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_a_ca_limits_names_a_common_name_is_none() {
+        const NO_ALTERNATIVE: Change = |params| params.subject_alt_names.clear();
+        for (changes, name, is_taken) in [
+            ([AS_IS, AS_IS], NO_ALTERNATIVE, true),
+            ([LIMITS, AS_IS], NO_ALTERNATIVE, false),
+            ([AS_IS, LIMITS], NO_ALTERNATIVE, false),
+            ([LIMITS, LIMITS], AS_IS, true),
+            ([LIMITS, AS_IS], FURTHER_NAME, false),
+            ([AS_IS, LIMITS], FURTHER_NAME, false),
+            ([AS_IS, AS_IS], FURTHER_NAME, true),
+        ] {
+            let cas = cas(&changes);
+            let leaf = plain(&key(), &cas[1], name);
+            let verdict = judged(&verifier(CertificateCheck::ChainAndName, &cas[..1]), &leaf, &cas[1..], NOW);
+            assert_eq!(verdict.is_ok(), is_taken, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn the_voucher_is_the_root_or_what_was_given() {
+        let cas = cas(&[AS_IS; 2]);
+        let leaf = plain(&key(), &cas[1], AS_IS);
+        for (trusted, word) in [(&cas[0], "CA 0"), (&leaf, "given")] {
+            let verifier = verifier(CertificateCheck::Chain, from_ref(trusted));
+            judged(&verifier, &leaf, &cas[1..], NOW).unwrap();
+            assert!(verifier.findings.voucher.get().unwrap().contains(word));
+        }
+    }
+
+    /// What comes of a handshake over TLS 1.2 and 1.3, and whether the key is proven then.
+    fn shaken(
+        check: CertificateCheck,
+        der: &CertificateDer<'_>,
+        scheme: SignatureScheme,
+        signature: &[u8],
+    ) -> [(Result<(), rustls::Error>, bool); 2] {
+        let length = u16::try_from(signature.len()).unwrap().to_be_bytes();
+        let signed = [&u16::from(scheme).to_be_bytes(), &length, signature].concat();
+        let signed = DigitallySignedStruct::read_bytes(&signed).unwrap();
+        [Verifier::verify_tls12_signature, Verifier::verify_tls13_signature].map(|verify| {
+            let verifier = verifier(check, &[]);
+            let result = verify(&verifier, b"handshake", der, &signed).map(drop);
+            (result, verifier.findings.is_key_proven.load(Ordering::Relaxed))
+        })
+    }
+
+    #[test]
+    fn a_server_must_hold_the_key_of_its_certificate_whatever_is_verified() {
+        for (algorithm, scheme) in KINDS {
+            let [key, other] = [(); 2].map(|()| Rc::new(KeyPair::generate_for(algorithm).unwrap()));
+            let der = made(HOST, &key, None, AS_IS).der;
+            for check in CHECKS {
+                for proven in shaken(check, &der, scheme, &key.sign(b"handshake").unwrap()) {
+                    assert_eq!(proven, (Ok(()), true));
+                }
+                for wrong in [other.sign(b"handshake"), key.sign(b"another"), Ok(Vec::new())] {
+                    for (result, is_proven) in shaken(check, &der, scheme, &wrong.unwrap()) {
+                        assert!(result.is_err() && !is_proven, "{scheme:?}, {check:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_signature_is_of_the_kind_that_fits_the_key() {
+        let is_misbehaved = |algorithm, scheme| {
+            let key = Rc::new(KeyPair::generate_for(algorithm).unwrap());
+            let signature = key.sign(b"handshake").unwrap();
+            shaken(CertificateCheck::Chain, &made(HOST, &key, None, AS_IS).der, scheme, &signature)
+                .map(|(result, _)| matches!(result.unwrap_err(), rustls::Error::PeerMisbehaved(_)))
+        };
+        assert_eq!(is_misbehaved(&PKCS_ECDSA_P256_SHA256, SignatureScheme::ED25519), [true, true]);
+        assert_eq!(is_misbehaved(&PKCS_ED25519, SignatureScheme::ED448), [true, true]);
+        // TLS 1.2 leaves the curve open: it is the wrong signature then.
+        assert_eq!(is_misbehaved(&PKCS_ECDSA_P384_SHA384, SignatureScheme::ECDSA_NISTP256_SHA256), [false, true]);
+    }
+
+    #[test]
+    fn a_key_of_an_unknown_kind_passes_only_where_nothing_is_verified_and_proves_nothing() {
+        const P_256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+        let leaf = made(HOST, &key(), None, AS_IS);
+        let mut der = leaf.der.to_vec();
+        let curve = der.windows(P_256.len()).position(|window| window == P_256).unwrap();
+        // P-192
+        der[curve + P_256.len() - 1] = 1;
+        let signature = leaf.key.sign(b"handshake").unwrap();
+        for check in CHECKS {
+            let both = shaken(check, &der.as_slice().into(), SignatureScheme::ECDSA_NISTP256_SHA256, &signature);
+            assert!(
+                both.iter().all(|(result, is_proven)| {
+                    result.is_ok() == (check == CertificateCheck::Nothing) && !is_proven
+                }),
+                "{both:?}"
+            );
+        }
+    }
+}
