@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{
-    CertificateDer, ServerName, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime,
+    CertificateDer, ServerName, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime,
 };
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, PeerMisbehaved, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
@@ -170,8 +170,8 @@ impl Verifier {
         };
         match self.own_chain(der, &leaf, presented, now) {
             Some(result) => {
-                drop(self.findings.voucher.set("a certificate that was given as trusted".to_owned()));
-                result.map(|()| false)
+                drop(self.findings.voucher.set(result?));
+                Ok(false)
             }
             None => Err(self.describe(&error, &leaf, presented, now)),
         }
@@ -206,8 +206,7 @@ impl Verifier {
             None,
             Some(&is_valid),
         )?;
-        let root = shown_name(&path.anchor().subject).unwrap_or_else(|| "a root without a name".to_owned());
-        drop(self.findings.voucher.set(root));
+        drop(self.findings.voucher.set(name_of_root(path.anchor())));
         let limits_names = path.anchor().name_constraints.is_some()
             || path.intermediate_certificates().any(|one| {
                 let der = one.der();
@@ -218,7 +217,7 @@ impl Verifier {
 
     /// The certificates that every other client accepts and webpki does not: one that was itself given as
     /// trusted, one of X.509 version 1, and one that is a CA's too (`openssl req -x509` and `openssl x509
-    /// -req` make them so). None where it is no such one.
+    /// -req` make them so). Gives who vouches for it; None where it is no such one.
     ///
     /// Why this lets nobody in: a certificate that was given is accepted as that very one, byte for byte.
     /// Else each signature from the server's certificate up to an anchor is verified, by algorithms that webpki
@@ -233,7 +232,7 @@ impl Verifier {
         leaf: &Certificate<'_>,
         presented: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Option<Result<(), String>> {
+    ) -> Option<Result<String, String>> {
         let is_given = self.roots.given.iter().any(|given| given.as_ref() == der);
         let is_ca = leaf.extensions.basic.is_some_and(|basic| basic.is_ca);
         if !is_given && leaf.version != 1 && !is_ca {
@@ -246,7 +245,7 @@ impl Verifier {
             return Some(Err(NOT_FOR_SERVERS.to_owned()));
         }
         if is_given {
-            return Some(Ok(()));
+            return Some(Ok("a certificate that was given as trusted".to_owned()));
         }
         let presented = presented.iter().take(MAX_PRESENTED);
         let presented: Vec<_> = presented.filter_map(|der| Certificate::read(der)).collect();
@@ -254,7 +253,7 @@ impl Verifier {
         self.climb(leaf, &presented, now, 0, &mut tries_left)
     }
 
-    /// From `below`, with `depth` certificates between it and the server's, to an anchor.
+    /// From `below`, with `depth` certificates between it and the server's, to an anchor, whose name it gives.
     fn climb(
         &self,
         below: &Certificate<'_>,
@@ -262,7 +261,7 @@ impl Verifier {
         now: UnixTime,
         depth: usize,
         tries_left: &mut usize,
-    ) -> Option<Result<(), String>> {
+    ) -> Option<Result<String, String>> {
         let mut problem = None;
         for (anchor, limits) in self.roots.anchors.iter().zip(&self.roots.limits) {
             let spki = webpki::spki_for_anchor(anchor);
@@ -278,7 +277,7 @@ impl Verifier {
                 problem = Some(LIMITS_NAMES.to_owned());
                 continue;
             }
-            return Some(Ok(()));
+            return Some(Ok(name_of_root(anchor)));
         }
         if depth == MAX_INTERMEDIATES {
             return problem.map(Err);
@@ -299,8 +298,8 @@ impl Verifier {
                 Err(problem) => Some(Err(problem)),
             };
             match result {
-                Some(Ok(())) if issuer.extensions.limits_names => problem = Some(LIMITS_NAMES.to_owned()),
-                Some(Ok(())) => return Some(Ok(())),
+                Some(Ok(_)) if issuer.extensions.limits_names => problem = Some(LIMITS_NAMES.to_owned()),
+                Some(Ok(root)) => return Some(Ok(root)),
                 Some(Err(other)) => problem = problem.or(Some(other)),
                 None => {}
             }
@@ -349,8 +348,8 @@ impl Verifier {
             return problem;
         }
         match error {
-            Problem::CertExpired { .. } => dates_of_ca(Invalid::Expired, leaf.issuer),
-            Problem::CertNotValidYet { .. } => dates_of_ca(Invalid::NotYet, leaf.issuer),
+            Problem::CertExpired { .. } => dates_above(Invalid::Expired, leaf, presented, now),
+            Problem::CertNotValidYet { .. } => dates_above(Invalid::NotYet, leaf, presented, now),
             Problem::NameConstraintViolation => LIMITS_NAMES.to_owned(),
             Problem::RequiredEkuNotFoundContext(_) | Problem::EmptyEkuExtension => NOT_FOR_SERVERS.to_owned(),
             Problem::PathLenConstraintViolated => {
@@ -394,7 +393,7 @@ impl Verifier {
             format!("the server's certificate is signed by itself alone, not by a known CA: give it with {option} FILE")
         } else if given.into_iter().any(|given| given.subject == top.issuer) {
             format!(
-                "the certificate{name} that is given as the CA of the server's is no CA's: it lacks basicConstraints=CA:TRUE"
+                "the certificate{name} that is given as the CA of the server's is no CA's: it lacks basicConstraints=CA:TRUE, or its keyUsage lacks keyCertSign"
             )
         } else {
             format!("the server's certificate is from an unknown CA: give that CA with {option} FILE{name}")
@@ -440,6 +439,10 @@ fn top<'a>(leaf: &'a Certificate<'a>, presented: &'a [Certificate<'a>]) -> &'a C
     top
 }
 
+fn name_of_root(anchor: &TrustAnchor<'_>) -> String {
+    shown_name(&anchor.subject).unwrap_or_else(|| "a root without a name".to_owned())
+}
+
 fn is_signed(certificate: &Certificate<'_>, by: &[u8]) -> bool {
     let Some(key) = PublicKey::read(by) else { return false };
     let fitting = ALGORITHMS.all.iter().find(|one| {
@@ -462,6 +465,13 @@ fn dates(certificate: &Certificate<'_>, now: UnixTime, whose: &str) -> Result<()
 /// ` (Example CA)`
 fn in_brackets(name: &[u8]) -> String {
     shown_name(name).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())))
+}
+
+/// Why the dates of a certificate above the server's make it invalid: one that is sent, or else the root.
+fn dates_above(invalid: Invalid, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>], now: UnixTime) -> String {
+    let sent: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
+    let is_one = |one: &&Certificate<'_>| one.validity.at(seconds(now)) == Err(invalid);
+    dates_of_ca(invalid, sent.iter().find(is_one).map_or_else(|| top(leaf, &sent).issuer, |one| one.subject))
 }
 
 fn dates_of_ca(invalid: Invalid, name: &[u8]) -> String {
@@ -825,11 +835,28 @@ mod tests {
     #[test]
     fn the_voucher_is_the_root_or_what_was_given() {
         let cas = cas(&[AS_IS; 2]);
-        let leaf = plain(&key(), &cas[1], AS_IS);
-        for (trusted, word) in [(&cas[0], "CA 0"), (&leaf, "given")] {
-            let verifier = verifier(CertificateCheck::Chain, from_ref(trusted));
-            judged(&verifier, &leaf, &cas[1..], NOW).unwrap();
-            assert!(verifier.findings.voucher.get().unwrap().contains(word));
+        for (kind, leaf) in LEAVES {
+            let leaf = leaf(&key(), &cas[1], AS_IS);
+            for (trusted, sent, word) in
+                [(&cas[0], &cas[1..], Some("CA 0")), (&leaf, &[], Some("given")), (&cas[0], &[], None)]
+            {
+                let verifier = verifier(CertificateCheck::Chain, from_ref(trusted));
+                assert_eq!(judged(&verifier, &leaf, sent, NOW).is_ok(), word.is_some());
+                let voucher = verifier.findings.voucher.get();
+                assert!(
+                    voucher.map_or(word.is_none(), |voucher| voucher.contains(word.unwrap())),
+                    "{kind}: {voucher:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_cas_the_one_whose_dates_are_wrong_is_named() {
+        for (bad, index) in [EXPIRED, NOT_YET].into_iter().flat_map(|bad| [(bad, 0), (bad, 1), (bad, 2)]) {
+            let cas = cas(&std::array::from_fn::<_, 3, _>(|at| if at == index { bad } else { AS_IS }));
+            let reason = chain(&cas[..1], &plain(&key(), &cas[2], AS_IS), &cas[1..], NOW).unwrap_err();
+            assert!(reason.contains(&format!("CA {index}")), "{reason}");
         }
     }
 
