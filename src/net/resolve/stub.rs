@@ -461,3 +461,431 @@ fn random() -> u16 {
     let [a, b, ..] = RandomState::new().build_hasher().finish().to_be_bytes();
     u16::from_be_bytes([a, b])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+
+    use super::*;
+    use crate::wait::outcome::Kind;
+
+    const MS: Duration = Duration::from_millis(1);
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(30);
+    const A: [RecordType; 1] = [RecordType::A];
+    const BOTH: [RecordType; 2] = [RecordType::Aaaa, RecordType::A];
+
+    // The flags of a reply.
+    const OK: u16 = 0x8180;
+    const SERVFAIL: u16 = 0x8182;
+    const NXDOMAIN: u16 = 0x8183;
+    const NOTIMP: u16 = 0x8184;
+    const REFUSED: u16 = 0x8185;
+    const TRUNCATED: u16 = 0x8380;
+
+    // The one address of each family, and its record for the name that is asked for.
+    const V4: &str = "10.0.0.1";
+    const V6: &str = "fd00::1";
+    const V4_RECORD: &[u8] = b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\x0a\0\0\x01";
+    const V6_RECORD: &[u8] = b"\xc0\x0c\0\x1c\0\x01\0\0\0\0\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+
+    fn addresses(all: &[&str]) -> Vec<Record> {
+        all.iter().map(|ip| Record::Address(ip.parse().unwrap())).collect()
+    }
+
+    /// A question as a name server hears it.
+    #[derive(Debug, Clone)]
+    struct Heard {
+        message: Vec<u8>,
+        over_tcp: bool,
+    }
+
+    impl Heard {
+        fn from_datagram(server: &UdpSocket) -> (Self, SocketAddr) {
+            let mut message = vec![0; 512];
+            let (n, from) = server.recv_from(&mut message).unwrap();
+            message.truncate(n);
+            (Self { message, over_tcp: false }, from)
+        }
+
+        fn from_stream(stream: &mut TcpStream) -> io::Result<Self> {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length)?;
+            let mut message = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut message)?;
+            Ok(Self { message, over_tcp: true })
+        }
+
+        fn name(&self) -> String {
+            let labels = &self.message[13..self.message.len() - 5];
+            // The labels are short: their lengths are no letters.
+            labels.iter().map(|&byte| if byte < 32 { '.' } else { char::from(byte) }).collect()
+        }
+
+        fn is_v6(&self) -> bool {
+            self.message[self.message.len() - 3] == 28
+        }
+
+        /// The reply with these flags, and with the address so many times.
+        fn reply(&self, flags: u16, count: u8) -> Vec<u8> {
+            let mut reply = self.message.clone();
+            reply[2..4].copy_from_slice(&flags.to_be_bytes());
+            reply[7] = count;
+            let record = if self.is_v6() { V6_RECORD } else { V4_RECORD };
+            reply.extend(record.repeat(count.into()));
+            if self.over_tcp { framed(&reply) } else { reply }
+        }
+
+        /// The address, or what these flags say of it.
+        fn says(&self, flags: u16) -> Vec<Vec<u8>> {
+            vec![self.reply(flags, u8::from(flags == OK))]
+        }
+
+        /// These bytes, but over TCP alone.
+        fn says_over_tcp(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
+            if self.over_tcp { vec![bytes.to_vec()] } else { self.says(TRUNCATED) }
+        }
+    }
+
+    /// The messages that a name server sends in answer to a question; it closes a TCP connection after them.
+    type Script = fn(&Heard) -> Vec<Vec<u8>>;
+
+    /// A name server that follows its script, and what it hears; its threads end with the process.
+    fn server(script: Script) -> (SocketAddr, Receiver<Heard>) {
+        start(script, true)
+    }
+
+    /// The same, where TCP may be refused.
+    fn start(script: Script, has_tcp: bool) -> (SocketAddr, Receiver<Heard>) {
+        let (udp, tcp) = loop {
+            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let tcp = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            if tcp.bind(&udp.local_addr().unwrap().into()).is_ok() {
+                break (udp, tcp);
+            }
+        };
+        let (address, (hears, heard)) = (udp.local_addr().unwrap(), channel());
+        if has_tcp {
+            tcp.listen(8).unwrap();
+            let (listener, hears) = (TcpListener::from(tcp.try_clone().unwrap()), hears.clone());
+            thread::spawn(move || {
+                while let Ok((mut stream, _)) = listener.accept() {
+                    // Where this fails, nobody waits any more.
+                    let Ok(question) = Heard::from_stream(&mut stream) else { continue };
+                    let _ = hears.send(question.clone());
+                    let _ = stream.write_all(&script(&question).concat());
+                }
+            });
+        }
+        thread::spawn(move || {
+            // Where nobody listens, it keeps the port from others.
+            let _tcp = tcp;
+            loop {
+                let (question, from) = Heard::from_datagram(&udp);
+                let _ = hears.send(question.clone());
+                for message in script(&question) {
+                    let _ = udp.send_to(&message, from);
+                }
+            }
+        });
+        (address, heard)
+    }
+
+    /// Name servers that say nothing by themselves, and their addresses.
+    fn silent(count: usize) -> (Vec<UdpSocket>, Vec<SocketAddr>) {
+        let sockets: Vec<_> = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        for socket in &sockets {
+            socket.set_read_timeout(Some(LONG)).unwrap();
+        }
+        let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        (sockets, addresses)
+    }
+
+    fn hears_nothing(server: &UdpSocket) -> bool {
+        server.set_nonblocking(true).unwrap();
+        server.recv(&mut [0; 512]).is_err()
+    }
+
+    /// Each server is waited for five seconds, and twice.
+    fn conf(servers: &[SocketAddr]) -> Conf {
+        Conf { servers: servers.to_vec(), ..Conf::parse("search a b", "", &|_| None) }
+    }
+
+    fn lookup(name: &str, conf: Conf) -> NameLookup {
+        let candidates = conf.candidates(name).into_iter();
+        NameLookup { conf, wanted: A.to_vec(), candidates, ask: None, trouble: None, answered: None }
+    }
+
+    fn run(lookup: &mut NameLookup) -> Result<Vec<Record>, Trouble> {
+        lookup.run(clock::now() + LONG).expect("it ends before its time is up")
+    }
+
+    /// The look-up with its first questions sent, at a time to come: before that, no other is due by time alone.
+    fn asked(mut lookup: NameLookup) -> NameLookup {
+        let (name, begun) = (lookup.candidates.next().unwrap(), clock::now() + 2 * LONG);
+        let ask = lookup.ask.insert(Ask::new(&name, &lookup.conf, &lookup.wanted, begun));
+        ask.send_what_is_due(&lookup.conf, begun);
+        lookup
+    }
+
+    /// The questions for both families, with a verdict of each or none, after `took`.
+    fn decided(conf: &Conf, took: Duration, verdicts: [Option<Finding>; 2]) -> Ask {
+        let mut ask = Ask::new("db", conf, &BOTH, clock::now());
+        for (inquiry, verdict) in ask.inquiries.iter_mut().zip(verdicts) {
+            (inquiry.verdict, inquiry.decided) = (verdict, ask.begun + took);
+        }
+        ask
+    }
+
+    fn found(all: &[&str]) -> Finding {
+        Finding::Records(addresses(all))
+    }
+
+    fn failed() -> Finding {
+        Finding::Failed("SERVFAIL".to_owned())
+    }
+
+    #[test]
+    fn silent_servers_are_asked_in_turn_and_each_round_waits_twice_as_long() {
+        for (count, all) in [
+            // Five seconds for each, and twice.
+            (1, &[0, 1000, 3000, 7000][..]),
+            (2, &[0, 300, 1000, 1300, 3000, 3300, 7000, 7300, 15_000, 15_300]),
+            (4, &[0, 300, 600, 900, 1200, 1500, 1800, 2100, 3600, 3900, 4200, 4500]),
+        ] {
+            let (sockets, addresses) = silent(count);
+            let conf = conf(&addresses);
+            let mut ask = Ask::new("db", &conf, &A, clock::now());
+            let mut askers = vec![None; count];
+            for (turn, at) in all.iter().enumerate() {
+                assert_eq!(ask.inquiries[0].due, ask.begun + *at * MS, "turn {turn} of {count}");
+                ask.send_what_is_due(&conf, ask.inquiries[0].due);
+                let asker = Heard::from_datagram(&sockets[turn % count]).1;
+                assert_eq!(*askers[turn % count].get_or_insert(asker), asker, "the socket hears late answers as well");
+            }
+            ask.send_what_is_due(&conf, ask.begun + 10_000 * MS * u32::try_from(count).unwrap());
+            assert_eq!(ask.inquiries[0].verdict, Some(Finding::Silent));
+            assert!(sockets.iter().all(hears_nothing));
+        }
+    }
+
+    #[test]
+    fn turns_that_an_interrupted_lookup_missed_do_not_come_all_at_once() {
+        let (sockets, servers) = silent(1);
+        let conf = conf(&servers);
+        let mut ask = Ask::new("db", &conf, &A, clock::now());
+        for (at, due) in [(0, 1000), (6900, 7200), (7200, 7500)] {
+            ask.send_what_is_due(&conf, ask.begun + at * MS);
+            assert_eq!(ask.inquiries[0].due, ask.begun + due * MS, "after {at} ms");
+            Heard::from_datagram(&sockets[0]);
+        }
+        assert!(hears_nothing(&sockets[0]));
+    }
+
+    #[test]
+    fn a_server_that_has_failed_is_not_asked_again() {
+        let (sockets, servers) = silent(2);
+        let conf = conf(&servers);
+        let mut ask = Ask::new("db", &conf, &A, clock::now());
+        ask.inquiries[0].failed[0] = Some("SERVFAIL".to_owned());
+        for _ in 0..3 {
+            ask.send_what_is_due(&conf, ask.inquiries[0].due);
+            Heard::from_datagram(&sockets[1]);
+        }
+        assert!(hears_nothing(&sockets[0]));
+    }
+
+    #[test]
+    fn one_family_waits_for_the_other_as_long_as_its_own_verdict_allows() {
+        let conf = conf(&silent(1).1);
+        for (verdict, took, until) in [
+            (found(&[V6]), 20, 70),
+            (found(&[V6]), 9990, 10_000),
+            (found(&[]), 20, 10_000),
+            (failed(), 20, 10_000),
+            (Finding::NoName, 0, 300),
+            (Finding::NoName, 200, 1100),
+            (Finding::NoName, 9900, 10_000),
+        ] {
+            let about = format!("{verdict:?} after {took} ms");
+            let ask = decided(&conf, took * MS, [Some(verdict), None]);
+            assert_eq!(ask.patience(&conf), Some(ask.begun + until * MS), "{about}");
+            assert_eq!(ask.end(&conf, ask.begun + (until - 1) * MS), None, "{about}");
+            assert!(ask.end(&conf, ask.begun + until * MS).is_some(), "{about}");
+        }
+    }
+
+    #[test]
+    fn of_two_verdicts_addresses_count_first_and_then_what_proves_the_least() {
+        let conf = conf(&silent(2).1);
+        let silent = |ends_search| Err(Trouble::silent(&conf.servers, ends_search));
+        for (first, second, end) in [
+            (Some(found(&[V6])), Some(found(&[V4])), Ok(addresses(&[V6, V4]))),
+            (Some(found(&[V6])), Some(Finding::OutOfDescriptors), Ok(addresses(&[V6]))),
+            (Some(failed()), Some(found(&[V4])), Ok(addresses(&[V4]))),
+            (None, Some(found(&[V4])), Ok(addresses(&[V4]))),
+            (Some(Finding::NoName), Some(Finding::NoName), Err(Trouble::no_name())),
+            (Some(found(&[])), Some(Finding::NoName), Err(Trouble::no_address())),
+            (Some(found(&[])), Some(failed()), Err(Trouble::failed("SERVFAIL".to_owned()))),
+            (Some(failed()), Some(Finding::Silent), silent(true)),
+            (Some(found(&[])), None, silent(true)),
+            // The server is there and knows no such name: the search goes on.
+            (Some(Finding::NoName), Some(Finding::Silent), silent(false)),
+            (None, Some(Finding::NoName), silent(false)),
+            (Some(Finding::Silent), Some(Finding::OutOfDescriptors), Err(Trouble::out_of_descriptors())),
+        ] {
+            let ask = decided(&conf, MS, [first, second]);
+            assert_eq!(ask.end(&conf, ask.begun + LONG), Some(end), "{:?}", ask.inquiries);
+        }
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_ends_it_at_once_and_is_no_fault_of_the_server() {
+        let conf = conf(&silent(2).1);
+        let mut ask = Ask::new("db", &conf, &BOTH, clock::now());
+        ask.inquiries[1].server_failed(0, conf.servers[0], &Errno::EMFILE.into());
+        assert_eq!(ask.end(&conf, ask.begun).unwrap().unwrap_err().kind, Kind::LocalLimit);
+    }
+
+    #[test]
+    fn a_message_over_tcp_is_whole_once_its_last_byte_is_there() {
+        let wire = [&framed(b"message"), &b"more"[..]].concat();
+        for end in 0..wire.len() {
+            assert_eq!(unframed(&wire[..end]), Some(&b"message"[..]).filter(|_| end >= 9), "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn a_family_that_is_silent_does_not_hold_up_the_other() {
+        let only_v6: Script = |question| if question.is_v6() { question.says(OK) } else { Vec::new() };
+        let only_v4: Script = |question| if question.is_v6() { Vec::new() } else { question.says(OK) };
+        for (script, address) in [(only_v6, V6), (only_v4, V4)] {
+            let mut lookup = lookup("db.", conf(&[server(script).0]));
+            lookup.wanted = BOTH.to_vec();
+            assert_eq!(run(&mut lookup), Ok(addresses(&[address])));
+            assert_eq!(lookup.answered.as_deref(), Some("db by the name server 127.0.0.1"));
+        }
+    }
+
+    #[test]
+    fn an_interrupted_lookup_is_taken_up_with_its_sockets() {
+        let (sockets, servers) = silent(1);
+        let mut lookup = asked(NameLookup { wanted: BOTH.to_vec(), ..lookup("db.", conf(&servers)) });
+        let questions = [(); 2].map(|()| Heard::from_datagram(&sockets[0]));
+        assert_eq!([(); 2].map(|()| lookup.run(clock::now())), [None, None]);
+        for (question, from) in questions {
+            sockets[0].send_to(&question.reply(OK, 1), from).unwrap();
+        }
+        assert_eq!(run(&mut lookup), Ok(addresses(&[V6, V4])));
+        assert!(hears_nothing(&sockets[0]), "both were asked for already");
+    }
+
+    #[test]
+    fn only_the_reply_to_the_question_is_taken() {
+        let script: Script = |question| {
+            // Another number, no reply, another name, another type: with another address.
+            let others = [0, 2, 13, question.message.len() - 3].map(|at| {
+                let mut other = question.reply(OK, 1);
+                other[at] ^= 0x80;
+                *other.last_mut().unwrap() = 66;
+                other
+            });
+            others.into_iter().chain(question.says(OK)).collect()
+        };
+        assert_eq!(run(&mut lookup("db.", conf(&[server(script).0]))), Ok(addresses(&[V4])));
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_datagram_is_asked_for_over_tcp() {
+        // More than is read at once.
+        let script: Script = |question| question.says_over_tcp(&question.reply(OK, 255));
+        for (use_vc, channels) in [(false, &[false, true][..]), (true, &[true])] {
+            let (server, heard) = server(script);
+            let mut lookup = asked(lookup("db.", Conf { use_vc, ..conf(&[server]) }));
+            assert_eq!(run(&mut lookup), Ok(addresses(&[V4; 255])));
+            assert_eq!(heard.try_iter().map(|question| question.over_tcp).collect::<Vec<_>>(), channels);
+        }
+    }
+
+    #[test]
+    fn a_reply_over_tcp_that_comes_in_pieces_is_put_together() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let conf = Conf { use_vc: true, ..conf(&[listener.local_addr().unwrap()]) };
+        let mut lookup = asked(lookup("db.", conf));
+        let ask = lookup.ask.as_mut().unwrap();
+        ask.listen(&lookup.conf, clock::now() + LONG);
+        assert_eq!(ask.inquiries[0].exchanges[0].channel, Channel::Reading(Vec::new()), "the question is written");
+        let mut stream = listener.accept().unwrap().0;
+        let reply = Heard::from_stream(&mut stream).unwrap().reply(OK, 1);
+        for piece in reply.chunks(13) {
+            assert_eq!(ask.inquiries[0].verdict, None);
+            stream.write_all(piece).unwrap();
+            ask.listen(&lookup.conf, clock::now() + LONG);
+        }
+        assert_eq!(ask.inquiries[0].verdict, Some(found(&[V4])));
+        assert!(ask.inquiries[0].exchanges.is_empty(), "the connection is closed");
+    }
+
+    #[test]
+    fn a_server_that_cannot_say_is_named_and_the_next_is_asked_at_once() {
+        // A socket hears none but the one that it is connected to.
+        let (sockets, deaf) = silent(2);
+        sockets[0].connect(deaf[1]).unwrap();
+        let truncated: Script = |question| question.says(TRUNCATED);
+        let (last, good) = (server(|question| question.says(NOTIMP)).0, server(|question| question.says(OK)).0);
+        for (word, bad) in [
+            ("SERVFAIL", server(|question| question.says(SERVFAIL)).0),
+            ("REFUSED", server(|question| question.says(REFUSED)).0),
+            ("refuses questions", deaf[0]),
+            ("closed", server(|question| question.says_over_tcp(&question.reply(OK, 1)[..20])).0),
+            ("garbage", server(truncated).0),
+            ("garbage", server(|question| question.says_over_tcp(&framed(b"something else"))).0),
+            ("a part", start(truncated, false).0),
+        ] {
+            let end = run(&mut asked(lookup("db.", conf(&[bad, good]))));
+            assert_eq!(end, Ok(addresses(&[V4])), "{word}");
+            let trouble = run(&mut asked(lookup("db.", conf(&[bad, last])))).unwrap_err();
+            assert_eq!(trouble, Trouble::failed(trouble.text.clone()));
+            assert!(trouble.text.contains(word), "{word}: {trouble:?}");
+        }
+    }
+
+    #[test]
+    fn the_search_list_is_gone_through_to_the_first_name_that_has_addresses() {
+        let script: Script = |question| question.says(if question.name() == "db.b" { OK } else { NXDOMAIN });
+        let (server, heard) = server(script);
+        let mut lookup = lookup("db", conf(&[server]));
+        assert_eq!(run(&mut lookup), Ok(addresses(&[V4])));
+        assert_eq!(lookup.answered.as_deref(), Some("db.b by the name server 127.0.0.1"));
+        let mut names: Vec<_> = heard.try_iter().map(|question| question.name()).collect();
+        names.dedup();
+        assert_eq!(names, ["db.a", "db.b"]);
+    }
+
+    #[test]
+    fn of_a_search_list_the_trouble_that_proves_the_least_is_told() {
+        let none: Script = |question| question.says(NXDOMAIN);
+        let first: Script = |question| question.says(if question.name() == "db.a" { SERVFAIL } else { NXDOMAIN });
+        let last: Script = |question| question.says(if question.name() == "db" { SERVFAIL } else { NXDOMAIN });
+        for (script, is_definite) in [(none, true), (first, false), (last, false)] {
+            let trouble = run(&mut lookup("db", conf(&[server(script).0]))).unwrap_err();
+            assert_eq!((trouble.kind, trouble.is_definite), (Kind::Unresolved, is_definite), "{trouble:?}");
+        }
+    }
+
+    #[test]
+    fn where_all_servers_are_silent_no_other_name_is_tried() {
+        let mut lookup = lookup("db", Conf { timeout: Duration::ZERO, ..conf(&silent(1).1) });
+        assert_eq!(lookup.run(clock::now()), Some(Err(Trouble::silent(&lookup.conf.servers, true))));
+        assert_eq!(lookup.candidates.as_slice(), ["db.b", "db"]);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_is_not_asked_for() {
+        let (sockets, servers) = silent(1);
+        assert_eq!(lookup("d..b.", conf(&servers)).run(clock::now()), Some(Err(Trouble::no_name())));
+        assert!(hears_nothing(&sockets[0]));
+    }
+}
