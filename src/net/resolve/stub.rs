@@ -73,6 +73,10 @@ impl NameLookup {
 
     /// Goes on until `until`, and gives the records, or why there are none; `None` if the time is up.
     pub(crate) fn run(&mut self, until: Instant) -> Option<Result<Vec<Record>, Trouble>> {
+        // What came while nobody listened counts, even if there is no time left for it.
+        for inquiry in self.ask.iter_mut().flat_map(Ask::undecided) {
+            inquiry.hear();
+        }
         loop {
             let now = clock::now();
             let ask = match &mut self.ask {
@@ -271,9 +275,10 @@ impl Inquiry {
         }
         let (round, place) = (self.turns / count, self.turns % count);
         let round_of = AGAIN.max(STAGGER * u32::try_from(count).unwrap_or(1));
-        let doublings = u32::try_from(round).unwrap_or(u32::MAX).min(8);
+        // At most twelve days: far beyond what /etc/resolv.conf can have servers waited for.
+        let doublings = u32::try_from(round).unwrap_or(u32::MAX).min(20);
         let after = round_of * (2_u32.pow(doublings) - 1) + STAGGER * u32::try_from(place).unwrap_or(0);
-        // Whoever was interrupted does not catch up with the turns that it missed.
+        // Turns that an interrupted look-up missed do not come all at once.
         self.due = (begun + after).max(now + STAGGER);
         if let Err(error) = self.ask(server, conf.servers[server], conf.use_vc) {
             self.server_failed(server, conf.servers[server], &error);
@@ -672,6 +677,20 @@ mod tests {
     }
 
     #[test]
+    fn the_pauses_grow_for_as_long_as_servers_may_be_silent() {
+        let (_sockets, servers) = silent(2);
+        let conf = Conf { timeout: Duration::from_secs(30), attempts: 5, ..conf(&servers) };
+        let mut ask = Ask::new("db", &conf, &A, clock::now());
+        let mut turns = 0;
+        while ask.inquiries[0].verdict.is_none() {
+            ask.send_what_is_due(&conf, ask.inquiries[0].due);
+            turns += 1;
+        }
+        // After 0, 1, 3, … 255 s each of the two, and the end after 300 s.
+        assert_eq!(turns, 2 * 9 + 1);
+    }
+
+    #[test]
     fn turns_that_an_interrupted_lookup_missed_do_not_come_all_at_once() {
         let (sockets, servers) = silent(1);
         let conf = conf(&servers);
@@ -780,6 +799,21 @@ mod tests {
         }
         assert_eq!(run(&mut lookup), Ok(addresses(&[V6, V4])));
         assert!(hears_nothing(&sockets[0]), "both were asked for already");
+    }
+
+    #[test]
+    fn an_answer_that_came_while_nobody_listened_counts_however_late_it_is() {
+        let (sockets, servers) = silent(1);
+        let mut lookup = lookup("db.", conf(&servers));
+        let ask = lookup.ask.insert(Ask::new("db", &lookup.conf, &A, clock::now()));
+        ask.send_what_is_due(&lookup.conf, ask.begun);
+        let (question, from) = Heard::from_datagram(&sockets[0]);
+        sockets[0].send_to(&question.reply(OK, 1), from).unwrap();
+        let asking = ask.inquiries[0].exchanges[0].socket.as_fd();
+        poll(&mut [PollFd::new(asking, PollFlags::POLLIN)], os::poll_timeout(clock::now() + LONG)).unwrap();
+        // The pause between two attempts was longer than all servers are waited for.
+        lookup.conf.timeout = Duration::ZERO;
+        assert_eq!(lookup.run(clock::now()), Some(Ok(addresses(&[V4]))));
     }
 
     #[test]
