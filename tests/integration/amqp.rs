@@ -99,7 +99,7 @@ fn under_an_alarm_one_connection_is_held_and_none_is_left() {
     assert_eq!(connections_of(server.port), 1);
     run.finish().expect_status(124).expect_stderr("last: the server takes no messages: low on memory");
     let opened = server.log()[before..].matches("accepting AMQP connection").count();
-    assert!(opened <= 2, "{opened} connections: the one that is kept, and the last look");
+    assert!(opened <= 2, "{opened} connections: the one that is kept, and one beside a late greeting");
     // The alarm is not over.
     eventually("the end of the connections", || connections_of(server.port) == 0);
     server.control(&["set_vm_memory_high_watermark", "0.9"]);

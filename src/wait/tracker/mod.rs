@@ -254,7 +254,10 @@ impl Tracker {
         let least =
             self.flights.last_began().saturating_add(self.rules.policy.pauses.least(self.attempts, self.jitter));
         let at = self.rested.max(beside).max(least);
-        let last_call = spacing::last_call(self.deadline(), self.since, least, self.rest);
+        // Whom the peer holds back is told when that is over: another connection would only be held back as well.
+        let is_held_back = self.flights.newest().is_some_and(|flight| flight.reach == Reach::HeldBack);
+        let deadline = if is_held_back { Deadline::Never } else { self.deadline() };
+        let last_call = spacing::last_call(deadline, self.since, least, self.rest);
         self.next = spacing::fit(at, self.since, self.rest, self.rules.policy.pauses, last_call);
     }
 
