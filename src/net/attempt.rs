@@ -70,12 +70,12 @@ impl Progress {
         self.state().held_back.clone()
     }
 
-    /// Ends the conversation: it hears nothing more, and says good-bye as its protocol has it.
+    /// Ends the conversation: it waits for nothing more, and says good-bye as its protocol has it.
     pub(crate) fn end(&self) {
         let mut state = self.state();
         state.is_abandoned = true;
         if let Some(socket) = state.socket.upgrade() {
-            hear_no_more(&socket);
+            end_reading(&socket);
         }
     }
 
@@ -92,12 +92,13 @@ impl Progress {
         state.held_back = None;
         state.socket = Arc::downgrade(socket);
         if state.is_abandoned {
-            hear_no_more(socket);
+            end_reading(socket);
         }
     }
 }
 
-fn hear_no_more(socket: &Socket) {
+/// Reads end from here on; writes do not.
+fn end_reading(socket: &Socket) {
     drop(socket.shutdown(Shutdown::Read));
 }
 

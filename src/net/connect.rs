@@ -30,6 +30,10 @@ pub(crate) fn connect(place: &Place, attempt: &Attempt) -> Result<Connection, No
     if let Place::Tcp(_) = place {
         drop(made.socket.set_tcp_nodelay(true));
     }
+    connection_of(made, attempt)
+}
+
+fn connection_of(made: Made, attempt: &Attempt) -> Result<Connection, NotReady> {
     made.socket.set_nonblocking(false).map_err(|error| io_failure(&error, attempt))?;
     let socket = Arc::new(made.socket);
     attempt.progress().connected(&socket);
@@ -42,6 +46,9 @@ pub(crate) fn connect(place: &Place, attempt: &Attempt) -> Result<Connection, No
 ///
 /// The errors of [`connect`].
 pub(crate) fn reach(place: &Place, attempt: &Attempt) -> Result<Made, NotReady> {
+    if attempt.is_abandoned() {
+        return Err(attempt.timed_out());
+    }
     if let Some(made) = attempt.take_made(place) {
         return Ok(made);
     }
@@ -152,16 +159,19 @@ mod tests {
     use crate::net::place::Address;
 
     #[test]
-    fn a_conversation_that_nobody_waits_for_any_more_hears_nothing() {
+    fn an_attempt_that_nobody_waits_for_any_more_waits_for_no_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let place = Place::Tcp(Address { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() });
-        // Whether its helper has connected by then, or does so a moment later.
-        for is_connected_first in [true, false] {
-            let attempt = Attempt::new(Duration::from_secs(2)).patient(Duration::from_secs(4));
-            let early = is_connected_first.then(|| connect(&place, &attempt).unwrap());
-            attempt.progress().end();
-            let mut connection = early.unwrap_or_else(|| connect(&place, &attempt).unwrap());
-            assert_eq!(connection.read(&mut [0]).ok(), Some(0), "connected first: {is_connected_first}");
-        }
+        // Given up after its connection stood, in the moment when it did, and before.
+        let attempt = Attempt::new(Duration::from_secs(2)).patient(Duration::from_secs(4));
+        let mut connection = connect(&place, &attempt).unwrap();
+        attempt.progress().end();
+        assert_eq!(connection.read(&mut [0]).ok(), Some(0));
+        let attempt = Attempt::new(Duration::from_secs(2)).patient(Duration::from_secs(4));
+        let made = reach(&place, &attempt).unwrap();
+        attempt.progress().end();
+        let mut connection = connection_of(made, &attempt).unwrap();
+        assert_eq!(connection.read(&mut [0]).ok(), Some(0));
+        assert_eq!(connect(&place, &attempt).unwrap_err().kind, Kind::TimedOut);
     }
 }

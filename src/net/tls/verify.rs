@@ -38,7 +38,7 @@ pub(crate) struct Findings {
     pub(crate) wants_certificate: AtomicBool,
     /// The server did, and there is none.
     pub(crate) lacks_certificate: AtomicBool,
-    /// The root that vouched for the server's certificate.
+    /// Who vouched for the server's certificate: a root, or whoever gave it as trusted.
     pub(crate) voucher: OnceLock<String>,
 }
 
@@ -238,7 +238,7 @@ impl Verifier {
         if !is_given && leaf.version != 1 && !is_ca {
             return None;
         }
-        if let Err(problem) = dates(leaf, now, "the server's certificate") {
+        if let Err(problem) = dates(leaf, now) {
             return Some(Err(problem));
         }
         if !leaf.is_servers() {
@@ -293,9 +293,9 @@ impl Verifier {
             if !is_signed(below, issuer.public_key) {
                 continue;
             }
-            let result = match dates(issuer, now, "a CA's certificate that the server sends") {
+            let result = match issuer.validity.at(seconds(now)) {
                 Ok(()) => self.climb(issuer, presented, now, depth + 1, tries_left),
-                Err(problem) => Some(Err(problem)),
+                Err(invalid) => Some(Err(dates_of_ca(invalid, issuer.subject))),
             };
             match result {
                 Some(Ok(_)) if issuer.extensions.limits_names => problem = Some(LIMITS_NAMES.to_owned()),
@@ -344,12 +344,12 @@ impl Verifier {
         now: UnixTime,
     ) -> String {
         use webpki::Error as Problem;
-        if let Err(problem) = dates(leaf, now, "the server's certificate") {
+        if let Err(problem) = dates(leaf, now) {
             return problem;
         }
         match error {
-            Problem::CertExpired { .. } => dates_above(Invalid::Expired, leaf, presented, now),
-            Problem::CertNotValidYet { .. } => dates_above(Invalid::NotYet, leaf, presented, now),
+            Problem::CertExpired { not_after, .. } => dates_above(Invalid::Expired, *not_after, leaf, presented),
+            Problem::CertNotValidYet { not_before, .. } => dates_above(Invalid::NotYet, *not_before, leaf, presented),
             Problem::NameConstraintViolation => LIMITS_NAMES.to_owned(),
             Problem::RequiredEkuNotFoundContext(_) | Problem::EmptyEkuExtension => NOT_FOR_SERVERS.to_owned(),
             Problem::PathLenConstraintViolated => {
@@ -455,10 +455,11 @@ fn seconds(now: UnixTime) -> i64 {
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn dates(certificate: &Certificate<'_>, now: UnixTime, whose: &str) -> Result<(), String> {
-    certificate.validity.at(seconds(now)).map_err(|invalid| match invalid {
-        Invalid::Expired => format!("{whose} has expired: renew it"),
-        Invalid::NotYet => format!("{whose} is not valid yet: is the clock right?"),
+/// Whether the dates of the server's own certificate are right.
+fn dates(leaf: &Certificate<'_>, now: UnixTime) -> Result<(), String> {
+    leaf.validity.at(seconds(now)).map_err(|invalid| match invalid {
+        Invalid::Expired => "the server's certificate has expired: renew it".to_owned(),
+        Invalid::NotYet => "the server's certificate is not valid yet: is the clock right?".to_owned(),
     })
 }
 
@@ -467,11 +468,14 @@ fn in_brackets(name: &[u8]) -> String {
     shown_name(name).map_or(String::new(), |name| format!(" ({})", peer_text(name.as_bytes())))
 }
 
-/// Why the dates of a certificate above the server's make it invalid: one that is sent, or else the root.
-fn dates_above(invalid: Invalid, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>], now: UnixTime) -> String {
+/// The certificate above the server's that is not valid, by its `date`: one that is sent, or else the root.
+fn dates_above(invalid: Invalid, date: UnixTime, leaf: &Certificate<'_>, presented: &[CertificateDer<'_>]) -> String {
     let sent: Vec<_> = presented.iter().filter_map(|der| Certificate::read(der)).collect();
-    let is_one = |one: &&Certificate<'_>| one.validity.at(seconds(now)) == Err(invalid);
-    dates_of_ca(invalid, sent.iter().find(is_one).map_or_else(|| top(leaf, &sent).issuer, |one| one.subject))
+    let has_date = |one: &&Certificate<'_>| match invalid {
+        Invalid::Expired => one.validity.not_after == seconds(date),
+        Invalid::NotYet => one.validity.not_before == seconds(date),
+    };
+    dates_of_ca(invalid, sent.iter().find(has_date).map_or_else(|| top(leaf, &sent).issuer, |one| one.subject))
 }
 
 fn dates_of_ca(invalid: Invalid, name: &[u8]) -> String {
@@ -651,7 +655,7 @@ mod tests {
     #[test]
     fn a_chain_is_as_good_as_each_certificate_in_it() {
         type Verdict = Result<(), &'static str>;
-        // The anchor and what stands below it; the verdict of webpki, which looks at no keyUsage, and of own building.
+        // The anchor and what stands below it; webpki's verdict (it ignores keyUsage), then that of own chain building.
         let cases: [(&str, &[Change], Verdict, Verdict); 21] = [
             ("the anchor alone", &[AS_IS], Ok(()), Ok(())),
             ("one below it", &[AS_IS; 2], Ok(()), Ok(())),
@@ -668,7 +672,7 @@ mod tests {
             ("no CA by its own word", &[AS_IS, NEVER_CA], Err("may not issue"), Err("may not issue")),
             ("a CA that may not sign", &[AS_IS, NO_SIGNER], Ok(()), Err("may not issue")),
             ("a CA for clients", &[AS_IS, FOR_CLIENTS], Err("serverAuth"), Err("may not issue")),
-            ("a CA that nobody understands", &[AS_IS, CRITICAL], Err("critical"), Err("may not issue")),
+            ("a CA with an unknown critical extension", &[AS_IS, CRITICAL], Err("critical"), Err("may not issue")),
             ("a CA above the server's alone", &[AS_IS, ABOVE_NONE], Ok(()), Ok(())),
             ("a CA above one too many", &[AS_IS, ABOVE_NONE, AS_IS], Err("more CAs"), Err("may not issue")),
             ("a CA that has expired", &[AS_IS, EXPIRED], Err("has expired"), Err("has expired")),
@@ -735,7 +739,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_ca_without_its_signature_is_worth_nothing_nor_is_that_without_the_name() {
+    fn a_ca_is_known_by_its_name_and_its_key_together() {
         let (cas, others) = (cas(&[AS_IS; 2]), cas(&[AS_IS; 2]));
         let root = ca("another name", &cas[0].key, None, AS_IS);
         let renamed = vec![root, ca("another name", &cas[1].key, Some(&cas[0]), AS_IS)];
@@ -814,7 +818,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_ca_limits_names_a_common_name_is_none() {
+    fn a_ca_that_limits_names_limits_alternatives_and_leaves_common_names_out() {
         const NO_ALTERNATIVE: Change = |params| params.subject_alt_names.clear();
         for (changes, name, is_taken) in [
             ([AS_IS, AS_IS], NO_ALTERNATIVE, true),
@@ -853,14 +857,19 @@ mod tests {
 
     #[test]
     fn of_several_cas_the_one_whose_dates_are_wrong_is_named() {
+        let stranger = made("stranger", &key(), None, |params| params.not_after = date_time_ymd(2018, 12, 31));
         for (bad, index) in [EXPIRED, NOT_YET].into_iter().flat_map(|bad| [(bad, 0), (bad, 1), (bad, 2)]) {
             let cas = cas(&std::array::from_fn::<_, 3, _>(|at| if at == index { bad } else { AS_IS }));
-            let reason = chain(&cas[..1], &plain(&key(), &cas[2], AS_IS), &cas[1..], NOW).unwrap_err();
-            assert!(reason.contains(&format!("CA {index}")), "{reason}");
+            let sent = [from_ref(&stranger), &cas[1..]].concat();
+            for (kind, leaf) in LEAVES {
+                let reason = chain(&cas[..1], &leaf(&key(), &cas[2], AS_IS), &sent, NOW).unwrap_err();
+                assert!(reason.contains(&format!("CA {index}")), "{kind}: {reason}");
+            }
         }
     }
 
-    /// What comes of a handshake over TLS 1.2 and 1.3, and whether the key is proven then.
+    /// What comes of a handshake over TLS 1.2 and 1.3, and whether the key is proven then. A `DigitallySignedStruct` can only
+    /// be had of bytes, by a path of rustls that its next version may change.
     fn shaken(
         check: CertificateCheck,
         der: &CertificateDer<'_>,
