@@ -330,8 +330,8 @@ pub(super) fn start(socket: Socket, address: &SockAddr) -> Result<(Socket, bool)
     }
 }
 
-/// Of Linux: elsewhere a queue is never full, a port that is bound and not listened at is silent, and no connection leads
-/// to itself.
+/// On Linux alone: elsewhere a queue is never full, a port that is bound and not listened at is silent, and no connection
+/// leads to itself.
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {

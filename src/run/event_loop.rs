@@ -450,7 +450,6 @@ impl World for EventLoop<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::net::{SocketAddr, TcpListener};
     use std::sync::{LazyLock, Mutex, MutexGuard};
 
@@ -460,12 +459,9 @@ mod tests {
 
     use super::*;
     use crate::mutex::lock;
-    use crate::net::tls::Tls;
-    use crate::net::tls_settings::TlsOptions;
-    use crate::targets::scripted;
+    use crate::run::helpers::tests::context;
     #[cfg(target_os = "linux")]
     use crate::wait::outcome::Kind;
-    use crate::wait::policy::Goal;
 
     /// Longer than anything here takes.
     const LONG: Duration = Duration::from_secs(60);
@@ -484,9 +480,7 @@ mod tests {
         }
 
         fn event_loop(&self, urls: &[&str]) -> EventLoop<'_> {
-            let targets = urls.iter().map(|url| scripted::target(url)).collect();
-            let tls = Tls::load(&TlsOptions::default(), &[], &|_| Err(io::ErrorKind::NotFound.into())).unwrap();
-            EventLoop::new(Context { targets, goal: Goal::Ready, tls }, &self.0, clock::now())
+            EventLoop::new(context(urls), &self.0, clock::now())
         }
     }
 
@@ -642,7 +636,7 @@ mod tests {
         let until = event_loop.now() + Duration::from_millis(30);
         assert!(event_loop.next(Some(until)).is_none());
         assert!(event_loop.now() >= until);
-        // What is past ends at once.
+        // A time that is past ends it at once.
         assert!(event_loop.next(Some(Duration::ZERO)).is_none());
     }
 

@@ -271,7 +271,7 @@ fn no_thread(error: &io::Error) -> NotReady {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashSet;
     use std::net::TcpListener;
     use std::thread;
@@ -285,10 +285,15 @@ mod tests {
     /// Longer than anything here takes.
     const LONG: Duration = Duration::from_secs(60);
 
-    fn helpers(urls: &[&str]) -> Helpers {
+    /// The context of attempts at these targets, without TLS files.
+    pub(in crate::run) fn context(urls: &[&str]) -> Context {
         let targets = urls.iter().map(|url| scripted::target(url)).collect();
         let tls = Tls::load(&TlsOptions::default(), &[], &|_| Err(io::ErrorKind::NotFound.into())).unwrap();
-        Helpers::new(Arc::new(Context { targets, goal: Goal::Ready, tls }))
+        Context { targets, goal: Goal::Ready, tls }
+    }
+
+    fn helpers(urls: &[&str]) -> Helpers {
+        Helpers::new(Arc::new(context(urls)))
     }
 
     fn job(number: u32, time: Duration) -> Job {

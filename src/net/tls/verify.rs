@@ -38,7 +38,7 @@ pub(crate) struct Findings {
     pub(crate) wants_certificate: AtomicBool,
     /// The server did, and there is none.
     pub(crate) lacks_certificate: AtomicBool,
-    /// Who vouched for the server's certificate: a root, or whoever gave it as trusted.
+    /// The root that vouched for the server's certificate, or that it was itself given as trusted.
     pub(crate) voucher: OnceLock<String>,
 }
 
@@ -868,7 +868,7 @@ mod tests {
         }
     }
 
-    /// What comes of a handshake over TLS 1.2 and 1.3, and whether the key is proven then. A `DigitallySignedStruct` can only
+    /// The outcome of a handshake over TLS 1.2 and 1.3, and whether the key is proven then. A `DigitallySignedStruct` can only
     /// be had of bytes, by a path of rustls that its next version may change.
     fn shaken(
         check: CertificateCheck,
