@@ -6,12 +6,12 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use std::io::{Read, Write};
 
+use crate::net::tls::Tls;
 use crate::net::tls_settings::{CertificateCheck, Encryption, EndPoint, Fallback, Handshake, TlsFailure};
 use crate::net::{self, Attempt, Place, Stream};
-use crate::targets::postgres::probe::HostProbe;
 use crate::targets::postgres::session::PostgresSession;
 use crate::targets::postgres::wire::BackendMessage;
-use crate::targets::postgres::{Negotiation, SslMode};
+use crate::targets::postgres::{Host, Negotiation, Postgres, SslMode};
 use crate::wait::outcome::{Kind, NotReady};
 
 /// The end of an attempt over one layer.
@@ -26,6 +26,17 @@ impl From<NotReady> for LayerFailure {
     fn from(failure: NotReady) -> Self {
         Self { failure, try_next: false }
     }
+}
+
+/// A probe of one host.
+pub(super) struct HostProbe<'a> {
+    pub(super) target: &'a Postgres,
+    pub(super) host: &'a Host,
+    pub(super) tls: &'a Tls,
+    /// The time up to `ReadyForQuery`. As in libpq, `connect_timeout` counts for one host, and so far.
+    pub(super) until_login: Attempt,
+    /// The time for all of it.
+    pub(super) whole: &'a Attempt,
 }
 
 /// The protocol that a handshake without `SSLRequest` must agree on ("SSL Session Encryption").

@@ -5,14 +5,13 @@ use std::time::Duration;
 use super::authentication::StartupEnd;
 use super::cancel;
 use super::expectations::is_lenient;
-use super::layers::{self, LayerFailure};
+use super::layers::{self, HostProbe, LayerFailure};
 use super::login::PostgresCredentials;
 use super::session::PostgresSession;
 use crate::net::tls::Tls;
 use crate::net::tls_settings::Encryption;
 use crate::net::{self, Attempt, StepKind, TimedStream};
 use crate::targets::Postgres;
-use crate::targets::postgres::Host;
 use crate::targets::shared::hosts::first_ready_until;
 use crate::wait::outcome::{Kind, NotReady, Outcome, Ready};
 use crate::wait::policy::Goal;
@@ -29,17 +28,6 @@ pub(crate) fn probe(target: &Postgres, goal: Goal, tls: &Tls, attempt: &Attempt)
         let until_login = target.connect_timeout.map_or_else(|| whole.clone(), |timeout| whole.at_most(timeout));
         HostProbe { target, host, tls, until_login, whole }.run()
     })
-}
-
-/// A probe of one host.
-pub(super) struct HostProbe<'a> {
-    pub(super) target: &'a Postgres,
-    pub(super) host: &'a Host,
-    pub(super) tls: &'a Tls,
-    /// The time up to `ReadyForQuery`. As in libpq, `connect_timeout` counts for one host, and so far.
-    pub(super) until_login: Attempt,
-    /// The time for all of it.
-    pub(super) whole: &'a Attempt,
 }
 
 impl HostProbe<'_> {
